@@ -1,0 +1,161 @@
+//! The configuration: one typed value, made once at start, checked before anything runs.
+//!
+//! Answers: what the operator asked for. `default.toml` holds every option with its comment and is where defaults come from.
+//! Does not: open, connect or listen.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::model::Secret;
+
+/// Everything an operator can set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[database]`
+    pub database: Database,
+    /// `[delivery]`
+    pub delivery: Delivery,
+    /// `[dns]`
+    pub dns: Dns,
+    /// `[retention]`
+    pub retention: Retention,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
+}
+
+/// `[server]`: who we are and where we listen.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Our name: EHLO, Message-ID, Received. Empty until set; `serve` then refuses unless mail stays in the sandbox.
+    pub hostname: String,
+    /// Where the HTTP API listens.
+    pub http_listen: SocketAddr,
+    /// How users reach the API, without a trailing slash; empty: `http://` and the address listened on.
+    pub public_url: String,
+    /// The file of the master key that seals secrets in the database.
+    pub master_key_file: PathBuf,
+}
+
+/// `[database]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://…`; empty: a private server in `data_dir`.
+    pub url: Secret<String>,
+    /// The data directory of the private server.
+    pub data_dir: PathBuf,
+    /// Where `postgres` and `initdb` are; empty: searched in the usual places.
+    pub bin_dir: PathBuf,
+    /// Connections of this process at most.
+    pub max_connections: u32,
+}
+
+/// `[delivery]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// The port of MX hosts: 25.
+    pub mx_port: u16,
+    /// Source addresses; empty: the system's choice.
+    pub egress: Vec<IpAddr>,
+    /// `host:port` that takes all mail instead of the MX hosts; empty: none.
+    pub smart_host: String,
+    /// Deliver to loopback, private and link-local addresses too.
+    pub allow_private_addresses: bool,
+    /// Keep all mail here, deliver nothing.
+    pub sandbox: bool,
+    /// Let domains send that are not verified yet.
+    pub allow_unverified_domains: bool,
+    /// Waits between attempts in seconds; the last repeats.
+    pub retry_seconds: Vec<u64>,
+    /// Each wait varies by up to this share of itself, 0 to 1.
+    pub retry_jitter: f64,
+    /// Seconds after which an undelivered message expires.
+    pub expire_seconds: u64,
+    /// Sessions to all hosts together.
+    pub max_connections: usize,
+    /// Sessions to the hosts of one domain.
+    pub max_connections_per_domain: usize,
+    /// Messages sent in one session.
+    pub max_messages_per_connection: usize,
+    /// Recipients in one transaction.
+    pub max_recipients_per_transaction: usize,
+    /// Seconds a session stays open without work.
+    pub idle_seconds: u64,
+    /// Content held in memory for delivery, in octets; more waits in the database.
+    pub memory_octets: usize,
+    /// Seconds without a heartbeat after which a node counts as dead and its work goes to others.
+    pub node_timeout_seconds: u64,
+    /// Seconds that SIGTERM gives open sessions to end.
+    pub drain_seconds: u64,
+}
+
+/// `[dns]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dns {
+    /// Resolvers; empty: the system's.
+    pub servers: Vec<SocketAddr>,
+    /// Seconds for one query with its repeats.
+    pub timeout_seconds: u64,
+}
+
+/// `[retention]`, in days; zero keeps for ever.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Content of settled messages.
+    pub message_days: u32,
+    /// Events.
+    pub event_days: u32,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Octets of a message as it leaves.
+    pub message_octets: usize,
+    /// Recipients of one request.
+    pub recipients: usize,
+    /// Attachments of one request.
+    pub attachments: usize,
+    /// Custom header fields of one request.
+    pub headers: usize,
+    /// Octets of request bodies held at once; more is answered 503.
+    pub request_memory_octets: usize,
+    /// Requests a second of one API key; zero: no limit.
+    pub requests_per_second: u32,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// `human`, `json` or `auto` (human on a terminal).
+    pub log_format: LogFormat,
+    /// A filter as in `pennypost=debug,info`.
+    pub log_filter: String,
+    /// `http://collector:4318/v1/traces`; empty: no export.
+    pub otlp_endpoint: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// For machines.
+    Json,
+    /// Human on a terminal, else JSON.
+    Auto,
+}

@@ -1,0 +1,1 @@
+//! The one engine out: plan, session, transaction, verdict.

@@ -1,0 +1,1 @@
+//! Sending domains, their DKIM keys and DNS records.

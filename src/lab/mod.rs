@@ -1,0 +1,1 @@
+//! Programs for loopback: a DNS zone, an SMTP sink, a load generator.

@@ -1,0 +1,1 @@
+//! Internet messages: compose, headers, DKIM.

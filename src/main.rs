@@ -1,0 +1,3 @@
+//! The `pennypost` program: hands its arguments to [`pennypost::cli`].
+
+fn main() {}

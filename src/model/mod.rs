@@ -1,0 +1,23 @@
+//! The words of Pennypost: types with a grammar, and nothing else.
+//!
+//! Answers: what an address, a header value, an id, a reply or an outcome is, and which texts are one.
+//! Does not: read, write, send or know the time. Every other room may import this one; it imports none.
+
+pub mod address;
+pub mod domain_name;
+pub mod envelope;
+pub mod header;
+pub mod id;
+pub mod message;
+pub mod outcome;
+pub mod page;
+pub mod reply;
+pub mod secret;
+
+pub use address::{EmailAddress, Mailbox};
+pub use domain_name::DomainName;
+pub use envelope::{Envelope, ReversePath};
+pub use header::{HeaderName, HeaderText};
+pub use id::{DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, ProjectId};
+pub use reply::{EnhancedStatus, Reply};
+pub use secret::Secret;

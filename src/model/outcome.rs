@@ -1,0 +1,126 @@
+//! How an attempt, and a delivery, can end.
+//!
+//! Answers: the states of a delivery and the facts of an attempt. A refusal by a remote server is a value here, never an error.
+//! Does not: decide; `deliver::verdict` decides.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::reply::EnhancedStatus;
+
+/// Where a delivery stands. The last five are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Waits for its time or its turn.
+    Queued,
+    /// Claimed by a node.
+    Active,
+    /// Kept back by an operator.
+    Held,
+    /// Taken by the next hop.
+    Delivered,
+    /// Refused for good.
+    Bounced,
+    /// Not taken within its time.
+    Expired,
+    /// Not sent: the address is on the suppression list.
+    Suppressed,
+    /// Taken back by the user.
+    Cancelled,
+}
+
+/// How one attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A 2yz reply after the final dot.
+    Delivered,
+    /// To be tried again.
+    Deferred,
+    /// Refused for good.
+    Bounced,
+    /// Deferred once too often.
+    Expired,
+}
+
+/// Whose fault a failure is: what it says something about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This address.
+    Recipient,
+    /// This message, for every recipient.
+    Message,
+    /// This MX host.
+    Host,
+    /// All hosts of the domain.
+    Site,
+    /// Our own set-up or resources.
+    Us,
+}
+
+/// How far a session got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Looking up MX hosts and addresses.
+    Dns,
+    /// TCP.
+    Connect,
+    /// Waiting for the first 220.
+    Greeting,
+    /// EHLO or HELO.
+    Ehlo,
+    /// STARTTLS and the TLS handshake.
+    Tls,
+    /// MAIL FROM.
+    Mail,
+    /// RCPT TO.
+    Rcpt,
+    /// DATA before the content.
+    Data,
+    /// Writing the content, before its end.
+    Body,
+    /// The end of the content was sent, its reply awaited: from here the outcome can be unknown.
+    EndOfData,
+}
+
+/// The facts of one attempt: what the API shows of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// The MX host, if one was reached or tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mx_host: Option<String>,
+    /// Its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mx_ip: Option<IpAddr>,
+    /// TLS version and cipher suite, absent for clear text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+    /// How far it got.
+    pub stage: Stage,
+    /// The reply that decided, or what went wrong, on one line.
+    pub reply: String,
+    /// The enhanced status: the server's, or ours (RFC 3463) where no reply came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enhanced_status: Option<EnhancedStatus>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What a failure says something about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// True if the end of the content was sent and no reply came: the next hop may have taken the message.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outcome_unknown: bool,
+    /// The dialogue, `C: ` and `S: ` lines; content and secrets left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transcript: Vec<String>,
+}

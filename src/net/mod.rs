@@ -1,0 +1,1 @@
+//! Names, hosts and connections: DNS, MX, TLS, dialling.

@@ -1,0 +1,1 @@
+//! Work on the house itself: housekeeping.

@@ -1,0 +1,1 @@
+//! Messages and deliveries not yet settled.

@@ -1,0 +1,1 @@
+//! Starts, supervises, drains and stops the gateway.
