@@ -181,7 +181,7 @@ mod tests {
             let clock = clock.clone();
             async move {
                 tokio::task::yield_now().await;
-                clock.advance(Duration::from_hours(25))
+                clock.advance(Duration::from_hours(25));
             }
         };
         tokio::join!(waiter, mover);
@@ -192,7 +192,9 @@ mod tests {
     async fn a_call_that_takes_too_long_is_cut_off() {
         let clock = Clock::movable();
         let call = clock.timeout(Duration::from_mins(5), std::future::pending::<()>());
-        let (result, ()) = tokio::join!(call, async { clock.advance(Duration::from_mins(5)) });
+        let (result, ()) = tokio::join!(call, async {
+            clock.advance(Duration::from_mins(5));
+        });
         assert_eq!(result, Err(TimedOut(Duration::from_mins(5))));
     }
 

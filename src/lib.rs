@@ -1,22 +1,22 @@
 //! Pennypost: a mail gateway.
 // Words
-pub mod model;
 pub mod clock;
-pub mod supervisor;
 pub mod config;
+pub mod model;
+pub mod supervisor;
 pub mod telemetry;
 // Protocols
+pub mod lab;
 pub mod mail;
 pub mod net;
 pub mod smtp;
-pub mod lab;
 // Database
 pub mod store;
 // Rules
 pub mod access;
 pub mod domains;
-pub mod outbox;
 pub mod events;
+pub mod outbox;
 // Flow
 pub mod accept;
 pub mod deliver;
@@ -24,5 +24,5 @@ pub mod ops;
 // Doors
 pub mod http;
 // Top
-pub mod serve;
 pub mod cli;
+pub mod serve;
