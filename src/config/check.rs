@@ -160,7 +160,7 @@ fn retention(doubts: &mut Doubts<'_>, config: &Config) {
 }
 
 fn limits(doubts: &mut Doubts<'_>, limits: &Limits) {
-    doubts.within("limits.message_octets", limits.message_octets, 64 * 1024, 150 * MIB, "octets");
+    doubts.within("limits.message_octets", limits.message_octets, 64 * 1024..=150 * MIB, "octets");
     doubts.within("limits.recipients", limits.recipients, 1..=1000, "");
     doubts.within("limits.attachments", limits.attachments, 0..=1000, "");
     doubts.within("limits.headers", limits.headers, 0..=1000, "");
