@@ -65,14 +65,10 @@ pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -
 
 /// Revokes a key of the project; false if it has no such key. The time of the first revocation stays.
 pub(crate) async fn revoke(store: &Store, project: ProjectId, id: KeyId, at: OffsetDateTime) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "update api_key set revoked_at = coalesce(revoked_at, $3) where project_id = $1 and id = $2",
-        project.uuid(),
-        id.uuid(),
-        at
-    )
-    .execute(store.pool())
-    .await?;
+    let done =
+        sqlx::query!("update api_key set revoked_at = coalesce(revoked_at, $3) where project_id = $1 and id = $2", project.uuid(), id.uuid(), at)
+            .execute(store.pool())
+            .await?;
     Ok(done.rows_affected() == 1)
 }
 
