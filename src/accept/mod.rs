@@ -1,1 +1,3 @@
 //! The one door in: check, prepare, commit.
+
+pub mod batch;

@@ -21,9 +21,9 @@ const INPUT_OCTETS: usize = 4 * 1024;
 const OUTPUT_OCTETS: usize = 16 * 1024;
 
 /// Anything that SMTP can be spoken over.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for S {}
 
 pub(crate) struct Wire {
     stream: Box<dyn Stream>,

@@ -43,6 +43,20 @@ impl StoreError {
         }
     }
 
+    /// A word for the kind of failure, as metrics count it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Full => "full",
+            Self::Conflict { .. } => "conflict",
+            Self::ReadOnly => "read_only",
+            Self::Unfit(_) => "unfit",
+            Self::Corrupt(_) => "corrupt",
+            Self::Database(_) => "database",
+        }
+    }
+
     /// True if the unique constraint or index `name` refused the row.
     #[must_use]
     pub fn is_conflict_on(&self, name: &str) -> bool {

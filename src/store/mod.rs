@@ -9,9 +9,17 @@ pub mod embedded;
 mod error;
 mod migrate;
 
+pub mod event;
+pub mod message;
+pub mod node;
+pub mod outbox;
+pub mod partition;
+
 pub(crate) mod api_key;
 pub(crate) mod domain;
 pub(crate) mod project;
+
+use std::sync::Arc;
 
 use sqlx::PgPool;
 
@@ -24,6 +32,7 @@ pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
+    last_day: Arc<partition::LastDay>,
 }
 
 impl Store {
@@ -33,7 +42,7 @@ impl Store {
     /// [`StoreError::Unavailable`] if no server answers, [`StoreError::ReadOnly`] for a standby, [`StoreError::Unfit`] for a
     /// server that would lose committed messages or is too old.
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, StoreError> {
-        Ok(Self { pool: connect::pool(url, max_connections).await? })
+        Ok(Self { pool: connect::pool(url, max_connections).await?, last_day: Arc::default() })
     }
 
     /// Brings the schema up to date; the number of migrations applied. Safe to call from many processes at once.
