@@ -1,3 +1,202 @@
 //! The one door in: check, prepare, commit.
+//!
+//! Answers: may this caller send this message, and is it kept for good. After [`Accept::send`] has returned without an error
+//! the message is committed (invariant 1).
+//! Does not: deliver, sign or know HTTP.
 
 pub mod batch;
+pub mod checks;
+pub mod fault;
+pub mod json;
+pub mod prepare;
+pub mod request;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::access::Caller;
+use crate::clock::{Clock, time_of};
+use crate::config::Config;
+use crate::domains::{Domains, SenderDomain};
+use crate::model::{DomainName, MessageId};
+use crate::outbox::{IdempotencyKey, NewMessage, StoreError};
+use batch::{Batcher, SubmitError, Submitted};
+use checks::{Checked, Content};
+use fault::FieldError;
+use prepare::Origins;
+use request::SendRequest;
+
+/// Takes messages in. Cheap to clone.
+#[derive(Clone)]
+pub struct Accept {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    domains: Domains,
+    batcher: Batcher,
+    clock: Clock,
+    limits: crate::config::Limits,
+    expire: Duration,
+    unverified: Unverified,
+}
+
+/// Whether domains send before they are verified.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unverified {
+    Refused,
+    Allowed,
+}
+
+/// A message that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id.
+    pub id: MessageId,
+    /// How many recipients it has.
+    pub deliveries: u16,
+    /// True if an earlier request with the same idempotency key had made it.
+    pub replayed: bool,
+    /// When it was accepted.
+    pub accepted_at: OffsetDateTime,
+}
+
+/// Why a message was not taken. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The request is wrong; every fault found.
+    #[error("the request has {} faults", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// The domain is not one the project may send from now.
+    #[error("{domain} {why}")]
+    SenderNotVerified {
+        /// The domain of the author or of the reverse-path.
+        domain: DomainName,
+        /// What is missing.
+        why: NotVerified,
+    },
+    /// The key is limited to other domains.
+    #[error("this API key may not send from {0}")]
+    Forbidden(DomainName),
+    /// The message has more octets than allowed.
+    #[error("the message has more than {limit} octets")]
+    TooLarge {
+        /// The limit in octets.
+        limit: usize,
+    },
+    /// Too much is waiting to be written.
+    #[error("overloaded")]
+    Overloaded,
+    /// The database's disk is full.
+    #[error("storage full")]
+    StorageFull,
+    /// The database cannot be reached.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// The idempotency key stands for another request.
+    #[error("idempotency key reused")]
+    KeyReused,
+    /// The first request with this idempotency key is not answered yet.
+    #[error("idempotency key in progress")]
+    InProgress,
+}
+
+/// What a sender's domain lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotVerified {
+    /// The project has no such domain.
+    #[error("is not a domain of this project; add it with POST /v1/domains")]
+    Unknown,
+    /// Its records were not found in DNS.
+    #[error("is not verified yet; publish its DNS records and check it with POST /v1/domains/{{id}}/check")]
+    Unverified,
+    /// There is nothing to sign with.
+    #[error("has no DKIM key")]
+    NoKey,
+}
+
+impl Accept {
+    /// Takes messages for the domains of `domains` and hands them to `batcher`.
+    #[must_use]
+    pub fn new(domains: Domains, batcher: Batcher, clock: Clock, config: &Config) -> Self {
+        let unverified = if config.delivery.allow_unverified_domains { Unverified::Allowed } else { Unverified::Refused };
+        let expire = Duration::from_secs(config.delivery.expire_seconds);
+        Self { inner: Arc::new(Inner { domains, batcher, clock, limits: config.limits.clone(), expire, unverified }) }
+    }
+
+    /// Checks, composes and commits one message.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; then nothing was kept, save [`AcceptError::Unavailable`]: whether a commit whose answer was lost
+    /// took place is not known, and the same request with the same idempotency key finds out.
+    pub async fn send(&self, caller: &Caller, request: SendRequest, key: Option<IdempotencyKey>) -> Result<Accepted, AcceptError> {
+        let inner = &*self.inner;
+        let now = inner.clock.now();
+        let checked = checks::check(request, &inner.limits, now).map_err(AcceptError::Invalid)?;
+        let domain = self.sender(caller, &checked).await?.id;
+        let id = MessageId::from_uuid(inner.clock.uuid());
+        let origins = Origins { id, project: caller.project, domain, now, expire: inner.expire };
+        let message = prepare::prepare(checked, &origins);
+        if message.content.len() > inner.limits.message_octets {
+            return Err(AcceptError::TooLarge { limit: inner.limits.message_octets });
+        }
+        self.submit(message, key).await
+    }
+
+    async fn submit(&self, message: NewMessage, key: Option<IdempotencyKey>) -> Result<Accepted, AcceptError> {
+        let id = message.id;
+        let deliveries = u16::try_from(message.envelope.recipients.len()).unwrap_or(u16::MAX);
+        let (id, deliveries, replayed) = match self.inner.batcher.submit(message, key).await? {
+            Submitted::New => (id, deliveries, false),
+            Submitted::Replayed { id, deliveries } => (id, deliveries, true),
+        };
+        Ok(Accepted { id, deliveries, replayed, accepted_at: time_of(id.uuid()) })
+    }
+
+    /// The domain that signs: the author's. The reverse-path must be the project's too.
+    async fn sender(&self, caller: &Caller, checked: &Checked) -> Result<SenderDomain, AcceptError> {
+        let (author, reverse_path) = match &checked.content {
+            Content::Parts(parts) => (parts.from.address.domain(), None),
+            Content::Raw(raw) => (raw.headers.from.address.domain(), raw.reverse_path.address()),
+        };
+        let sender = self.permitted(caller, author).await?;
+        if let Some(address) = reverse_path.filter(|address| address.domain() != author) {
+            self.permitted(caller, address.domain()).await?;
+        }
+        Ok(sender)
+    }
+
+    /// The project's domain of exactly this name, if it may send now by this key.
+    async fn permitted(&self, caller: &Caller, name: &DomainName) -> Result<SenderDomain, AcceptError> {
+        let refused = |why| Err(AcceptError::SenderNotVerified { domain: name.clone(), why });
+        if caller.domains.as_ref().is_some_and(|domains| !domains.contains(name)) {
+            return Err(AcceptError::Forbidden(name.clone()));
+        }
+        match self.inner.domains.sender(caller.project, name).await? {
+            None => refused(NotVerified::Unknown),
+            Some(sender) if !sender.verified && self.inner.unverified == Unverified::Refused => refused(NotVerified::Unverified),
+            Some(sender) if !sender.has_key => refused(NotVerified::NoKey),
+            Some(sender) => Ok(sender),
+        }
+    }
+}
+
+impl From<StoreError> for AcceptError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<SubmitError> for AcceptError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Overloaded => Self::Overloaded,
+            SubmitError::StorageFull => Self::StorageFull,
+            SubmitError::Unavailable => Self::Unavailable("the outbox cannot be reached".to_owned()),
+            SubmitError::KeyReused => Self::KeyReused,
+            SubmitError::InProgress => Self::InProgress,
+        }
+    }
+}

@@ -1,1 +1,89 @@
-//! The HTTP door.
+//! The HTTP door: parse, call one flow or rule, answer.
+//!
+//! Answers: `/v1/...` and `/send` for programs, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs` for operators.
+//! Does not: decide anything about mail, or touch the database. A request runs through `stack` (id, panics, problems, headers),
+//! the router of `api` and `public`, the extractors (caller, body, key) and one handler.
+
+pub mod api;
+pub mod body;
+pub mod docs;
+pub mod extract;
+pub mod figures;
+pub mod json;
+pub mod limit;
+pub mod listen;
+pub mod problem;
+pub mod public;
+pub mod stack;
+pub mod timer;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::accept::Accept;
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domains::Domains;
+use crate::events::Events;
+use crate::outbox::Outbox;
+use body::Budget;
+use limit::RateLimiter;
+
+pub use docs::openapi;
+pub use listen::Listener;
+pub use stack::Stack;
+
+/// Asks whether requests can be served now; the error says why not.
+pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+/// Writes the metrics as Prometheus reads them.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// The rooms that the door leads to.
+pub struct Rooms {
+    /// Takes messages.
+    pub accept: Accept,
+    /// Knows keys.
+    pub access: Access,
+    /// Knows domains.
+    pub domains: Domains,
+    /// Knows messages.
+    pub outbox: Outbox,
+    /// Knows what happened.
+    pub events: Events,
+    /// Database there, migrations run, not draining.
+    pub ready: Ready,
+    /// For `/metrics`.
+    pub metrics: Metrics,
+    /// What the operator asked for.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What every handler can reach.
+pub struct Api {
+    rooms: Rooms,
+    /// Memory for request bodies.
+    pub budget: Budget,
+    /// Requests per key.
+    pub limiter: RateLimiter,
+}
+
+impl Api {
+    /// Opens the door to `rooms`.
+    #[must_use]
+    pub fn new(rooms: Rooms) -> Self {
+        let limits = &rooms.config.limits;
+        let (budget, limiter) = (Budget::new(limits.request_memory_octets), RateLimiter::new(limits.requests_per_second));
+        Self { rooms, budget, limiter }
+    }
+}
+
+impl std::ops::Deref for Api {
+    type Target = Rooms;
+
+    fn deref(&self) -> &Rooms {
+        &self.rooms
+    }
+}

@@ -1,0 +1,125 @@
+//! `/v1/domains`: domains to send from, their DNS records, their check.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::accept::fault::Code;
+use crate::domains::{DnsRecord, DomainView};
+use crate::http::Api;
+use crate::http::extract::{self, Asked, Id, Manager, PageQuery, Payload, Reader};
+use crate::http::problem::{Document, Problem};
+use crate::model::{DomainId, DomainName};
+
+/// A domain to add.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDomain {
+    /// The name, in U-labels or A-labels.
+    #[schema(example = "example.com")]
+    pub name: String,
+}
+
+impl Payload for NewDomain {}
+
+/// A page of domains.
+#[derive(Serialize, ToSchema)]
+pub struct DomainList {
+    /// The domains.
+    pub data: Vec<DomainView>,
+    /// Where the next page starts; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// The DNS records of a domain.
+#[derive(Serialize, ToSchema)]
+pub struct RecordList {
+    /// The records to publish.
+    pub data: Vec<DnsRecord>,
+    /// Always null: the list is whole.
+    pub next_cursor: Option<String>,
+}
+
+/// Add a domain
+///
+/// Makes its DKIM keys and says which DNS records to publish. A name can be added once, so repeating the request is safe without an
+/// idempotency key: it is answered 409 `domain-exists`.
+#[utoipa::path(post, path = "/v1/domains", operation_id = "add_domain", tag = "Domains", request_body = NewDomain,
+    responses(
+        (status = 201, description = "The domain, to be verified.", body = DomainView, headers(("Location" = String, description = "The domain's path."))),
+        (status = 409, description = "The domain is there already: `domain-exists`, `domain-taken`.", body = Document,
+            content_type = "application/problem+json"),
+    ))]
+pub async fn add(
+    State(api): State<Arc<Api>>,
+    Manager(caller): Manager,
+    request: extract::Json<NewDomain>,
+) -> Result<(StatusCode, [(header::HeaderName, String); 1], Json<DomainView>), Problem> {
+    let name = DomainName::parse(&request.value.name).map_err(|error| Problem::field("/name", Code::InvalidDomain, error))?;
+    let domain = api.domains.add(caller.project, name).await?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/domains/{}", domain.id))], Json(domain)))
+}
+
+/// List domains
+#[utoipa::path(get, path = "/v1/domains", operation_id = "list_domains", tag = "Domains", params(PageQuery),
+    responses((status = 200, description = "A page of domains.", body = DomainList)))]
+pub async fn list(State(api): State<Arc<Api>>, Reader(caller): Reader, Asked(query): Asked<PageQuery>) -> Result<Json<DomainList>, Problem> {
+    let page = api.domains.list(caller.project, query.page()?).await?;
+    Ok(Json(DomainList { data: page.data, next_cursor: page.next_cursor }))
+}
+
+/// Show a domain
+#[utoipa::path(get, path = "/v1/domains/{id}", operation_id = "get_domain", tag = "Domains",
+    params(("id" = String, Path, description = "The domain: `dom_...`")),
+    responses(
+        (status = 200, description = "The domain.", body = DomainView),
+        (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn get(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id): Id<DomainId>) -> Result<Json<DomainView>, Problem> {
+    Ok(Json(api.domains.get(caller.project, id).await?))
+}
+
+/// List the DNS records of a domain
+///
+/// What to publish, as last checked.
+#[utoipa::path(get, path = "/v1/domains/{id}/records", operation_id = "list_domain_records", tag = "Domains",
+    params(("id" = String, Path, description = "The domain: `dom_...`")),
+    responses(
+        (status = 200, description = "The records.", body = RecordList),
+        (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn records(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id): Id<DomainId>) -> Result<Json<RecordList>, Problem> {
+    let domain = api.domains.get(caller.project, id).await?;
+    Ok(Json(RecordList { data: domain.records, next_cursor: None }))
+}
+
+/// Check a domain
+///
+/// Looks its records up in DNS now and says for each what was found. The domain is verified once they are there.
+#[utoipa::path(post, path = "/v1/domains/{id}/check", operation_id = "check_domain", tag = "Domains",
+    params(("id" = String, Path, description = "The domain: `dom_...`")),
+    responses(
+        (status = 200, description = "The domain with its records as found.", body = DomainView),
+        (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn check(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<DomainId>) -> Result<Json<DomainView>, Problem> {
+    Ok(Json(api.domains.check(caller.project, id).await?))
+}
+
+/// Remove a domain
+///
+/// Nothing can be sent from it any more.
+#[utoipa::path(delete, path = "/v1/domains/{id}", operation_id = "remove_domain", tag = "Domains",
+    params(("id" = String, Path, description = "The domain: `dom_...`")),
+    responses(
+        (status = 204, description = "Removed."),
+        (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn remove(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<DomainId>) -> Result<StatusCode, Problem> {
+    api.domains.remove(caller.project, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

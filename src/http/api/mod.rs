@@ -1,0 +1,45 @@
+//! The API's resources, one file each: request, description, handler.
+
+pub mod domains;
+pub mod events;
+pub mod keys;
+pub mod messages;
+pub mod queue;
+pub mod sandbox;
+pub mod send;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::post;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Api;
+
+/// Every route under `/v1`, and `/send`.
+pub fn routes() -> Router<Arc<Api>> {
+    documented().split_for_parts().0.route("/send", post(send::send))
+}
+
+/// The routes that the OpenAPI document lists: all of `/v1`, grouped by resource.
+pub fn documented() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(send::send))
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::get))
+        .routes(routes!(messages::raw))
+        .routes(routes!(messages::cancel))
+        .routes(routes!(messages::retry))
+        .routes(routes!(messages::hold))
+        .routes(routes!(messages::release))
+        .routes(routes!(events::list))
+        .routes(routes!(domains::add, domains::list))
+        .routes(routes!(domains::get, domains::remove))
+        .routes(routes!(domains::records))
+        .routes(routes!(domains::check))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(queue::list))
+        .routes(routes!(sandbox::list))
+}

@@ -1,0 +1,29 @@
+//! `/v1/queue`: what waits, by recipient domain.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::Api;
+use crate::http::extract::Reader;
+use crate::http::problem::Problem;
+use crate::outbox::QueueLane;
+
+/// The project's queue.
+#[derive(Serialize, ToSchema)]
+pub struct QueueList {
+    /// One entry for each recipient domain with deliveries that are not settled.
+    pub data: Vec<QueueLane>,
+    /// Always null: the list is whole.
+    pub next_cursor: Option<String>,
+}
+
+/// Show the queue
+#[utoipa::path(get, path = "/v1/queue", operation_id = "list_queue", tag = "Queue",
+    responses((status = 200, description = "Outstanding deliveries by recipient domain.", body = QueueList)))]
+pub async fn list(State(api): State<Arc<Api>>, Reader(caller): Reader) -> Result<Json<QueueList>, Problem> {
+    Ok(Json(QueueList { data: api.outbox.queue(caller.project).await?, next_cursor: None }))
+}

@@ -1,0 +1,86 @@
+//! The OpenAPI document: made of the handlers' own descriptions, with what all of them share added in one place.
+//!
+//! Answers: [`openapi`], printed by `pennypost openapi` and served at `/openapi.json`.
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::problem::MEDIA_TYPE;
+use super::{api, public};
+
+/// The whole document. Pure: the same for every installation.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let routes = OpenApiRouter::with_openapi(Base::openapi()).merge(api::documented()).merge(public::documented());
+    let mut document = routes.into_openapi();
+    Shared.modify(&mut document);
+    document
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Pennypost",
+        description = include_str!("docs.md"),
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/", description = "This server")),
+    components(schemas(super::problem::Document, crate::accept::fault::FieldError)),
+    tags(
+        (name = "Send", description = "Send messages."),
+        (name = "Messages", description = "Find messages, see what became of them, take them back or hurry them up."),
+        (name = "Events", description = "Everything that happened, in order."),
+        (name = "Domains", description = "Domains to send from, and the DNS records they need."),
+        (name = "Keys", description = "API keys."),
+        (name = "Queue", description = "What waits to be delivered."),
+        (name = "Sandbox", description = "What was kept instead of delivered."),
+        (name = "Operations", description = "For those who run the server. No key needed."),
+    ),
+)]
+struct Base;
+
+/// What every operation with a key has in common.
+struct Shared;
+
+impl Modify for Shared {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key: `pp_live_...` or `pp_test_...`.")).build();
+        document.components.get_or_insert_default().add_security_scheme("api_key", SecurityScheme::Http(bearer));
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch];
+            for operation in operations.into_iter().flatten() {
+                if operation.security.is_none() {
+                    operation.security = Some(vec![utoipa::openapi::SecurityRequirement::new("api_key", [""; 0])]);
+                    add_problems(operation);
+                }
+            }
+        }
+    }
+}
+
+fn add_problems(operation: &mut Operation) {
+    let mut common = vec![
+        ("401", "No valid API key: `unauthorized`."),
+        ("403", "The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`."),
+        ("429", "Too many requests by this key: `rate-limited`. Try again after Retry-After."),
+        ("500", "A fault of the server: `internal`."),
+        ("503", "The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After."),
+    ];
+    if operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty()) || operation.request_body.is_some() {
+        common.push(("400", "The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`."));
+    }
+    if operation.request_body.is_some() {
+        common.push(("408", "The request came too slowly: `request-timeout`."));
+        common.push(("413", "Too large: `body-too-large`, `message-too-large`."));
+        common.push(("415", "Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`."));
+        common.push(("422", "Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`."));
+    }
+    for (status, description) in common {
+        let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
+        let problem = ResponseBuilder::new().description(description).content(MEDIA_TYPE, Content::new(Some(schema))).build();
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem.into());
+    }
+}

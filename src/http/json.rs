@@ -1,0 +1,96 @@
+//! Reads JSON strictly and says what is wrong with it (RFC 8259).
+//!
+//! Answers: a value, or one of two problems: text that is not JSON or names a field twice (400), a field that does not fit (422, with
+//! its pointer). Depth is limited by serde_json to 128.
+//! Invariant: an answer never repeats a value it was sent; it could be a secret.
+
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use serde_path_to_error::{Path, Segment};
+
+use super::problem::Problem;
+use crate::accept::fault::{Code, below};
+
+/// Characters of a reason at most.
+const MAX_REASON_CHARACTERS: usize = 300;
+
+/// True if the headers say that the body is JSON in UTF-8.
+#[must_use]
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let Some(text) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    essence && parts.all(|parameter| parameter.is_empty() || is_utf8(parameter))
+}
+
+fn is_utf8(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+}
+
+/// Reads the value.
+///
+/// # Errors
+/// [`Problem::MalformedJson`] or [`Problem::Invalid`].
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A second, slower reading that keeps track of the path happens only after a fault.
+    serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
+}
+
+fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let place = format!("line {} column {}", error.line(), error.column());
+    match error.classify() {
+        Category::Data if text.starts_with("duplicate field") => Problem::MalformedJson(format!("a name is given twice in one object, at {place}")),
+        Category::Data => at_path::<T>(bytes).unwrap_or_else(|| Problem::field("", Code::WrongType, describe(&text).1)),
+        Category::Syntax | Category::Eof | Category::Io => Problem::MalformedJson(format!("{} at {place}", without_place(&text))),
+    }
+}
+
+fn at_path<T: DeserializeOwned>(bytes: &[u8]) -> Option<Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let error = serde_path_to_error::deserialize::<_, T>(&mut reader).err()?;
+    let (code, reason) = describe(&error.inner().to_string());
+    let mut pointer = pointer(error.path());
+    // A field that is missing is not on the path yet.
+    if let (Code::Required, Some(name)) = (code, quoted(&reason)) {
+        pointer = below(&pointer, name);
+    }
+    Some(Problem::field(&pointer, code, reason))
+}
+
+/// The rule behind a message of serde, and the message without values.
+fn describe(text: &str) -> (Code, String) {
+    let text = without_place(text);
+    let expected = text.rsplit_once("expected ").map(|(_, expected)| format!("expected {expected}"));
+    let (code, reason) = if text.starts_with("unknown field") {
+        (Code::UnknownField, expected.map_or_else(|| "not a known field".to_owned(), |expected| format!("not a known field; {expected}")))
+    } else if text.starts_with("missing field") {
+        (Code::Required, text.to_owned())
+    } else if text.starts_with("unknown variant") {
+        (Code::UnknownValue, expected.unwrap_or_else(|| "not a known value".to_owned()))
+    } else if text.starts_with("invalid value") {
+        (Code::OutOfRange, expected.unwrap_or_else(|| "outside its range".to_owned()))
+    } else {
+        (Code::WrongType, expected.unwrap_or_else(|| "not of the expected kind".to_owned()))
+    };
+    (code, reason.chars().take(MAX_REASON_CHARACTERS).collect())
+}
+
+fn without_place(text: &str) -> &str {
+    text.rsplit_once(" at line ").map_or(text, |(text, _)| text)
+}
+
+fn quoted(text: &str) -> Option<&str> {
+    text.split('`').nth(1)
+}
+
+fn pointer(path: &Path) -> String {
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } => below(&pointer, key),
+        Segment::Enum { variant } => below(&pointer, variant),
+        Segment::Unknown => pointer,
+    })
+}

@@ -1,0 +1,138 @@
+//! Listens for HTTP/1.1 and HTTP/2 (prior knowledge) and serves connections within limits.
+//!
+//! Answers: slow or idle clients lose their connection after 10 s without a request head (L6), a flood waits at the connection
+//! limit, a drain lets requests end and closes idle connections.
+//! Does not: speak TLS; a proxy in front does.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::stack::Stack;
+use super::timer::ClockTimer;
+use crate::supervisor::Supervisor;
+
+/// Connections at once.
+pub const MAX_CONNECTIONS: usize = 4096;
+/// How long a client may take for the head of a request, the wait for it included.
+pub const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Octets of a request head.
+const MAX_HEADER_OCTETS: usize = 32 * 1024;
+/// Fields of a request head.
+const MAX_HEADERS: usize = 100;
+/// Requests of one HTTP/2 connection at once.
+const MAX_STREAMS: u32 = 128;
+/// How long to wait after accepting failed: most such failures are a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound socket, not served yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    /// The address is taken, not ours, or needs a privilege.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { socket: TcpListener::bind(address).await? })
+    }
+
+    /// The address bound, with the port chosen when 0 was asked for.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until a drain, in the background.
+    pub fn serve(self, stack: Stack, supervisor: &Supervisor) {
+        let tasks = supervisor.clone();
+        supervisor.spawn_essential("http", async move { self.accept(stack, tasks).await });
+    }
+
+    async fn accept(self, stack: Stack, supervisor: Supervisor) {
+        let server = Arc::new(server(&stack));
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let next = async {
+                // The place first: a connection that is not taken waits in the operating system's queue.
+                let place = Arc::clone(&places).acquire_owned().await;
+                self.socket.accept().await.map(|(stream, _)| (stream, place.ok()))
+            };
+            let accepted = tokio::select! {
+                () = supervisor.draining() => return,
+                accepted = next => accepted,
+            };
+            match accepted {
+                Ok((stream, place)) => {
+                    let connection = connection(stream, place, Arc::clone(&server), stack.clone(), supervisor.clone());
+                    supervisor.spawn("http.connection", connection);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    stack.clock().sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn server(stack: &Stack) -> auto::Builder<TokioExecutor> {
+    let timer = ClockTimer(stack.clock().clone());
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(timer.clone())
+        .header_read_timeout(HEADER_TIME)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_OCTETS)
+        .pipeline_flush(true);
+    server
+        .http2()
+        .timer(timer)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(16 * 1024)
+        .keep_alive_interval(HEADER_TIME)
+        .keep_alive_timeout(HEADER_TIME);
+    server
+}
+
+async fn connection(
+    stream: TcpStream,
+    _place: Option<OwnedSemaphorePermit>,
+    server: Arc<auto::Builder<TokioExecutor>>,
+    stack: Stack,
+    supervisor: Supervisor,
+) {
+    let _counted = stack.figures.connected();
+    // Answers are small and whole: waiting to fill a segment would only delay them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let stack = stack.clone();
+        async move { Ok::<_, std::convert::Infallible>(stack.respond(request.map(Body::new)).await) }
+    });
+    let serving = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = supervisor.draining() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error = error.to_string(), "an HTTP connection ended early");
+    }
+}

@@ -1,0 +1,341 @@
+//! Every error the API answers with: problem documents (RFC 9457), all in one enum.
+//!
+//! Answers: type, title, status and headers of an error. Does not: decide when; nor write the body, which needs the request id
+//! and is written by [`Problem::render`] at the edge.
+//! Invariant: the body of a 5xx says nothing of its cause but the request id to find it by.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::accept::AcceptError;
+use crate::accept::fault::{Code, FieldError};
+use crate::access::AccessError;
+use crate::domains::{DomainError, SignerError};
+use crate::events::EventsError;
+use crate::outbox::StoreError;
+
+/// The media type of a problem (RFC 9457 6.1).
+pub const MEDIA_TYPE: &str = "application/problem+json";
+/// Seconds after which to try again when the server is short of something.
+const RETRY_SECONDS: u32 = 1;
+/// Seconds after which to try again when the database is away.
+const RETRY_UNAVAILABLE_SECONDS: u32 = 2;
+
+/// Why a request is not answered as asked.
+#[derive(Clone, Debug)]
+pub enum Problem {
+    /// The body is not JSON, or holds a name twice.
+    MalformedJson(String),
+    /// The body ended early or could not be read.
+    IncompleteBody,
+    /// A query parameter is wrong.
+    InvalidParameter {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The `Idempotency-Key` header is not 1 to 256 printable characters.
+    InvalidIdempotencyKey,
+    /// No key, or not one that lets in.
+    Unauthorized(&'static str),
+    /// The key's scope does not cover this.
+    InsufficientScope(&'static str),
+    /// The sender's domain is not one to send from now.
+    SenderNotVerified(String),
+    /// The key is limited to other domains.
+    DomainNotAllowed(String),
+    /// No such thing, or not this project's.
+    NotFound,
+    /// The path has no such method.
+    MethodNotAllowed,
+    /// The body came too slowly.
+    RequestTimeout,
+    /// The project has this domain.
+    DomainExists,
+    /// Another project has proved this domain.
+    DomainTaken,
+    /// The idempotency key stands for another request.
+    IdempotencyKeyReuse,
+    /// The first request with this idempotency key is not answered yet.
+    IdempotencyInProgress,
+    /// The body has too many octets.
+    BodyTooLarge(usize),
+    /// The message has too many octets.
+    MessageTooLarge(usize),
+    /// The body is not said to be JSON.
+    UnsupportedMediaType,
+    /// The body is compressed.
+    UnsupportedEncoding,
+    /// Fields are wrong.
+    Invalid(Vec<FieldError>),
+    /// Too many requests by this key.
+    RateLimited {
+        /// Seconds to wait.
+        retry_after: u32,
+    },
+    /// A fault of ours, with its cause for the log.
+    Internal(Arc<str>),
+    /// Too much at once.
+    Overloaded,
+    /// The database's disk is full.
+    StorageFull,
+    /// The database cannot be reached, with the cause for the log.
+    Unavailable(Arc<str>),
+}
+
+/// The body of an error answer (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem, example = json!({
+    "type": "invalid-address", "title": "The request is not valid", "status": 422, "detail": "1 field is wrong", "request_id": "4f0c1b7e9a",
+    "errors": [{"pointer": "/to/0", "code": "invalid-address", "reason": "the address has no @"}]
+}))]
+pub struct Document<'a> {
+    /// Which problem: a stable slug, see the list in the description of this API. More may be added.
+    #[serde(rename = "type")]
+    #[schema(rename = "type", value_type = String)]
+    pub kind: &'static str,
+    /// The problem in words; the same for every occurrence.
+    #[schema(value_type = String)]
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    pub status: u16,
+    /// This occurrence in words. Absent for server errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The id of the request, as in `X-Request-Id`: what to name when asking for help.
+    pub request_id: &'a str,
+    /// Every field that is wrong, at most 100.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(value_type = Vec<FieldError>, required = false)]
+    pub errors: &'a [FieldError],
+}
+
+impl Problem {
+    /// The stable name. Wrong fields that all break the same rule name that rule.
+    #[must_use]
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::Invalid(errors) => common_code(errors).map_or("invalid-request", Code::slug),
+            other => other.facts().1,
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.facts().0
+    }
+
+    /// Status, slug and title: the whole table of problems.
+    const fn facts(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::MalformedJson(_) => (StatusCode::BAD_REQUEST, "malformed-json", "The body is not well-formed JSON"),
+            Self::IncompleteBody => (StatusCode::BAD_REQUEST, "incomplete-body", "The body ended early"),
+            Self::InvalidParameter { .. } => (StatusCode::BAD_REQUEST, "invalid-parameter", "A query parameter is not valid"),
+            Self::InvalidIdempotencyKey => (StatusCode::BAD_REQUEST, "invalid-idempotency-key", "The Idempotency-Key header is not valid"),
+            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
+            Self::InsufficientScope(_) => (StatusCode::FORBIDDEN, "insufficient-scope", "The API key may not do this"),
+            Self::SenderNotVerified(_) => (StatusCode::FORBIDDEN, "sender-not-verified", "The sender's domain is not verified"),
+            Self::DomainNotAllowed(_) => (StatusCode::FORBIDDEN, "domain-not-allowed", "The API key is limited to other domains"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing here"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not know the method"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request came too slowly"),
+            Self::DomainExists => (StatusCode::CONFLICT, "domain-exists", "The project already has this domain"),
+            Self::DomainTaken => (StatusCode::CONFLICT, "domain-taken", "Another project holds this domain"),
+            Self::IdempotencyKeyReuse => (StatusCode::CONFLICT, "idempotency-key-reuse", "The idempotency key stands for another request"),
+            Self::IdempotencyInProgress => (StatusCode::CONFLICT, "idempotency-in-progress", "The first request with this key is not answered yet"),
+            Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
+            Self::MessageTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "message-too-large", "The message is too large"),
+            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be application/json"),
+            Self::UnsupportedEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", "Compressed bodies are not accepted"),
+            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid"),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on the server"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server has too much to do"),
+            Self::StorageFull => (StatusCode::SERVICE_UNAVAILABLE, "storage-full", "The server has no room for more messages"),
+            Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The server cannot do this now"),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::MalformedJson(reason) | Self::SenderNotVerified(reason) | Self::DomainNotAllowed(reason) => Some(reason.clone()),
+            Self::InvalidParameter { name, reason } => Some(format!("{name}: {reason}")),
+            Self::InvalidIdempotencyKey => Some("give it once, with 1 to 256 printable ASCII characters".to_owned()),
+            Self::Unauthorized(reason) | Self::InsufficientScope(reason) => Some((*reason).to_owned()),
+            Self::BodyTooLarge(limit) => Some(format!("at most {limit} octets are accepted here")),
+            Self::MessageTooLarge(limit) => Some(format!("at most {limit} octets are accepted, encoded attachments included")),
+            Self::UnsupportedMediaType => Some("send Content-Type: application/json, in UTF-8".to_owned()),
+            Self::UnsupportedEncoding => Some("send the body without Content-Encoding".to_owned()),
+            Self::Invalid(errors) if errors.len() == 1 => Some("1 field is wrong".to_owned()),
+            Self::Invalid(errors) => Some(format!("{} fields are wrong", errors.len())),
+            Self::RateLimited { retry_after } => Some(format!("try again in {retry_after} s")),
+            _ => None,
+        }
+    }
+
+    /// What the log says of a fault of ours.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Internal(cause) | Self::Unavailable(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    const fn header(&self) -> Option<(HeaderName, HeaderText)> {
+        match self {
+            Self::Unauthorized(_) => Some((header::WWW_AUTHENTICATE, HeaderText::Fixed("Bearer realm=\"pennypost\""))),
+            Self::InsufficientScope(_) => Some((header::WWW_AUTHENTICATE, HeaderText::Fixed("Bearer error=\"insufficient_scope\""))),
+            Self::UnsupportedEncoding => Some((header::ACCEPT_ENCODING, HeaderText::Fixed("identity"))),
+            Self::IncompleteBody | Self::RequestTimeout | Self::BodyTooLarge(_) => Some((header::CONNECTION, HeaderText::Fixed("close"))),
+            Self::RateLimited { retry_after } => Some((header::RETRY_AFTER, HeaderText::Seconds(*retry_after))),
+            Self::IdempotencyInProgress | Self::Overloaded => Some((header::RETRY_AFTER, HeaderText::Seconds(RETRY_SECONDS))),
+            Self::StorageFull => Some((header::RETRY_AFTER, HeaderText::Seconds(60))),
+            Self::Unavailable(_) => Some((header::RETRY_AFTER, HeaderText::Seconds(RETRY_UNAVAILABLE_SECONDS))),
+            _ => None,
+        }
+    }
+
+    /// The whole answer.
+    #[must_use]
+    pub fn render(&self, request_id: &str) -> Response<Body> {
+        let (status, _, title) = self.facts();
+        let (detail, errors) = match self {
+            _ if status.is_server_error() => (None, [].as_slice()),
+            Self::Invalid(errors) => (self.detail(), errors.as_slice()),
+            _ => (self.detail(), [].as_slice()),
+        };
+        let document = Document { kind: self.slug(), title, status: status.as_u16(), detail, request_id, errors };
+        let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((name, value)) = self.header() {
+            headers.insert(name, value.into());
+        }
+        response
+    }
+}
+
+/// The value of a header a problem brings along.
+enum HeaderText {
+    Fixed(&'static str),
+    Seconds(u32),
+}
+
+impl From<HeaderText> for HeaderValue {
+    fn from(text: HeaderText) -> Self {
+        match text {
+            HeaderText::Fixed(text) => Self::from_static(text),
+            HeaderText::Seconds(seconds) => Self::from(seconds),
+        }
+    }
+}
+
+fn common_code(errors: &[FieldError]) -> Option<Code> {
+    let code = errors.first()?.code;
+    errors.iter().all(|error| error.code == code).then_some(code)
+}
+
+/// A problem on its way to the edge, where it is written.
+#[derive(Clone, Debug)]
+pub struct Carried(pub Arc<Problem>);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status();
+        response.extensions_mut().insert(Carried(Arc::new(self)));
+        response
+    }
+}
+
+impl Problem {
+    /// One wrong field.
+    #[must_use]
+    pub fn field(pointer: &str, code: Code, reason: impl fmt::Display) -> Self {
+        Self::Invalid(vec![FieldError { pointer: pointer.to_owned(), code, reason: reason.to_string() }])
+    }
+
+    /// A fault of ours.
+    #[must_use]
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::Internal(cause.to_string().into())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let cause = error.to_string().into();
+        match error {
+            StoreError::Full => Self::StorageFull,
+            error if error.is_transient() => Self::Unavailable(cause),
+            _ => Self::Internal(cause),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Store(error) => error.into(),
+            AccessError::Revoked => Self::Unauthorized("the API key was revoked"),
+            AccessError::Expired => Self::Unauthorized("the API key has expired"),
+            _ => Self::Unauthorized("the API key is not known"),
+        }
+    }
+}
+
+impl From<DomainError> for Problem {
+    fn from(error: DomainError) -> Self {
+        match error {
+            DomainError::Exists => Self::DomainExists,
+            DomainError::TakenElsewhere => Self::DomainTaken,
+            DomainError::NotFound => Self::NotFound,
+            DomainError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EventsError> for Problem {
+    fn from(error: EventsError) -> Self {
+        match error {
+            EventsError::BadCursor => Self::InvalidParameter { name: "cursor", reason: "not a cursor of this list".to_owned() },
+            EventsError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignerError> for Problem {
+    fn from(error: SignerError) -> Self {
+        let cause = error.to_string();
+        if let SignerError::Store(error) = error { error.into() } else { Self::internal(cause) }
+    }
+}
+
+impl From<AcceptError> for Problem {
+    fn from(error: AcceptError) -> Self {
+        let text = error.to_string();
+        match error {
+            AcceptError::Invalid(errors) => Self::Invalid(errors),
+            AcceptError::SenderNotVerified { .. } => Self::SenderNotVerified(text),
+            AcceptError::Forbidden(_) => Self::DomainNotAllowed(text),
+            AcceptError::TooLarge { limit } => Self::MessageTooLarge(limit),
+            AcceptError::Overloaded => Self::Overloaded,
+            AcceptError::StorageFull => Self::StorageFull,
+            AcceptError::Unavailable(cause) => Self::Unavailable(cause.into()),
+            AcceptError::KeyReused => Self::IdempotencyKeyReuse,
+            AcceptError::InProgress => Self::IdempotencyInProgress,
+        }
+    }
+}
