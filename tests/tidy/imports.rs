@@ -51,12 +51,16 @@ fn named(source: &Source) -> BTreeMap<String, usize> {
     let own_crate = if source.path == "src/main.rs" { "pennypost::" } else { "crate::" };
     for (offset, mark) in source.shipped.match_indices(own_crate) {
         if starts_word(&source.shipped, offset) {
-            heads(&source.shipped[offset + mark.len()..]).iter().for_each(|room| note(room, offset));
+            for room in heads(&source.shipped[offset + mark.len()..]) {
+                note(&room, offset);
+            }
         }
     }
     for (offset, climbed, end) in climbs(&source.shipped) {
         if climbed == source.module().len() + open_modules(&source.shipped[..offset]) {
-            heads(&source.shipped[end..]).iter().for_each(|room| note(room, offset));
+            for room in heads(&source.shipped[end..]) {
+                note(&room, offset);
+            }
         }
     }
     rooms
