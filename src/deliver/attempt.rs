@@ -87,20 +87,7 @@ impl Engine {
 
     /// Ends a delivery whose time was over before it could be tried.
     pub(super) async fn expire(&self, delivery: ClaimedDelivery) {
-        let facts = Attempt {
-            at: self.parts.clock.now(),
-            duration_ms: 0,
-            mx_host: None,
-            mx_ip: None,
-            tls: None,
-            stage: Stage::Dns,
-            reply: "not taken by any mail host before it expired".into(),
-            enhanced_status: Some(EnhancedStatus::new(4, 4, 7)),
-            outcome: Outcome::Expired,
-            scope: None,
-            outcome_unknown: false,
-            transcript: Vec::new(),
-        };
+        let facts = Attempt::never_made(self.parts.clock.now());
         log_end(&delivery, &facts, None);
         self.write(delivery, Outcome::Expired, None, &facts).await;
     }

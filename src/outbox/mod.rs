@@ -18,11 +18,12 @@ use time::OffsetDateTime;
 
 use crate::clock::{Clock, time_of};
 use crate::model::{DomainId, MessageId, ProjectId};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+pub use crate::store::StoreError;
 
 pub use claims::{ClaimedDelivery, Claims, OutboundMessage};
 pub use new_message::{IdempotencyKey, NewMessage, Origin};
-pub use view::{MessageFilter, MessageSummary, MessageView};
+pub use view::{DeliveryView, MessageFilter, MessageSummary, MessageView, QueueLane};
 
 /// Reads and controls the outbox on behalf of a project. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::claims::Claims;
 use crate::clock::{Clock, Tick};
 use crate::model::DeliveryId;
+use crate::model::outcome::{Attempt, Outcome, Scope, Stage};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics;

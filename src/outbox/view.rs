@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use super::Outbox;
 use crate::clock::time_of;
 use crate::events::{EventKind, EventView, feed};
 use crate::model::message::{Priority, Tags};
-use crate::model::outcome::DeliveryState;
+use crate::model::outcome::{Attempt, DeliveryState};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{DeliveryId, MessageId, ProjectId};
 use crate::store::StoreError;
@@ -44,7 +44,6 @@ pub struct MessageSummary {
     #[schema(value_type = Object)]
     pub metadata: serde_json::Value,
     /// `high`, `normal` or `bulk`.
-    #[schema(value_type = String)]
     pub priority: Priority,
     /// The user's.
     pub stream: String,
@@ -83,46 +82,13 @@ pub struct DeliveryView {
     /// The address.
     pub recipient: String,
     /// Where it stands.
-    #[schema(value_type = String)]
     pub state: DeliveryState,
     /// Attempts so far, oldest first.
-    #[schema(value_type = Vec<AttemptView>)]
-    pub attempts: Vec<serde_json::Value>,
+    pub attempts: Vec<Attempt>,
     /// When the next attempt is due; absent when none is.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<OffsetDateTime>,
-}
-
-/// One attempt (what `attempts` holds; fields that are not known are absent).
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = Attempt)]
-pub struct AttemptView {
-    /// When it began.
-    #[schema(format = DateTime)]
-    pub at: Option<String>,
-    /// Milliseconds it took.
-    pub duration_ms: Option<u64>,
-    /// The MX host.
-    pub mx_host: Option<String>,
-    /// Its address.
-    pub mx_ip: Option<String>,
-    /// TLS version and cipher suite; absent for clear text.
-    pub tls: Option<String>,
-    /// How far it got.
-    pub stage: Option<String>,
-    /// The reply that decided, or what went wrong.
-    pub reply: String,
-    /// RFC 3463.
-    pub enhanced_status: Option<String>,
-    /// `delivered`, `deferred`, `bounced` or `expired`.
-    pub outcome: String,
-    /// What a failure says something about: `recipient`, `message`, `host`, `site` or `us`.
-    pub scope: Option<String>,
-    /// True if the next hop may have taken the message although no reply came.
-    pub outcome_unknown: Option<bool>,
-    /// The dialogue.
-    pub transcript: Option<Vec<String>>,
 }
 
 /// What a list is narrowed to.
@@ -258,9 +224,7 @@ fn deliveries(message: MessageId, outstanding: Vec<Outstanding>, events: &[Event
             attempts: Vec::new(),
             next_attempt_at: None,
         });
-        if event.data.get("outcome").is_some() {
-            entry.attempts.push(event.data.clone());
-        }
+        entry.attempts.extend(Attempt::deserialize(&event.data));
         entry.state = state_after(event.kind);
     }
     for row in outstanding {
