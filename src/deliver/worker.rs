@@ -31,6 +31,8 @@ pub(super) struct Worker {
 struct Open {
     session: Session,
     target: Target,
+    /// How it was opened, told with its first transaction.
+    opening: Vec<String>,
     /// Transactions made in it.
     used: usize,
 }
@@ -142,7 +144,7 @@ impl Worker {
                 Ok(session) => {
                     self.engine.session_opened();
                     self.site.reached();
-                    self.open = Some(Open { session, target, used: 0 });
+                    self.open = Some(Open { session, target, opening: std::mem::take(&mut circumstances.transcript), used: 0 });
                     return Ok(());
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
@@ -214,7 +216,8 @@ impl Worker {
         let sent = open.session.send(&transaction).await;
         let reused = open.used > 0;
         open.used += 1;
-        let transcript = open.session.take_transcript();
+        let mut transcript = std::mem::take(&mut open.opening);
+        transcript.append(&mut open.session.take_transcript());
         if reused && was_closed_while_idle(&sent) {
             // The host ended the session between two messages: not an attempt. Start over in a fresh one.
             self.open = None;
