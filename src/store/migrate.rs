@@ -67,7 +67,10 @@ async fn exists(pool: impl sqlx::PgExecutor<'_>, table: &str) -> Result<bool, St
 
 /// 23505 from the catalogue, 42P07 and 42710: made by another meanwhile; XX000 "tuple concurrently updated": so was its comment.
 fn collided(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| matches!(code.as_ref(), "23505" | "42P07" | "42710" | "XX000"))
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| matches!(code.as_ref(), "23505" | "42P07" | "42710" | "XX000"))
 }
 
 async fn names_pending(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
