@@ -49,7 +49,8 @@ pub(super) fn find(option: Option<&Path>, data: Option<&str>, data_dir: &Path) -
 }
 
 fn choose(found: &[Binaries], data: Option<&str>, data_dir: &Path) -> Result<Binaries, EmbeddedError> {
-    let newest = found.iter().max_by_key(|binaries| binaries.major).ok_or_else(|| EmbeddedError::NoBinaries(String::new()))?;
+    // In reverse, since the last of equals counts: the usual places go before the search path.
+    let newest = found.iter().rev().max_by_key(|binaries| binaries.major).ok_or_else(|| EmbeddedError::NoBinaries(String::new()))?;
     let Some(data) = data else { return Ok(newest.clone()) };
     found.iter().find(|binaries| binaries.major.to_string() == data).cloned().ok_or_else(|| EmbeddedError::OtherRelease {
         data_dir: data_dir.to_owned(),
