@@ -152,7 +152,7 @@ fn from_is_one_author_that_all_readers_see_alike() {
     ] {
         assert_eq!(from(value).map(|headers| headers.from), Err(RawFault::From(error)), "{value:?}");
     }
-    let hidden = from(" =?utf-8?Q?a=0D=0ABcc:_b?= <a@example.com>").map(|headers| headers.from);
+    let hidden = from(" =?utf-8?Q?a=0D=0ABcc=3A_b?= <a@example.com>").map(|headers| headers.from);
     assert!(matches!(hidden, Err(RawFault::From(AddressError::Name(_)))), "{hidden:?}");
 }
 
