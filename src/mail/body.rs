@@ -12,6 +12,7 @@ use mail_builder::headers::Header as _;
 use mail_builder::headers::content_type::ContentType;
 
 use super::compose::Attachment;
+use super::lines;
 use super::media::safe_file_name;
 
 /// Octets of a line that needs no encoding (RFC 5322 2.1.1: should not be longer).
@@ -51,7 +52,7 @@ pub(super) fn end_multipart(output: &mut Vec<u8>, boundary: &str) {
 /// A text part with its fields; `media_type` is `text/plain` or `text/html`. Line ends of any kind become CRLF.
 pub(super) fn push_text(output: &mut Vec<u8>, media_type: &'static str, text: &str) {
     let replaced;
-    let text = if has_bare_cr(text) {
+    let text = if lines::has_bare_cr(text.as_bytes()) {
         replaced = text.replace("\r\n", "\n").replace('\r', "\n");
         replaced.as_str()
     } else {
@@ -108,12 +109,6 @@ fn push_lines(output: &mut Vec<u8>, text: &str) {
         output.extend_from_slice(line.as_bytes());
         output.extend_from_slice(b"\r\n");
     }
-}
-
-fn has_bare_cr(text: &str) -> bool {
-    let octets = text.as_bytes();
-    let pairs = octets.iter().zip(octets.iter().skip(1));
-    octets.last() == Some(&b'\r') || pairs.fold(false, |bare, (&octet, &next)| bare | ((octet == b'\r') & (next != b'\n')))
 }
 
 /// How text is carried (RFC 2045 6).

@@ -180,3 +180,6 @@ impl<'a> Body<'a> {
         end_multipart(output, &boundary);
     }
 }
+
+#[cfg(test)]
+mod tests;

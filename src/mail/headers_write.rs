@@ -20,12 +20,10 @@ use time::macros::format_description;
 use super::lines::MAX_LINE_OCTETS;
 use crate::model::{HeaderText, Mailbox};
 
-/// Octets a line should not exceed (RFC 5322 2.1.1).
-const LINE_OCTETS: usize = 78;
+/// Octets a line should not exceed: 78 (RFC 5322 2.1.1), 76 with an encoded word on it (RFC 2047 2); the same for all.
+const LINE_OCTETS: usize = 76;
 /// Octets of a word of a display name that is not encoded.
 const MAX_NAME_WORD_OCTETS: usize = 72;
-/// The same for a line with an encoded word (RFC 2047 2).
-const ENCODED_LINE_OCTETS: usize = 76;
 const ENCODED_WORD_OCTETS: usize = 75;
 /// With less room than this on a line, an encoded word begins on the next.
 const MIN_WORD_ROOM: usize = 30;
@@ -86,7 +84,7 @@ impl<'a> HeaderWriter<'a> {
     /// A field whose value is ours: short ASCII.
     pub(super) fn token(&mut self, name: &str, value: &str) {
         self.begin(name);
-        self.piece(value, LINE_OCTETS);
+        self.piece(value);
         self.end();
     }
 
@@ -116,15 +114,16 @@ impl<'a> HeaderWriter<'a> {
         self.output.extend_from_slice(b"\r\n");
     }
 
-    /// The spaces owed and a text that is not broken, on this line or, if it would grow beyond `limit`, on a new one.
-    fn piece(&mut self, text: &str, limit: usize) {
+    /// The spaces owed and a text that is not broken, on this line or, if it would grow too long, on a new one.
+    fn piece(&mut self, text: &str) {
         let octets = self.spaces + text.len();
-        let fits = self.column + octets <= limit;
+        let fits = self.column + octets <= LINE_OCTETS;
         let fold = match self.line {
             Line::Empty => false,
-            Line::Text => !fits,
+            // Some readers make one space of the white space at a fold: several spaces are kept on one line while it may grow.
+            Line::Text => !fits && (self.spaces == 1 || self.column + octets > MAX_LINE_OCTETS),
             // A fold behind the name is for what gains by it only.
-            Line::NameOnly => !fits && (octets <= limit || self.column + octets > MAX_LINE_OCTETS),
+            Line::NameOnly => !fits && (octets <= LINE_OCTETS || self.column + octets > MAX_LINE_OCTETS),
         };
         if fold {
             self.output.extend_from_slice(b"\r\n");
@@ -145,7 +144,7 @@ impl<'a> HeaderWriter<'a> {
             let (word, next) = after.split_at(after.find(' ').unwrap_or(after.len()));
             self.spaces = self.spaces.max(spaces.len());
             if !word.is_empty() {
-                self.piece(word, LINE_OCTETS);
+                self.piece(word);
             }
             rest = next;
         }
@@ -159,9 +158,11 @@ impl<'a> HeaderWriter<'a> {
             Some(name) => {
                 self.phrase(name);
                 self.spaces = 1;
-                self.piece(&format!("<{local}@{domain}>{tail}"), LINE_OCTETS);
+                self.piece(&format!("<{local}@{domain}>{tail}"));
             }
-            None => self.piece(&format!("{local}@{domain}{tail}"), LINE_OCTETS),
+            // Some readers lose the quotes of a local part outside brackets.
+            None if local.starts_with('"') => self.piece(&format!("<{local}@{domain}>{tail}")),
+            None => self.piece(&format!("{local}@{domain}{tail}")),
         }
     }
 
@@ -184,11 +185,11 @@ impl<'a> HeaderWriter<'a> {
         let style = Style::of(text);
         let mut rest = text;
         while !rest.is_empty() {
-            let room = ENCODED_LINE_OCTETS.saturating_sub(self.column + self.spaces);
+            let room = LINE_OCTETS.saturating_sub(self.column + self.spaces);
             // Where little room is left, a new line is better than a word of a few characters.
             let room = if room < MIN_WORD_ROOM { ENCODED_WORD_OCTETS } else { room.min(ENCODED_WORD_OCTETS) };
             let (chunk, next) = style.take(rest, room);
-            self.piece(&style.word(chunk), ENCODED_LINE_OCTETS);
+            self.piece(&style.word(chunk));
             // Between two encoded words a space means nothing (RFC 2047 6.2).
             self.spaces = usize::from(!next.is_empty());
             rest = next;
@@ -223,7 +224,13 @@ fn encoded_range(text: &str) -> Range<usize> {
         }
         at = end + 1;
     }
-    run.unwrap_or(text.len()..text.len())
+    let Some(run) = run else { return text.len()..text.len() };
+    // Of several spaces beside the run one separates, the others are encoded with it.
+    let before = text.get(..run.start).unwrap_or_default().trim_end_matches(' ');
+    let after = text.get(run.end..).unwrap_or_default().trim_start_matches(' ');
+    let start = if before.is_empty() { 0 } else { before.len() + 1 };
+    let end = if after.is_empty() { text.len() } else { text.len() - after.len() - 1 };
+    start..end
 }
 
 /// What readers could take for an encoded word though it was typed: from the first `=?` to the last `?=`.

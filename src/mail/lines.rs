@@ -11,8 +11,16 @@ pub const MAX_LINE_OCTETS: usize = 998;
 pub fn has_bare_line_end(text: &[u8]) -> bool {
     // The CR of each pair must fall together with the LF of its neighbour; without early exit, so that the loop becomes vector code.
     let pairs = text.iter().zip(text.iter().skip(1));
-    let broken = pairs.fold(false, |broken, (&octet, &next)| broken | ((octet == b'\r') != (next == b'\n')));
-    broken || text.first() == Some(&b'\n') || text.last() == Some(&b'\r')
+    let broken = pairs.fold(0, |broken, (&octet, &next)| broken | (u8::from(octet == b'\r') ^ u8::from(next == b'\n')));
+    broken != 0 || text.first() == Some(&b'\n') || text.last() == Some(&b'\r')
+}
+
+/// True if a CR stands without an LF after it.
+#[must_use]
+pub fn has_bare_cr(text: &[u8]) -> bool {
+    let pairs = text.iter().zip(text.iter().skip(1));
+    let bare = pairs.fold(0, |bare, (&octet, &next)| bare | (u8::from(octet == b'\r') & u8::from(next != b'\n')));
+    bare != 0 || text.last() == Some(&b'\r')
 }
 
 /// The first CR or LF that stands alone: its place.
@@ -76,6 +84,8 @@ mod tests {
         ] {
             assert_eq!(first_bare_line_end(text.as_bytes()), place, "{text:?}");
             assert_eq!(has_bare_line_end(text.as_bytes()), place.is_some(), "{text:?}");
+            let bare_cr = text.replace("\r\n", "").contains('\r');
+            assert_eq!(has_bare_cr(text.as_bytes()), bare_cr, "{text:?}");
         }
     }
 

@@ -18,13 +18,13 @@ pub(super) fn unfold(value: &[u8]) -> String {
     text.trim_matches([' ', '\t']).to_owned()
 }
 
-/// Unstructured text, decoded.
+/// Unstructured text, decoded. White space at the ends is kept only if it was encoded.
 #[must_use]
 pub(in crate::mail) fn text(value: &[u8]) -> String {
     // The decoder wants a line end.
-    let line = [value, b"\r\n"].concat();
+    let line = [value.trim_ascii(), b"\r\n"].concat();
     let decoded = MessageStream::new(&line).parse_unstructured();
-    decoded.as_text().unwrap_or_default().trim().to_owned()
+    decoded.as_text().unwrap_or_default().to_owned()
 }
 
 /// The one mailbox of a From or Sender field.

@@ -3,7 +3,6 @@
 //! Answers: is a message within the limits on levels and parts (RFC 2046 5.1, 5.2.1), so that whoever parses it later cannot be made to work without
 //! end. Does not: parse for content.
 
-use mail_parser::MimeHeaders as _;
 use mail_parser::parsers::MessageStream;
 
 use super::problem::{MAX_NESTING, MAX_PARTS};
