@@ -1,18 +1,45 @@
-//! JSON values that hold no key twice.
+//! JSON read more strictly than serde does by itself.
 //!
-//! Answers: reads any JSON value as serde_json does, but refuses an object with a repeated name, which RFC 8259 4 leaves
-//! to the reader: two readers that pick different ones are a way around checks.
+//! Answers: any JSON value without an object that has a name twice, which RFC 8259 4 leaves to the reader: two readers that pick
+//! different ones are a way around checks. And structs from objects only: serde's derive also reads them from arrays.
 
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
 
 /// For `#[serde(deserialize_with)]`: any value but null, with unique names at every depth.
 pub fn unique_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     let value = Unique::deserialize(deserializer)?.0;
     Ok(Some(value).filter(|value| !value.is_null()))
+}
+
+/// A `T` read from an object, never from an array.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ReadObject<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ReadObject<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(entries))
+            }
+        }
+
+        deserializer.deserialize_map(ReadObject(PhantomData)).map(Self)
+    }
 }
 
 struct Unique(Value);

@@ -12,7 +12,7 @@ use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::json;
+use super::json::{self, Object};
 use crate::model::message::Priority;
 
 /// A message to send. Either `from`, recipients, `subject` and a body, or `envelope` and `raw`.
@@ -52,7 +52,8 @@ pub struct SendRequest {
     pub headers: Fields,
     /// Files to attach.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub attachments: Vec<AttachmentRequest>,
+    #[schema(value_type = Vec<AttachmentRequest>)]
+    pub attachments: Vec<Object<AttachmentRequest>>,
     /// Reserved: templates are not part of this version, and giving one is refused.
     #[serde(skip_serializing, deserialize_with = "present")]
     #[schema(ignore)]
@@ -81,7 +82,8 @@ pub struct SendRequest {
     pub stream: Option<String>,
     /// Reverse-path and recipients of a `raw` message.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub envelope: Option<EnvelopeRequest>,
+    #[schema(value_type = Option<EnvelopeRequest>)]
+    pub envelope: Option<Object<EnvelopeRequest>>,
     /// A whole RFC 5322 message in base64, sent as it is: Bcc fields are removed, Date and Message-ID added where missing. Needs `envelope`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String)]

@@ -119,3 +119,64 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
     let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(None) };
     value.to_str().ok().and_then(|text| text.parse().ok()).map(Some).ok_or(Problem::IncompleteBody)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use futures_util::stream;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    fn pieces(pieces: &[&'static str]) -> Body {
+        Body::from_stream(stream::iter(pieces.iter().map(|piece| Ok::<_, std::io::Error>(*piece)).collect::<Vec<_>>()))
+    }
+
+    #[tokio::test]
+    async fn a_body_in_one_piece_or_many_is_read_whole() {
+        let budget = Budget::new(4096);
+        for body in [Body::from("abcdef"), pieces(&["ab", "", "cd", "ef"])] {
+            let held = budget.read(&HeaderMap::new(), body, 6, &Clock::system()).await.unwrap();
+            assert_eq!(held.bytes, "abcdef");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_refused_by_its_length_or_while_it_comes() {
+        let budget = Budget::new(1 << 20);
+        let declared = headers(&[("content-length", "7")]);
+        for (headers, body) in [(declared, Body::empty()), (HeaderMap::new(), pieces(&["abc", "defg"])), (HeaderMap::new(), Body::from("abcdefg"))] {
+            let refused = budget.read(&headers, body, 6, &Clock::system()).await.unwrap_err();
+            assert!(matches!(refused, Problem::BodyTooLarge(6)), "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn memory_that_is_taken_refuses_until_it_is_given_back() {
+        let budget = Budget::new(2048);
+        let clock = Clock::system();
+        let held = budget.read(&headers(&[("content-length", "2000")]), Body::from("x".repeat(2000)), 4096, &clock).await.unwrap();
+        let refused = budget.read(&HeaderMap::new(), Body::from("x"), 4096, &clock).await.unwrap_err();
+        assert!(matches!(refused, Problem::Overloaded), "{refused:?}");
+        drop(held);
+        assert!(budget.read(&HeaderMap::new(), Body::from("x"), 4096, &clock).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_compressed_a_slow_and_a_broken_body_are_refused() {
+        let (budget, clock) = (Budget::new(1 << 20), Clock::movable());
+        let refused = budget.read(&headers(&[("content-encoding", "gzip")]), Body::from("x"), 10, &clock).await.unwrap_err();
+        assert!(matches!(refused, Problem::UnsupportedEncoding), "{refused:?}");
+        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let empty = HeaderMap::new();
+        let slow = budget.read(&empty, never, 10, &clock);
+        let (refused, ()) = tokio::join!(slow, async { clock.advance(BASE_TIME) });
+        assert!(matches!(refused, Err(Problem::RequestTimeout)), "{refused:?}");
+        let broken = Body::from_stream(stream::iter([Ok("a"), Err(std::io::Error::other("gone"))]));
+        let refused = budget.read(&HeaderMap::new(), broken, 10, &clock).await.unwrap_err();
+        assert!(matches!(refused, Problem::IncompleteBody), "{refused:?}");
+    }
+}

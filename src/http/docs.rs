@@ -2,7 +2,7 @@
 //!
 //! Answers: [`openapi`], printed by `pennypost openapi` and served at `/openapi.json`.
 
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
@@ -69,7 +69,8 @@ fn add_problems(operation: &mut Operation) {
         ("500", "A fault of the server: `internal`."),
         ("503", "The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After."),
     ];
-    if operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty()) || operation.request_body.is_some() {
+    let outside_path = |parameter: &RefOr<Parameter>| !matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Path);
+    if operation.parameters.iter().flatten().any(outside_path) || operation.request_body.is_some() {
         common.push(("400", "The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`."));
     }
     if operation.request_body.is_some() {
@@ -82,5 +83,40 @@ fn add_problems(operation: &mut Operation) {
         let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
         let problem = ResponseBuilder::new().description(description).content(MEDIA_TYPE, Content::new(Some(schema))).build();
         operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_has_these_operations() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let mut shown = String::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
+                let id = operation["operationId"].as_str().unwrap();
+                shown += &format!("{} {path} {id} {}\n", method.to_uppercase(), statuses.join(" "));
+            }
+        }
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_response_is_described() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let mut open = vec![&document];
+        while let Some(value) = open.pop() {
+            if let Some(reference) = value["$ref"].as_str() {
+                assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            }
+            if let Some(responses) = value["responses"].as_object() {
+                assert!(responses.values().all(|response| response["description"].as_str().is_some_and(|text| !text.is_empty())));
+            }
+            open.extend(value.as_object().into_iter().flat_map(serde_json::Map::values));
+            open.extend(value.as_array().into_iter().flatten());
+        }
     }
 }

@@ -222,3 +222,58 @@ pub fn limit_of(limit: Option<u16>) -> Result<u16, Problem> {
     let wrong = || Problem::InvalidParameter { name: "limit", reason: format!("expected a number from 1 to {MAX_LIMIT}") };
     if (1..=MAX_LIMIT).contains(&limit) { Ok(limit) } else { Err(wrong()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn with(name: &'static str, values: &[&[u8]]) -> HeaderMap {
+        values.iter().map(|value| (header::HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn only_one_bearer_token_counts_and_it_is_not_trimmed() {
+        assert_eq!(bearer(&with("authorization", &[b"Bearer pp_live_x"])).ok(), Some("pp_live_x"));
+        assert_eq!(bearer(&with("authorization", &[b"bearer pp_live_x "])).ok(), Some("pp_live_x "));
+        let bad: [&[&[u8]]; 6] = [&[], &[b"Bearer a", b"Bearer a"], &[b"Basic a"], &[b"Bearer"], &[b"pp_live_x"], &[b"Bearer \xff"]];
+        for bad in bad {
+            assert!(matches!(bearer(&with("authorization", bad)), Err(Problem::Unauthorized(_))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_idempotency_key_has_1_to_256_printable_characters() {
+        let read = |values: &[&[u8]]| idempotency_key(&with("idempotency-key", values));
+        assert_eq!(read(&[]).ok(), Some(None));
+        assert_eq!(read(&[b"order 7"]).ok(), Some(Some("order 7".to_owned())));
+        assert_eq!(read(&[&[b'x'; 256]]).ok().flatten().map(|key| key.len()), Some(256));
+        let bad: [&[&[u8]]; 5] = [&[&[b'x'; 257]], &[b""], &[b"a\tb"], &["ü".as_bytes()], &[b"a", b"a"]];
+        for bad in bad {
+            assert!(matches!(read(bad), Err(Problem::InvalidIdempotencyKey)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_1_to_100_entries_after_a_cursor_of_ours() {
+        let asked = |text: &str| query::<PageQuery>(&format!("/v1/keys?{text}").parse().unwrap()).and_then(|query| query.page());
+        let id = uuid::Uuid::from_u128(7);
+        let cursor = crate::model::page::write_cursor(id);
+        assert_eq!(asked("").ok(), Some(PageRequest::default()));
+        assert_eq!(asked(&format!("limit=100&cursor={cursor}")).ok(), Some(PageRequest { limit: 100, after: Some(id) }));
+        for bad in [
+            "limit=0",
+            "limit=101",
+            "limit=-1",
+            "limit=x",
+            "limit=1&limit=2",
+            "cursor=%00",
+            "cursor='or%201=1",
+            &format!("cursor={cursor}x"),
+            "page=2",
+        ] {
+            assert!(matches!(asked(bad), Err(Problem::InvalidParameter { .. })), "{bad}");
+        }
+    }
+}

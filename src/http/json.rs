@@ -11,6 +11,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::problem::Problem;
 use crate::accept::fault::{Code, below};
+use crate::accept::json::Object;
 
 /// Characters of a reason at most.
 const MAX_REASON_CHARACTERS: usize = 300;
@@ -35,7 +36,7 @@ fn is_utf8(parameter: &str) -> bool {
 /// [`Problem::MalformedJson`] or [`Problem::Invalid`].
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // A second, slower reading that keeps track of the path happens only after a fault.
-    serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, &error))
+    serde_json::from_slice::<Object<T>>(bytes).map(|Object(value)| value).map_err(|error| explain::<T>(bytes, &error))
 }
 
 fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Problem {
@@ -50,7 +51,7 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Prob
 
 fn at_path<T: DeserializeOwned>(bytes: &[u8]) -> Option<Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let error = serde_path_to_error::deserialize::<_, T>(&mut reader).err()?;
+    let error = serde_path_to_error::deserialize::<_, Object<T>>(&mut reader).err()?;
     let (code, reason) = describe(&error.inner().to_string());
     let mut pointer = pointer(error.path());
     // A field that is missing is not on the path yet.
@@ -93,4 +94,77 @@ fn pointer(path: &Path) -> String {
         Segment::Enum { variant } => below(&pointer, variant),
         Segment::Unknown => pointer,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accept::request::SendRequest;
+
+    fn fault(text: &str) -> (String, &'static str, String) {
+        match read::<SendRequest>(text.as_bytes()) {
+            Err(Problem::Invalid(errors)) => (errors[0].pointer.clone(), errors[0].code.slug(), errors[0].reason.clone()),
+            Err(Problem::MalformedJson(detail)) => ("malformed".to_owned(), "", detail),
+            other => panic!("{text}: {:?}", other.map(|_| ())),
+        }
+    }
+
+    #[test]
+    fn a_field_that_does_not_fit_is_named_by_its_pointer() {
+        for (text, pointer, code) in [
+            (r#"{"to": 7}"#, "/to", "wrong-type"),
+            (r#"{"to": ["a@b.example", 7]}"#, "/to/1", "wrong-type"),
+            (r#"{"subject": ["s3cret"]}"#, "/subject", "wrong-type"),
+            (r#"{"tags": {"a/b~c": 1}}"#, "/tags/a~1b~0c", "wrong-type"),
+            (r#"{"attachments": [{"filename": "a", "path": "/etc/passwd"}]}"#, "/attachments/0/path", "unknown-field"),
+            (r#"{"attachments": [{"filename": "a"}]}"#, "/attachments/0/content", "required"),
+            (r#"{"sbject": "Hi"}"#, "/sbject", "unknown-field"),
+            (r#"{"priority": "s3cret"}"#, "/priority", "unknown-value"),
+            (r#"{"envelope": {"to": []}}"#, "/envelope/from", "required"),
+            (r#"{"attachments": [["a.txt", "YQ=="]]}"#, "/attachments/0", "wrong-type"),
+            (r#"{"cc": null}"#, "/cc", "wrong-type"),
+            ("[]", "", "wrong-type"),
+            ("7", "", "wrong-type"),
+        ] {
+            let found = fault(text);
+            assert_eq!((found.0.as_str(), found.1), (pointer, code), "{text}: {}", found.2);
+            assert!(!found.2.contains("s3cret"), "{}", found.2);
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_or_says_something_twice_is_malformed() {
+        let deep = format!(r#"{{"metadata": {}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+        for text in [
+            "",
+            "{",
+            "\u{feff}{}",
+            r#"{"subject": "a"} x"#,
+            r#"{"subject": NaN}"#,
+            r#"{"metadata": {"n": 1e400}}"#,
+            r#"{"subject": "\ud800"}"#,
+            "{\"subject\": \"a\nb\"}",
+            r#"{"subject": "a", "subject": "b"}"#,
+            r#"{"tags": {"a": "1", "a": "2"}}"#,
+            r#"{"headers": {"X-A": "1", "X-A": "2"}}"#,
+            r#"{"metadata": {"a": [{"b": 1, "b": 2}]}}"#,
+            &deep,
+        ] {
+            assert_eq!(fault(text).0, "malformed", "{:?}", text.get(..40));
+        }
+        let utf16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(matches!(read::<SendRequest>(&utf16), Err(Problem::MalformedJson(_))));
+    }
+
+    #[test]
+    fn only_json_in_utf8_is_json() {
+        let is = |text: &'static str| is_json(&[(header::CONTENT_TYPE, axum::http::HeaderValue::from_static(text))].into_iter().collect());
+        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/json; charset=\"utf-8\"", "application/json;"] {
+            assert!(is(good), "{good}");
+        }
+        for bad in ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "application/jsonx", ""] {
+            assert!(!is(bad), "{bad}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
 }

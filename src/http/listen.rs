@@ -136,3 +136,95 @@ async fn connection(
         tracing::debug!(error = error.to_string(), "an HTTP connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::http::stack::RateLimit;
+
+    async fn serve(routes: Router, clock: &Clock) -> (SocketAddr, Supervisor) {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, supervisor) = (listener.local_addr().unwrap(), Supervisor::default());
+        listener.serve(Stack::around(routes, clock.clone(), RateLimit::Off), &supervisor);
+        (address, supervisor)
+    }
+
+    async fn read_to_end(stream: &mut TcpStream) -> String {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_request_head_that_comes_too_slowly_ends_the_connection() {
+        let clock = Clock::movable();
+        let (address, supervisor) = serve(Router::new().route("/", get(async || "ok")), &clock).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        stream.write_all(b"GET / HTT").await.unwrap();
+        let ended = read_to_end(&mut stream);
+        tokio::pin!(ended);
+        assert!(futures_util::poll!(ended.as_mut()).is_pending());
+        loop {
+            clock.advance(HEADER_TIME);
+            tokio::select! {
+                _ = ended.as_mut() => break,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        supervisor.kill();
+        supervisor.ended().await;
+    }
+
+    #[tokio::test]
+    async fn a_drain_lets_the_request_under_way_end_and_takes_no_other() {
+        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let handler = {
+            let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
+            async move || {
+                begun.notify_one();
+                go.notified().await;
+                "done"
+            }
+        };
+        let (address, supervisor) = serve(Router::new().route("/", get(handler)), &Clock::system()).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        begun.notified().await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        begun.notified().await;
+        supervisor.drain();
+        go.notify_waiters();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("done"), "{answer}");
+        supervisor.ended().await;
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_refused() {
+        let (address, supervisor) = serve(Router::new().route("/", get(async || "ok")), &Clock::system()).await;
+        for head in [
+            format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000)),
+            format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000)),
+            format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(10_000)),
+        ] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let _ = stream.write_all(head.as_bytes()).await;
+            let answer = read_to_end(&mut stream).await;
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+        }
+        supervisor.kill();
+        supervisor.ended().await;
+    }
+}

@@ -341,3 +341,66 @@ impl From<AcceptError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_problem() -> Vec<Problem> {
+        let wrong = |pointer: &str, code| FieldError { pointer: pointer.to_owned(), code, reason: "why".to_owned() };
+        let secret = || Arc::from("postgres://user:hunter2@db");
+        vec![
+            Problem::MalformedJson("EOF while parsing an object at line 1 column 1".to_owned()),
+            Problem::IncompleteBody,
+            Problem::InvalidParameter { name: "limit", reason: "expected a number from 1 to 100".to_owned() },
+            Problem::InvalidIdempotencyKey,
+            Problem::Unauthorized("the API key is not known"),
+            Problem::InsufficientScope("this API key may not send"),
+            Problem::SenderNotVerified("a.example has no DKIM key".to_owned()),
+            Problem::DomainNotAllowed("this API key may not send from a.example".to_owned()),
+            Problem::NotFound,
+            Problem::MethodNotAllowed,
+            Problem::RequestTimeout,
+            Problem::DomainExists,
+            Problem::DomainTaken,
+            Problem::IdempotencyKeyReuse,
+            Problem::IdempotencyInProgress,
+            Problem::BodyTooLarge(65_536),
+            Problem::MessageTooLarge(26_214_400),
+            Problem::UnsupportedMediaType,
+            Problem::UnsupportedEncoding,
+            Problem::Invalid(vec![wrong("/to/0", Code::InvalidAddress), wrong("/to/1", Code::InvalidAddress)]),
+            Problem::Invalid(vec![wrong("/subject", Code::HeaderInjection), wrong("/headers/To", Code::ReservedHeader)]),
+            Problem::RateLimited { retry_after: 1 },
+            Problem::Internal(secret()),
+            Problem::Overloaded,
+            Problem::StorageFull,
+            Problem::Unavailable(secret()),
+        ]
+    }
+
+    #[tokio::test]
+    async fn problems_read_like_this() {
+        use http_body_util::BodyExt;
+        let mut shown = String::new();
+        for problem in every_problem() {
+            let (parts, body) = problem.render("req1").into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            shown += &format!("{}\n", parts.status);
+            for (name, value) in &parts.headers {
+                shown += &format!("{name}: {}\n", value.to_str().unwrap());
+            }
+            shown += &format!("{}\n\n", String::from_utf8_lossy(&body));
+        }
+        assert!(!shown.contains("hunter2"));
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn the_description_of_the_api_knows_every_slug() {
+        let document = crate::http::openapi().to_json().unwrap();
+        for problem in every_problem().into_iter().filter(|problem| !matches!(problem, Problem::NotFound | Problem::MethodNotAllowed)) {
+            assert!(document.contains(&format!("`{}`", problem.slug())) || problem.slug() == "header-injection", "{}", problem.slug());
+        }
+    }
+}

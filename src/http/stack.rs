@@ -18,6 +18,7 @@ use super::figures::Figures;
 use super::limit::RateState;
 use super::problem::{Carried, Problem};
 use super::{Api, api, public};
+use crate::clock::Clock;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -29,30 +30,42 @@ const MAX_ID_CHARACTERS: usize = 64;
 /// Answers requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Stack {
-    api: Arc<Api>,
     router: Router,
+    clock: Clock,
+    rate_limit: RateLimit,
     pub(super) figures: Figures,
+}
+
+/// Whether answers carry RateLimit headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    /// Keys are limited.
+    On,
+    /// They are not.
+    Off,
 }
 
 impl Stack {
     /// Puts the routes together.
     #[must_use]
     pub fn new(api: Api) -> Self {
-        let api = Arc::new(api);
-        let router = Router::new()
-            .merge(api::routes())
-            .merge(public::routes())
-            .fallback(async || Problem::NotFound)
-            .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-            .with_state(Arc::clone(&api));
-        Self { api, router, figures: Figures::new() }
+        let rate_limit = if api.limiter.is_on() { RateLimit::On } else { RateLimit::Off };
+        let clock = api.clock.clone();
+        Self::around(Router::new().merge(api::routes()).merge(public::routes()).with_state(Arc::new(api)), clock, rate_limit)
+    }
+
+    /// Surrounds `routes`; other paths and methods are problems.
+    #[must_use]
+    pub fn around(routes: Router, clock: Clock, rate_limit: RateLimit) -> Self {
+        let router = routes.fallback(async || Problem::NotFound).method_not_allowed_fallback(async || Problem::MethodNotAllowed);
+        Self { router, clock, rate_limit, figures: Figures::new() }
     }
 
     /// Answers one request. Never fails: what goes wrong is a problem.
     pub async fn respond(&self, mut request: Request) -> Response<Body> {
-        let began = self.api.clock.tick();
+        let began = self.clock.tick();
         let id = self.request_id(request.headers());
-        let noted = self.api.limiter.is_on().then(Noted::default);
+        let noted = (self.rate_limit == RateLimit::On).then(Noted::default);
         if let Some(noted) = &noted {
             request.extensions_mut().insert(noted.clone());
         }
@@ -70,14 +83,14 @@ impl Stack {
             add_rate_limit(headers, state);
         }
         headers.insert(REQUEST_ID, id);
-        self.figures.answered(response.status().as_u16(), began, &self.api.clock);
+        self.figures.answered(response.status().as_u16(), began, &self.clock);
         response
     }
 
     /// The clock that the rooms share.
     #[must_use]
-    pub fn clock(&self) -> &crate::clock::Clock {
-        &self.api.clock
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The caller's id if it is harmless, else a fresh one.
@@ -88,7 +101,7 @@ impl Stack {
         };
         headers.get(REQUEST_ID).filter(harmless).cloned().unwrap_or_else(|| {
             let mut buffer = uuid::Uuid::encode_buffer();
-            HeaderValue::from_str(self.api.clock.uuid().simple().encode_lower(&mut buffer)).unwrap_or_else(|_| HeaderValue::from_static("-"))
+            HeaderValue::from_str(self.clock.uuid().simple().encode_lower(&mut buffer)).unwrap_or_else(|_| HeaderValue::from_static("-"))
         })
     }
 }
@@ -120,5 +133,86 @@ fn add_rate_limit(headers: &mut HeaderMap, state: RateState) {
         if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn stack() -> Stack {
+        let routes = Router::new()
+            .route("/ok", get(async || "ok"))
+            .route("/panic", get(panics))
+            .route("/internal", get(async || Problem::internal("the password is hunter2")))
+            .route("/limited", get(limited));
+        Stack::around(routes, Clock::system(), RateLimit::On)
+    }
+
+    async fn panics() -> &'static str {
+        panic!("the password is hunter2")
+    }
+
+    async fn limited(request: Request) -> Problem {
+        if let Some(noted) = request.extensions().get::<Noted>() {
+            let _ = noted.0.set(RateState { quota: 5, remaining: 0, exceeded: true });
+        }
+        Problem::RateLimited { retry_after: 1 }
+    }
+
+    async fn ask(method: &str, path: &str, id: Option<&str>) -> (Response<()>, serde_json::Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(id) = id {
+            request = request.header("x-request-id", id);
+        }
+        let (parts, body) = stack().respond(request.body(Body::empty()).unwrap()).await.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (Response::from_parts(parts, ()), serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn every_answer_carries_a_request_id_and_a_harmless_one_is_kept() {
+        let (response, _) = ask("GET", "/ok", Some("order-7_a.b")).await;
+        assert_eq!(response.headers()["x-request-id"], "order-7_a.b");
+        for bad in ["", "a b", "a\"b", &"x".repeat(65)] {
+            let (response, _) = ask("GET", "/ok", Some(bad)).await;
+            let id = response.headers()["x-request-id"].to_str().unwrap();
+            assert!(id.len() == 32 && id != bad, "{bad:?} gave {id:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_and_a_fault_of_ours_say_nothing_but_the_request_id() {
+        for path in ["/panic", "/internal"] {
+            let (response, body) = ask("GET", path, Some("r1")).await;
+            assert_eq!(response.status(), 500);
+            assert_eq!(response.headers()["content-type"], "application/problem+json");
+            let expected = serde_json::json!({"type": "internal", "title": "Something went wrong on the server", "status": 500, "request_id": "r1"});
+            assert_eq!(body, expected, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_paths_and_methods_are_problems() {
+        let (response, body) = ask("GET", "/nowhere", None).await;
+        assert_eq!((response.status().as_u16(), &body["type"]), (404, &"not-found".into()));
+        let (response, body) = ask("POST", "/ok", None).await;
+        assert_eq!((response.status().as_u16(), &body["type"]), (405, &"method-not-allowed".into()));
+        assert_eq!(response.headers()["allow"], "GET,HEAD");
+    }
+
+    #[tokio::test]
+    async fn a_limited_key_is_told_its_limit_and_when_to_come_back() {
+        let (response, _) = ask("GET", "/limited", None).await;
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(response.status(), 429);
+        assert_eq!(header("retry-after"), "1");
+        assert_eq!(header("ratelimit-policy"), "\"key\";q=5;w=1");
+        assert_eq!(header("ratelimit"), "\"key\";r=0;t=1");
+        let (response, _) = ask("GET", "/ok", None).await;
+        assert!(!response.headers().contains_key("ratelimit"), "a request without a caller has no limit to tell");
     }
 }

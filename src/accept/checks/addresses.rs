@@ -38,10 +38,10 @@ pub(super) fn distinct<'a>(addresses: impl Iterator<Item = &'a EmailAddress>) ->
     addresses.filter(|address| seen.insert(*address)).cloned().collect()
 }
 
-/// At least one and at most `most` recipients.
-pub(super) fn count(recipients: usize, pointer: &str, most: usize, faults: &mut Faults) {
-    if recipients == 0 {
-        faults.add(pointer, Code::NoRecipients, "give at least one valid recipient");
+/// At least one recipient `given`, and at most `most` that are distinct.
+pub(super) fn count(given: usize, recipients: usize, pointer: &str, most: usize, faults: &mut Faults) {
+    if given == 0 {
+        faults.add(pointer, Code::NoRecipients, "give at least one recipient");
     }
     limit(recipients, pointer, most, faults);
 }

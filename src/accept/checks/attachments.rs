@@ -3,6 +3,7 @@
 //! Does not: look into files; receivers do.
 
 use crate::accept::fault::{Code, Faults};
+use crate::accept::json::Object;
 use crate::accept::request::AttachmentRequest;
 use crate::mail::compose::{Attachment, ContentId, MediaType};
 use crate::model::header::breaks_lines;
@@ -18,13 +19,13 @@ const PROGRAMS: [&str; 32] = [
 ];
 
 /// The files of a message, at most `most`.
-pub(super) fn check(files: Vec<AttachmentRequest>, most: usize, faults: &mut Faults) -> Vec<Attachment> {
+pub(super) fn check(files: Vec<Object<AttachmentRequest>>, most: usize, faults: &mut Faults) -> Vec<Attachment> {
     if files.len() > most {
         faults.add("/attachments", Code::TooManyAttachments, format_args!("{} attachments; at most {most} are allowed", files.len()));
         return Vec::new();
     }
     let mut passed: Vec<Attachment> = Vec::with_capacity(files.len());
-    for (place, file) in files.into_iter().enumerate() {
+    for (place, Object(file)) in files.into_iter().enumerate() {
         let Some(file) = one(file, &format!("/attachments/{place}"), faults) else { continue };
         if file.content_id.is_some() && passed.iter().any(|other| other.content_id == file.content_id) {
             faults.add(format!("/attachments/{place}/content_id"), Code::InvalidContentId, "this content id is given twice");

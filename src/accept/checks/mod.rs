@@ -10,6 +10,8 @@ mod attachments;
 mod headers;
 mod labels;
 mod raw;
+#[cfg(test)]
+mod tests;
 mod times;
 
 use serde_json::Value;
@@ -125,7 +127,8 @@ fn parts(request: SendRequest, limits: &Limits, faults: &mut Faults) -> Option<(
     let reply_to = addresses::list(&request.reply_to, "/reply_to", faults);
     addresses::limit(reply_to.len(), "/reply_to", limits.recipients, faults);
     let recipients = addresses::distinct(to.iter().chain(&cc).chain(&bcc).map(|mailbox| &mailbox.address));
-    addresses::count(recipients.len(), "/to", limits.recipients, faults);
+    let given = [&request.to, &request.cc, &request.bcc].map(|list| list.as_slice().len()).iter().sum();
+    addresses::count(given, recipients.len(), "/to", limits.recipients, faults);
     let subject = headers::subject(request.subject.as_deref(), faults);
     if request.text.is_none() && request.html.is_none() {
         faults.add("/text", Code::NoContent, "give text, html or both");

@@ -12,7 +12,7 @@ use crate::model::{EmailAddress, ReversePath};
 /// Judges the raw form of a request.
 pub(super) fn check(request: SendRequest, limits: &Limits, faults: &mut Faults) -> Option<(Vec<EmailAddress>, Content)> {
     refuse_parts(&request, faults);
-    let envelope = request.envelope.as_ref().and_then(|envelope| read_envelope(envelope, limits, faults));
+    let envelope = request.envelope.as_ref().and_then(|envelope| read_envelope(&envelope.0, limits, faults));
     if request.envelope.is_none() {
         faults.add("/envelope", Code::Required, "a raw message needs its envelope");
     }
@@ -63,7 +63,7 @@ fn read_envelope(envelope: &EnvelopeRequest, limits: &Limits, faults: &mut Fault
         given.extend(addresses::address(text, || envelope.to.pointer("/envelope/to", place), faults));
     }
     let recipients = addresses::distinct(given.iter());
-    addresses::count(recipients.len(), "/envelope/to", limits.recipients, faults);
+    addresses::count(envelope.to.as_slice().len(), recipients.len(), "/envelope/to", limits.recipients, faults);
     reverse_path.map(|reverse_path| (reverse_path, recipients))
 }
 
