@@ -131,8 +131,21 @@ impl Node {
     }
 
     async fn take_over(&self, dead: i64) -> Result<(), StoreError> {
-        let facts =
-            serde_json::json!({ "outcome": "deferred", "stage": "end_of_data", "reply": TAKE_OVER_FACTS, "outcome_unknown": true }).to_string();
+        let facts = Attempt {
+            at: self.clock.now(),
+            duration_ms: 0,
+            mx_host: None,
+            mx_ip: None,
+            tls: None,
+            stage: Stage::EndOfData,
+            reply: TAKE_OVER_FACTS.into(),
+            enhanced_status: None,
+            outcome: Outcome::Deferred,
+            scope: Some(Scope::Us),
+            outcome_unknown: true,
+            transcript: Vec::new(),
+        };
+        let facts = serde_json::to_string(&facts).unwrap_or_else(|_| "{}".into());
         let mut total = 0;
         loop {
             let event_ids: Vec<_> = (0..TAKE_OVER_CHUNK).map(|_| self.clock.uuid()).collect();
