@@ -14,3 +14,8 @@ mod session;
 mod transaction;
 mod transcript;
 mod wire;
+
+#[cfg(test)]
+mod dialog_tests;
+#[cfg(test)]
+mod session_tests;
