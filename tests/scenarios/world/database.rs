@@ -37,9 +37,11 @@ pub async fn fresh() -> String {
     replace_database(server.url(), &name)
 }
 
+/// Puts another database's name into an address like `postgres://user@host/database?host=/socket`.
 fn replace_database(url: &str, name: &str) -> String {
-    assert!(url.contains("/pennypost"), "{url}");
-    url.replacen("/pennypost", &format!("/{name}"), 1)
+    let (before, query) = url.split_once('?').map_or((url, String::new()), |(before, query)| (before, format!("?{query}")));
+    let (server, _) = before.rsplit_once('/').unwrap();
+    format!("{server}/{name}{query}")
 }
 
 /// Runs a statement on a world's database, as an operator with psql would. Answers the rows touched.
