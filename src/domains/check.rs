@@ -59,7 +59,9 @@ pub(super) async fn proof(resolver: &Resolver, record: &DnsRecord) -> Proof {
     judge(record, None, &look_up(resolver, record).await).0.into()
 }
 
+/// Asks DNS itself: what the resolver remembers from before may be the reason why somebody checks again.
 async fn look_up(resolver: &Resolver, record: &DnsRecord) -> Answer {
+    resolver.forget(&record.name);
     match record.purpose {
         RecordPurpose::Dmarc => dmarc(resolver, &record.name).await,
         RecordPurpose::ReturnPathMx => match DomainName::parse(&record.name) {
@@ -80,7 +82,9 @@ async fn dmarc(resolver: &Resolver, name: &str) -> Answer {
     for _ in 0..DMARC_LEVELS {
         let Some((_, above)) = domain.split_once('.').filter(|(_, above)| above.contains('.')) else { break };
         domain = above;
-        match answer(resolver.txt(&format!("_dmarc.{domain}")).await) {
+        let name = format!("_dmarc.{domain}");
+        resolver.forget(&name);
+        match answer(resolver.txt(&name).await) {
             Answer::Values(values) if values.iter().any(|value| is_dmarc(value)) => return Answer::Values(values),
             Answer::Unknown => return Answer::Unknown,
             Answer::Values(_) | Answer::Nothing => {}

@@ -14,6 +14,9 @@ mod recent;
 pub mod render;
 pub mod seal;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
