@@ -46,6 +46,15 @@ impl From<RecordState> for Proof {
     }
 }
 
+/// What several keys prove together: one that stands is enough, and only if all are gone the proof is.
+pub(super) fn best(proofs: impl IntoIterator<Item = Proof>) -> Proof {
+    proofs.into_iter().fold(Proof::Gone, |best, proof| match (best, proof) {
+        (Proof::Seen, _) | (_, Proof::Seen) => Proof::Seen,
+        (Proof::Unknown, _) | (_, Proof::Unknown) => Proof::Unknown,
+        (Proof::Gone, Proof::Gone) => Proof::Gone,
+    })
+}
+
 /// Looks all `records` up and writes into each what was found.
 pub(super) async fn check(resolver: &Resolver, hostname: Option<&DomainName>, records: &mut [DnsRecord]) {
     let answers = join_all(records.iter().map(|record| look_up(resolver, record))).await;

@@ -242,3 +242,32 @@ async fn domains_are_checked_again_by_themselves_when_it_is_time() {
     world.clock.advance(RECHECK_VERIFIED);
     assert_eq!(world.domains.check_due().await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn new_keys_take_over_once_they_stand_in_dns_and_not_before() {
+    let world = World::new().await;
+    let domain = world.verified(world.ours).await;
+    let old = dkim(&domain.records);
+    let rotated = world.domains.rotate_dkim(world.ours, domain.id).await.unwrap();
+    assert_eq!(dkim(&rotated.records).len(), 4);
+    let twice = world.domains.rotate_dkim(world.ours, domain.id).await.unwrap();
+    let new: Vec<DnsRecord> = dkim(&twice.records).into_iter().filter(|record| old.iter().all(|old| old.name != record.name)).collect();
+    assert_eq!(new.len(), 2, "a second rotation replaces the first");
+
+    let selectors = async || {
+        world.clock.advance(SIGNERS_FRESH);
+        let signers = world.domains.signers(domain.id).await.unwrap();
+        let message = b"From: a@example.com\r\nDate: Thu, 01 Jan 1970 00:00:00 +0000\r\nMessage-ID: <1@example.com>\r\n\r\nx\r\n";
+        signers.iter().map(|signer| signer.sign(message, OffsetDateTime::UNIX_EPOCH).unwrap()).collect::<String>()
+    };
+    let signs_with = |signed: &str, records: &[DnsRecord]| records.iter().all(|record| signed.contains(record.name.split('.').next().unwrap()));
+    world.domains.check(world.ours, domain.id).await.unwrap();
+    assert!(signs_with(&selectors().await, &old));
+
+    world.publish(&new);
+    let after = world.domains.check(world.ours, domain.id).await.unwrap();
+    assert_eq!((after.state, dkim(&after.records).len()), (DomainState::Verified, 2));
+    assert!(signs_with(&selectors().await, &new));
+    world.withdraw(&old);
+    assert_eq!(world.domains.check(world.ours, domain.id).await.unwrap().state, DomainState::Verified);
+}

@@ -22,6 +22,7 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
 
+use super::connect;
 use crate::clock::Clock;
 use supervise::{Phase, Supervised};
 
@@ -171,7 +172,7 @@ impl PrivatePostgres {
 
 /// Connects, and makes our database if it is not there.
 async fn make_database(maintenance: &str) -> Result<(), sqlx::Error> {
-    let mut connection = PgConnection::connect(maintenance).await?;
+    let mut connection = PgConnection::connect_with(&connect::options(maintenance)?).await?;
     let known: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)").bind(NAME).fetch_one(&mut connection).await?;
     if !known && let Err(error) = sqlx::raw_sql("create database pennypost").execute(&mut connection).await {
         // Another command may have been faster: 42P04 it exists, 23505 it came into being meanwhile.
@@ -267,6 +268,27 @@ mod tests {
         let again = directory.start().await.unwrap();
         assert_eq!(value(again.url(), "select x from kept").await, "still here");
         again.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_directory_too_deep_for_a_socket_works_too() {
+        let directory = Directory::new();
+        let deep = directory.0.join("d".repeat(120));
+        let postgres = PrivatePostgres::start(&deep, Path::new(""), &Clock::system()).await.unwrap();
+        assert_eq!(value(postgres.url(), "select current_database()::text").await, "pennypost");
+        postgres.stop().await;
+        std::fs::remove_dir(host::Place::prepare(&deep).unwrap().socket_dir).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_standby_is_refused() {
+        let directory = Directory::new();
+        directory.start().await.unwrap().stop().await;
+        std::fs::write(directory.0.join("postgres/standby.signal"), "").unwrap();
+        let standby = directory.start().await.unwrap();
+        let error = super::super::Store::connect(standby.url(), 1).await.unwrap_err();
+        assert!(matches!(error, super::super::StoreError::ReadOnly) && error.is_transient(), "{error:?}");
+        standby.stop().await;
     }
 
     #[tokio::test]
