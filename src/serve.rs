@@ -1,1 +1,293 @@
-//! Starts, supervises, drains and stops the gateway.
+//! Starts, supervises, drains and stops the gateway: the one place that knows every room.
+//!
+//! Answers: the order in which rooms open and close. Closing follows the way of the data: doors, writers, engine, outcomes, node,
+//! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::accept::Accept;
+use crate::accept::batch::{Batcher, Writing};
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::deliver::{Engine, EngineParts};
+use crate::domains::{DomainSettings, Domains, Sealer};
+use crate::events::Events;
+use crate::http::{self, Api, Listener, Rooms, Stack};
+use crate::model::{DomainName, ProjectId};
+use crate::net::dns::Resolver;
+use crate::net::tls;
+use crate::ops::housekeeping;
+use crate::outbox::node::Node;
+use crate::outbox::refill::Refill;
+use crate::outbox::{Claims, Outbox, handoff, settle};
+use crate::smtp::timeouts::Timeouts;
+use crate::store::Store;
+use crate::store::embedded::{PrivatePostgres, StartOptions};
+use crate::supervisor::Supervisor;
+use crate::telemetry::metrics;
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Answer HTTP.
+    pub api: bool,
+    /// Deliver.
+    pub deliver: bool,
+    /// Speak SMTP with users and the world.
+    pub smtp: bool,
+    /// Keep house.
+    pub worker: bool,
+}
+
+impl Roles {
+    /// Everything.
+    pub const ALL: Self = Self { api: true, deliver: true, smtp: true, worker: true };
+}
+
+/// The text names no role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no role; give one or more of api, deliver, smtp, worker, separated by commas")]
+pub struct UnknownRole(String);
+
+impl FromStr for Roles {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        let mut roles = Self { api: false, deliver: false, smtp: false, worker: false };
+        for word in text.split(',').map(str::trim) {
+            match word {
+                "api" => roles.api = true,
+                "deliver" => roles.deliver = true,
+                "smtp" => roles.smtp = true,
+                "worker" => roles.worker = true,
+                other => return Err(UnknownRole(other.to_owned())),
+            }
+        }
+        Ok(roles)
+    }
+}
+
+/// The database and the rules over it: what commands work on, whether a gateway runs or not.
+#[derive(Debug)]
+pub struct House {
+    /// The database.
+    pub store: Store,
+    /// Keys.
+    pub access: Access,
+    /// Domains.
+    pub domains: Domains,
+    /// Messages.
+    pub outbox: Outbox,
+    /// What became of them.
+    pub events: Events,
+    /// DNS.
+    pub resolver: Resolver,
+    /// The project that everything belongs to unless told otherwise.
+    pub project: ProjectId,
+    postgres: Option<PrivatePostgres>,
+}
+
+impl House {
+    /// Opens the database (starting the private one if there is no URL), brings its schema up to date, and sets the rules up.
+    pub async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
+        let (store, postgres) = open_store(config, clock).await?;
+        let applied = store.migrate().await.context("the database could not be migrated")?;
+        if applied > 0 {
+            tracing::info!(migrations = applied, "database migrated");
+        }
+        store.ensure_partitions_for(clock.now()).await?;
+        let resolver = Resolver::new(&config.dns).context("the resolver could not be set up; see [dns] in the configuration")?;
+        let sealer = Sealer::read_or_make(&config.server.master_key_file, clock)
+            .with_context(|| format!("the master key {} could not be read or made", config.server.master_key_file.display()))?;
+        let access = Access::new(store.clone(), clock.clone());
+        let project = access.default_project().await?;
+        let hostname = DomainName::parse(&config.server.hostname).ok();
+        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { hostname });
+        let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
+        Ok(Self { store, access, domains, outbox, events, resolver, project, postgres })
+    }
+
+    /// Closes the database; the private server stops unless another process uses it.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.store.close().await;
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await;
+        }
+        Ok(())
+    }
+}
+
+/// Connects to the configured database, or to the private one, which is started when nobody has.
+pub async fn open_store(config: &Config, clock: &Clock) -> anyhow::Result<(Store, Option<PrivatePostgres>)> {
+    let (url, postgres) = if config.database.url.expose().is_empty() {
+        let options = StartOptions {
+            data_dir: config.database.data_dir.clone(),
+            bin_dir: Some(config.database.bin_dir.clone()).filter(|dir| !dir.as_os_str().is_empty()),
+            clock: clock.clone(),
+        };
+        let postgres = PrivatePostgres::start(&options).await?;
+        (postgres.url().to_owned(), Some(postgres))
+    } else {
+        (config.database.url.expose().clone(), None)
+    };
+    let store =
+        Store::connect(&url, config.database.max_connections).await.context("the database cannot be used; see [database] in the configuration")?;
+    Ok((store, postgres))
+}
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where HTTP listens; none without the role `api`.
+    pub http: Option<SocketAddr>,
+    /// The database and its rules.
+    pub house: House,
+    /// This process.
+    pub node: Arc<Node>,
+    supervisor: Supervisor,
+    clock: Clock,
+    drain: Duration,
+}
+
+/// Starts a gateway. It runs until the supervisor is asked for a drain.
+pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Clock) -> anyhow::Result<Running> {
+    let house = House::open(&config, &clock).await?;
+    let config = Arc::new(config);
+    let claims = Claims::new(config.delivery.memory_octets);
+    let silence = Duration::from_secs(config.delivery.node_timeout_seconds);
+    let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
+    supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
+    let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
+    let handoff = if roles.deliver { Some(start.engine()?) } else { None };
+    if roles.worker {
+        let housekeeping = housekeeping::Housekeeping {
+            store: house.store.clone(),
+            domains: house.domains.clone(),
+            clock: clock.clone(),
+            retention: config.retention.clone(),
+        };
+        supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
+    }
+    let http = if roles.api { Some(start.api(handoff).await?) } else { None };
+    tracing::info!(incarnation = node.incarnation(), "ready");
+    let drain = Duration::from_secs(config.delivery.drain_seconds);
+    Ok(Running { http, house, node, supervisor, clock, drain })
+}
+
+impl Running {
+    /// Waits for the drain that somebody asks for, and for its end: open sessions finish within the configured time.
+    pub async fn wait(self) -> anyhow::Result<()> {
+        self.supervisor.draining().await;
+        tracing::info!("draining: no new work, open sessions finish");
+        if self.clock.timeout(self.drain, self.supervisor.ended()).await.is_err() {
+            tracing::warn!("sessions did not end in time and are cut off; their messages are tried again");
+            self.supervisor.kill();
+            self.supervisor.ended().await;
+        }
+        match self.node.leave().await {
+            Ok(released) => tracing::info!(released, "stopped"),
+            Err(error) => tracing::warn!(%error, "the node could not sign off; others will take its work over"),
+        }
+        self.house.close().await
+    }
+
+    /// Ends where it stands, as a crash would: nothing is given back, the node does not sign off.
+    pub async fn abandon(self) {
+        self.supervisor.kill();
+        self.supervisor.ended().await;
+    }
+}
+
+/// What the rooms are made from at start.
+struct Start<'s> {
+    config: &'s Arc<Config>,
+    house: &'s House,
+    claims: &'s Arc<Claims>,
+    node: &'s Arc<Node>,
+    supervisor: &'s Supervisor,
+    clock: &'s Clock,
+}
+
+impl Start<'_> {
+    /// Starts the engine and what feeds it.
+    fn engine(&self) -> anyhow::Result<handoff::Handoff> {
+        let (handoff, arrivals) = handoff::channel();
+        let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
+        self.supervisor.spawn_essential("settle writer", writer.run());
+        let parts = EngineParts {
+            settings: self.config.delivery.clone(),
+            hostname: host_name(self.config),
+            clock: self.clock.clone(),
+            resolver: self.house.resolver.clone(),
+            domains: self.house.domains.clone(),
+            claims: Arc::clone(self.claims),
+            node: Arc::clone(self.node),
+            settler,
+            timeouts: Timeouts::default(),
+            tls: tls::opportunistic(),
+        };
+        let engine = Engine::new(parts, self.supervisor.clone());
+        self.supervisor.spawn_essential("engine", engine.run(arrivals));
+        let refill = Refill {
+            store: self.house.store.clone(),
+            clock: self.clock.clone(),
+            claims: Arc::clone(self.claims),
+            node: Arc::clone(self.node),
+            handoff: handoff.clone(),
+        };
+        self.supervisor.spawn_essential("refill", refill.run(self.supervisor.clone()));
+        Ok(handoff)
+    }
+
+    /// Opens the HTTP door.
+    async fn api(&self, handoff: Option<handoff::Handoff>) -> anyhow::Result<SocketAddr> {
+        let writing = Writing {
+            store: self.house.store.clone(),
+            clock: self.clock.clone(),
+            claims: Arc::clone(self.claims),
+            node: Arc::clone(self.node),
+            handoff,
+        };
+        let batcher = Batcher::start(writing, self.supervisor);
+        let (outbox, draining) = (self.house.outbox.clone(), self.supervisor.clone());
+        let ready: http::Ready = Arc::new(move || {
+            let (outbox, draining) = (outbox.clone(), draining.clone());
+            Box::pin(async move {
+                match (draining.is_draining(), outbox.ping().await) {
+                    (true, _) => Err("draining".to_owned()),
+                    (false, false) => Err("the database does not answer".to_owned()),
+                    (false, true) => Ok(()),
+                }
+            })
+        });
+        let rooms = Rooms {
+            accept: Accept::new(self.house.domains.clone(), batcher, self.clock.clone(), self.config),
+            access: self.house.access.clone(),
+            domains: self.house.domains.clone(),
+            outbox: self.house.outbox.clone(),
+            events: self.house.events.clone(),
+            ready,
+            metrics: Arc::new(metrics::render),
+            config: Arc::clone(self.config),
+            clock: self.clock.clone(),
+        };
+        self.house.access.keep_last_used(self.supervisor);
+        let address = self.config.server.http_listen;
+        let listener = Listener::bind(address).await.with_context(|| format!("cannot listen on {address} (server.http_listen)"))?;
+        let bound = listener.local_addr()?;
+        listener.serve(Stack::new(Api::new(rooms)), self.supervisor);
+        tracing::info!(address = %bound, "listening for HTTP");
+        Ok(bound)
+    }
+}
+
+/// Our name to the world; a sandbox may have none.
+fn host_name(config: &Config) -> String {
+    if config.server.hostname.is_empty() { "localhost.localdomain".to_owned() } else { config.server.hostname.clone() }
+}

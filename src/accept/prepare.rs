@@ -102,7 +102,7 @@ fn finish(raw: &Raw, origins: &Origins) -> Built {
     Built {
         reverse_path: raw.reverse_path.clone(),
         header_from: raw.headers.from.to_string(),
-        subject: raw.headers.subject.clone().unwrap_or_default(),
+        subject: raw.headers.subject.clone(),
         message_id: raw.headers.message_id.clone().unwrap_or(own),
         content,
         eight_bit: raw.headers.has_eight_bit_body,

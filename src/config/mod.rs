@@ -3,12 +3,24 @@
 //! Answers: what the operator asked for. `default.toml` holds every option with its comment and is where defaults come from.
 //! Does not: open, connect or listen.
 
+pub mod check;
+pub mod environment;
+pub mod error;
+pub mod load;
+pub mod suggest;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use crate::model::Secret;
+
+pub use error::{ConfigError, Origin, Problem};
+pub use load::{Loaded, load};
+
+/// The text of `default.toml`.
+pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +40,13 @@ pub struct Config {
     pub limits: Limits,
     /// `[telemetry]`
     pub telemetry: Telemetry,
+}
+
+impl Default for Config {
+    /// What `default.toml` says.
+    fn default() -> Self {
+        load::defaults().clone()
+    }
 }
 
 /// `[server]`: who we are and where we listen.

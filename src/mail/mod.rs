@@ -1,1 +1,16 @@
-//! Internet messages: compose, headers, DKIM.
+//! Internet messages: written, checked, signed. Octets in, octets out.
+//!
+//! Answers: the octets of a message from a draft (`compose`), the faults of a message given whole (`headers`), DKIM keys and signatures (`dkim`),
+//! what a list shows of a message (`parse`). Knows the RFCs and nothing of Pennypost.
+//! Does not: read clocks, files, networks or the database. What it did not write itself it never reflows.
+
+pub mod compose;
+pub mod dkim;
+pub mod fields;
+pub mod headers;
+pub mod lines;
+pub mod media;
+pub mod parse;
+
+mod body;
+mod headers_write;

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::reply::EnhancedStatus;
 
 /// Where a delivery stands. The last five are final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Waits for its time or its turn.
@@ -33,7 +33,7 @@ pub enum DeliveryState {
 }
 
 /// How one attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A 2yz reply after the final dot.
@@ -47,8 +47,9 @@ pub enum Outcome {
 }
 
 /// Whose fault a failure is: what it says something about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = FailureScope)]
 pub enum Scope {
     /// This address.
     Recipient,
@@ -63,7 +64,7 @@ pub enum Scope {
 }
 
 /// How far a session got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Looking up MX hosts and addresses.
@@ -89,10 +90,11 @@ pub enum Stage {
 }
 
 /// The facts of one attempt: what the API shows of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// When it began.
     #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: OffsetDateTime,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
@@ -101,6 +103,7 @@ pub struct Attempt {
     pub mx_host: Option<String>,
     /// Its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub mx_ip: Option<IpAddr>,
     /// TLS version and cipher suite, absent for clear text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,6 +114,7 @@ pub struct Attempt {
     pub reply: String,
     /// The enhanced status: the server's, or ours (RFC 3463) where no reply came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub enhanced_status: Option<EnhancedStatus>,
     /// How it ended.
     pub outcome: Outcome,
@@ -123,4 +127,25 @@ pub struct Attempt {
     /// The dialogue, `C: ` and `S: ` lines; content and secrets left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transcript: Vec<String>,
+}
+
+impl Attempt {
+    /// The end of a delivery whose time was over before it could be tried again (RFC 3463 4.4.7).
+    #[must_use]
+    pub fn never_made(at: OffsetDateTime) -> Self {
+        Self {
+            at,
+            duration_ms: 0,
+            mx_host: None,
+            mx_ip: None,
+            tls: None,
+            stage: Stage::Dns,
+            reply: "not taken by any mail host before it expired".into(),
+            enhanced_status: Some(EnhancedStatus::new(4, 4, 7)),
+            outcome: Outcome::Expired,
+            scope: None,
+            outcome_unknown: false,
+            transcript: Vec::new(),
+        }
+    }
 }

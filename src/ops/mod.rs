@@ -1,1 +1,3 @@
-//! Work on the house itself: housekeeping.
+//! Work on the house itself, beside the mail.
+
+pub mod housekeeping;

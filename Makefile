@@ -1,0 +1,51 @@
+# Everything a contributor does, one word each. `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test lint bench gen gen-check interop fuzz setup
+
+# Queries are checked against .sqlx/, so that no database is needed to build.
+export SQLX_OFFLINE ?= true
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup ## Send five kinds of messages through a whole gateway on loopback and show what became of them
+	cargo build --quiet --locked
+	target/debug/pennypost demo
+
+dev: setup ## Keep a gateway running with a sandbox for all mail and a key on the screen
+	cargo build --quiet --locked
+	target/debug/pennypost dev
+
+test: setup lint ## Lint, tidy, unit and scenario tests, clients
+	cargo test --locked
+	@if [ -x clients/test.sh ]; then clients/test.sh; fi
+
+lint: ## Format and clippy, no warnings; dependencies too when cargo-deny is there
+	cargo fmt --check
+	cargo clippy --locked --all-targets --quiet -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; else echo "cargo-deny is not installed: deny.toml is not checked"; fi
+
+bench: ## Speed, size and cost beside Postfix and single-row commits, in one run
+	scripts/setup.sh --bench
+	cargo build --release --locked
+	scripts/bench.sh
+
+gen: setup ## Write again what is printed from code: .sqlx, openapi, clients, docs/operate/metrics.md
+	scripts/gen.sh
+
+gen-check: setup ## Fail if anything printed from code is stale
+	scripts/gen.sh --check
+
+interop: ## Deliver to other programs, verify with other programs
+	scripts/setup.sh --interop
+	cargo build --locked
+	tests/interop/run.sh
+
+fuzz: ## Feed every parser that strangers reach (needs nightly and cargo-fuzz); SECONDS_EACH=60
+	scripts/fuzz.sh
+
+setup:
+	@scripts/setup.sh

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Installs what building and testing need and this machine lacks; does nothing when all is there.
+#
+#   scripts/setup.sh             a C compiler and the PostgreSQL server programs
+#   scripts/setup.sh --bench     also postfix (with smtp-source and smtp-sink) and opendkim, as peers to measure against
+#   scripts/setup.sh --interop   also receivers and verifiers, unpacked under target/interop; none of them is started
+#
+# On Debian and Ubuntu it installs by apt, as root or by sudo without a password. Elsewhere it says what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "setup: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+can_install() {
+    command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
+}
+
+# Installs packages, or says what to do where that cannot be done. $1 is what is missing, for people.
+install() {
+    local what=$1
+    shift
+    can_install || die "$what missing. On Debian or Ubuntu: sudo apt-get install $*. On Fedora: dnf install postgresql-server gcc. On macOS: brew install postgresql@17. Elsewhere: install it and put it in the PATH, or set database.bin_dir."
+    say "$what missing: installing $*"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >&2
+}
+
+# Debian starts what it installs; these programs are run by the scripts with their own configuration instead.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d made=
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod 755 $policy
+        made=yes
+    fi
+    local failed=0
+    "$@" || failed=$?
+    if [ -n "$made" ]; then as_root rm -f $policy; fi
+    return $failed
+}
+
+find_postgres() {
+    local found
+    found=$(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin 2>/dev/null | sort -V | tail -1 || true)
+    if [ -n "$found" ] && [ -x "$found/initdb" ]; then echo "$found"; return; fi
+    found=$(command -v initdb || true)
+    if [ -n "$found" ]; then dirname "$found"; fi
+}
+
+base() {
+    command -v cargo >/dev/null || die "cargo missing. Install Rust by https://rustup.rs; rust-toolchain.toml names the version."
+    command -v cc >/dev/null || install "a C compiler" gcc libc6-dev
+    if [ -z "$(find_postgres)" ]; then
+        # No cluster of the system's own is made: Pennypost runs the server itself.
+        if can_install && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+            as_root mkdir -p /etc/postgresql-common/createcluster.d
+            echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.d/pennypost.conf >/dev/null
+        fi
+        install "the PostgreSQL server" postgresql
+    fi
+    [ -n "$(find_postgres)" ] || die "PostgreSQL was installed and initdb is not found; set database.bin_dir."
+}
+
+bench() {
+    local missing=()
+    command -v postfix >/dev/null || [ -x /usr/sbin/postfix ] || missing+=(postfix)
+    command -v opendkim >/dev/null || [ -x /usr/sbin/opendkim ] || missing+=(opendkim)
+    command -v pgbench >/dev/null || [ -x "$(find_postgres)/pgbench" ] || missing+=(postgresql-contrib)
+    [ ${#missing[@]} = 0 ] && return
+    can_install && echo "postfix postfix/main_mailer_type select No configuration" | as_root debconf-set-selections
+    without_services install "peers to measure against" "${missing[@]}"
+}
+
+# Mail servers exclude each other as Debian packages, so they are unpacked side by side and not installed.
+interop() {
+    local program
+    for program in postfix exim4-daemon-light opensmtpd chasquid opendkim-tools; do
+        local place=target/interop/$program
+        [ -e "$place/.unpacked" ] && continue
+        can_install || die "receivers missing: this needs apt (Debian or Ubuntu) and root."
+        mkdir -p "$place/archives/partial"
+        say "fetching $program"
+        as_root apt-get -q -y --no-install-recommends --reinstall --download-only -o "Dir::Cache::archives=$PWD/$place/archives" install "$program" >&2
+        find "$place/archives" -name '*.deb' -exec dpkg -x {} "$place" \;
+        touch "$place/.unpacked"
+    done
+    if [ ! -x target/interop/python/bin/python ]; then
+        python3 -m venv target/interop/python || die "python3 with venv missing: apt-get install python3-venv"
+        target/interop/python/bin/pip install -q dkimpy schemathesis >&2
+    fi
+}
+
+base
+for option in "$@"; do
+    case $option in
+        --bench) bench ;;
+        --interop) interop ;;
+        *) die "unknown option $option; known are --bench and --interop" ;;
+    esac
+done

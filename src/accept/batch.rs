@@ -1,0 +1,411 @@
+//! Group commit: messages that arrive together are written by one statement, and each is answered when that has committed.
+//!
+//! Answers: durable or not (invariant 1). No timer lingers: while one group is being written the next one gathers.
+//! When memory has room a message is claimed as it is written and goes to the engine at once; otherwise it waits in the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::model::{EventId, MessageId};
+use crate::outbox::claims::{ClaimFacts, Grant, Seat};
+use crate::outbox::handoff::Handoff;
+use crate::outbox::node::Node;
+use crate::outbox::{ClaimedDelivery, Claims, IdempotencyKey, NewMessage, OutboundMessage, content};
+use crate::store::outbox::{DeliveryRow, KeyRow, MessageRow, WAITING};
+use crate::store::{Store, StoreError};
+use crate::supervisor::Supervisor;
+use crate::telemetry::metrics;
+
+/// Messages in one group at most.
+const GROUP_MESSAGES: usize = 256;
+/// Octets of content in one group at most, before compression.
+const GROUP_OCTETS: usize = 2 * 1024 * 1024;
+/// Messages that may wait for a writer.
+const QUEUE: usize = 2_048;
+/// Writers, each with a connection: one commits while the other gathers.
+const WRITERS: usize = 2;
+/// How long a message waits for a place in the queue before it is turned away.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a group whose commit has an unknown outcome is looked up again.
+const LOOKUPS: u32 = 5;
+
+/// What became of a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// Written.
+    New,
+    /// The same request was accepted before.
+    Replayed {
+        /// The message of then.
+        id: MessageId,
+        /// Its number of recipients.
+        deliveries: u16,
+    },
+}
+
+/// Why a message was not accepted. Nothing of it is left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// More arrives than the database takes.
+    #[error("more messages arrive than can be stored; try again")]
+    Overloaded,
+    /// The disk of the database is full.
+    #[error("the database has no room")]
+    StorageFull,
+    /// The database is away.
+    #[error("the database does not answer")]
+    Unavailable,
+    /// The key came with another request before.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// A request with this key is being written right now.
+    #[error("a request with this idempotency key is in progress")]
+    InProgress,
+}
+
+/// Takes messages and answers once they are durable. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Batcher {
+    store: Store,
+    clock: Clock,
+    queue: mpsc::Sender<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    message: NewMessage,
+    packed: (i16, Vec<u8>),
+    key: Option<IdempotencyKey>,
+    answer: oneshot::Sender<Result<Submitted, SubmitError>>,
+}
+
+/// What a group adds to the figures.
+#[derive(Debug, Default)]
+struct Totals {
+    messages: u64,
+    recipients: u64,
+    octets: u64,
+    spilled: u64,
+}
+
+impl Totals {
+    const fn add(&mut self, message: &NewMessage, spilled: bool) {
+        let recipients = message.envelope.recipients.len() as u64;
+        self.messages += 1;
+        self.recipients += recipients;
+        self.octets += message.content.len() as u64;
+        if spilled {
+            self.spilled += recipients;
+        }
+    }
+}
+
+/// What the writers need.
+#[derive(Debug)]
+pub struct Writing {
+    /// The database.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// Room in memory.
+    pub claims: Arc<Claims>,
+    /// Who claims.
+    pub node: Arc<Node>,
+    /// Where claims go; none if this process does not deliver: everything then waits in the database.
+    pub handoff: Option<Handoff>,
+}
+
+impl Batcher {
+    /// Starts the writers. They end when every `Batcher` is gone and all that was taken is written.
+    #[must_use]
+    pub fn start(writing: Writing, supervisor: &Supervisor) -> Self {
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        let batcher = Self { store: writing.store.clone(), clock: writing.clock.clone(), queue };
+        let writing = Arc::new(writing);
+        for _ in 0..WRITERS {
+            let (writing, receiver) = (Arc::clone(&writing), Arc::clone(&receiver));
+            supervisor.spawn_essential("accept writer", async move { writing.run(&receiver).await });
+        }
+        batcher
+    }
+
+    /// Makes a message durable.
+    pub async fn submit(&self, message: NewMessage, key: Option<IdempotencyKey>) -> Result<Submitted, SubmitError> {
+        if let Some(key) = &key
+            && let Some(earlier) = self.earlier(&message, key).await?
+        {
+            return Ok(earlier);
+        }
+        let packed = content::pack(&message.content);
+        let (answer, answered) = oneshot::channel();
+        let entry = Entry { message, packed, key, answer };
+        match self.queue.try_send(entry) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(SubmitError::Unavailable),
+            Err(mpsc::error::TrySendError::Full(entry)) => match self.clock.timeout(PATIENCE, self.queue.send(entry)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(SubmitError::Unavailable),
+                Err(_) => return Err(SubmitError::Overloaded),
+            },
+        }
+        answered.await.unwrap_or(Err(SubmitError::Unavailable))
+    }
+
+    async fn earlier(&self, message: &NewMessage, key: &IdempotencyKey) -> Result<Option<Submitted>, SubmitError> {
+        let today = self.clock.now().date();
+        let days = [today, today.saturating_sub(time::Duration::days(1))];
+        let owner = self.store.key_owner(message.project.uuid(), &hash(&key.key), &days).await.map_err(|error| refusal(&error))?;
+        let Some((id, request_hash, deliveries)) = owner else { return Ok(None) };
+        if crate::clock::time_of(id) < self.clock.now() - time::Duration::DAY {
+            return Ok(None);
+        }
+        if request_hash != key.request_hash {
+            return Err(SubmitError::KeyReused);
+        }
+        Ok(Some(Submitted::Replayed { id: MessageId::from_uuid(id), deliveries: u16::try_from(deliveries).unwrap_or(0) }))
+    }
+}
+
+impl Writing {
+    async fn run(&self, queue: &tokio::sync::Mutex<mpsc::Receiver<Entry>>) {
+        loop {
+            let mut group = Vec::new();
+            {
+                let mut queue = queue.lock().await;
+                let Some(first) = queue.recv().await else { return };
+                let mut octets = first.message.content.len();
+                group.push(first);
+                while group.len() < GROUP_MESSAGES
+                    && octets < GROUP_OCTETS
+                    && let Ok(next) = queue.try_recv()
+                {
+                    octets += next.message.content.len();
+                    group.push(next);
+                }
+            }
+            self.write(group).await;
+        }
+    }
+
+    async fn write(&self, group: Vec<Entry>) {
+        let started = self.clock.tick();
+        let owner = self.node.incarnation();
+        let mut places = Vec::with_capacity(group.len());
+        for entry in &group {
+            places.push(self.place(&entry.message));
+        }
+        match self.commit(owner, &group, &places).await {
+            Ok(won) => {
+                let took = self.clock.tick().since(started);
+                let mut arrivals = Vec::with_capacity(group.len());
+                let mut totals = Totals::default();
+                for (entry, place) in group.into_iter().zip(places) {
+                    if won.as_ref().is_some_and(|won| entry.key.is_some() && !won.contains(&entry.message.id.uuid())) {
+                        // Another request with this key was faster, here or on another node; a repeat will be told its answer.
+                        let _gone = entry.answer.send(Err(SubmitError::InProgress));
+                        continue;
+                    }
+                    totals.add(&entry.message, place.is_none() && self.handoff.is_some());
+                    if let Some(place) = place {
+                        arrivals.extend(claimed(owner, &entry.message, place));
+                    }
+                    let _gone = entry.answer.send(Ok(Submitted::New));
+                }
+                metrics::accepted_batch(totals.messages, totals.recipients, totals.octets, took);
+                metrics::spilled(totals.spilled);
+                if let Some(handoff) = &self.handoff {
+                    handoff.give(arrivals).await;
+                }
+            }
+            Err(error) => {
+                metrics::database_error(error.kind());
+                tracing::error!(%error, messages = group.len(), "messages could not be stored; their senders were told so");
+                for entry in group {
+                    let _gone = entry.answer.send(Err(refusal(&error)));
+                }
+            }
+        }
+    }
+
+    /// Room in memory for a message and each of its deliveries; none if it has to wait in the database.
+    fn place(&self, message: &NewMessage) -> Option<(Grant, Vec<Seat>)> {
+        self.handoff.as_ref()?;
+        if message.send_at.is_some_and(|at| at > self.clock.now()) {
+            return None;
+        }
+        let grant = self.claims.grant(message.content.len())?;
+        let now = self.clock.tick();
+        let seats: Option<Vec<Seat>> =
+            message.envelope.recipients.iter().map(|recipient| self.claims.seat_for_new(recipient.domain().lane(), now)).collect();
+        seats.map(|seats| (grant, seats))
+    }
+
+    /// Writes a group. Answers the messages that won their keys, if there were keys.
+    async fn commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Option<Vec<Uuid>>, StoreError> {
+        self.store.ensure_partitions_for(self.clock.now()).await?;
+        let keys = self.key_rows(group);
+        let mut result = self.try_commit(owner, group, places, keys).await;
+        let mut lookups = 0;
+        // A connection that broke leaves the outcome of its commit unknown: ask for the ids, never write blindly again.
+        while let Err(error) = &result
+            && (error.is_transient() || matches!(error, StoreError::Conflict { .. }))
+            && lookups < LOOKUPS
+        {
+            lookups += 1;
+            self.clock.sleep(self.clock.jitter(Duration::from_millis(100 * u64::from(lookups)), 0.3)).await;
+            let ids: Vec<Uuid> = group.iter().map(|entry| entry.message.id.uuid()).collect();
+            match self.store.existing(&ids).await {
+                Ok(existing) if existing.is_empty() => result = self.try_commit(owner, group, places, self.key_rows(group)).await,
+                // One statement wrote them: those that are not there lost their keys.
+                Ok(existing) => return Ok(Some(existing)),
+                Err(again) => result = Err(again),
+            }
+        }
+        if result.is_err() {
+            // Should the rows be there all the same, nobody holds them in memory: they are to be given back.
+            self.claims.note_dropped(group.iter().flat_map(|entry| {
+                (0..entry.message.envelope.recipients.len())
+                    .map(move |number| (owner, crate::model::DeliveryId { message: entry.message.id, rcpt_no: u16::try_from(number).unwrap_or(0) }))
+            }));
+        }
+        result
+    }
+
+    async fn try_commit(
+        &self,
+        owner: i64,
+        group: &[Entry],
+        places: &[Option<(Grant, Vec<Seat>)>],
+        keys: Vec<KeyRow>,
+    ) -> Result<Option<Vec<Uuid>>, StoreError> {
+        if keys.is_empty() {
+            let (messages, deliveries) = self.rows(owner, group, places, |_| true);
+            self.store.insert_group(messages, deliveries).await?;
+            return Ok(None);
+        }
+        let mut tx = self.store.begin().await?;
+        let won = Store::insert_keys(&mut tx, keys).await?;
+        let (messages, deliveries) = self.rows(owner, group, places, |entry| entry.key.is_none() || won.contains(&entry.message.id.uuid()));
+        if !messages.is_empty() {
+            Store::insert_messages(&mut *tx, messages, deliveries).await?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(Some(won))
+    }
+
+    fn key_rows(&self, group: &[Entry]) -> Vec<KeyRow> {
+        let day = self.clock.now().date();
+        group
+            .iter()
+            .filter_map(|entry| {
+                let key = entry.key.as_ref()?;
+                Some(KeyRow {
+                    day,
+                    project_id: entry.message.project.uuid(),
+                    key_hash: hash(&key.key),
+                    request_hash: key.request_hash.to_vec(),
+                    message_id: entry.message.id.uuid(),
+                    deliveries: i16::try_from(entry.message.envelope.recipients.len()).unwrap_or(i16::MAX),
+                })
+            })
+            .collect()
+    }
+
+    fn rows(
+        &self,
+        owner: i64,
+        group: &[Entry],
+        places: &[Option<(Grant, Vec<Seat>)>],
+        keep: impl Fn(&Entry) -> bool,
+    ) -> (Vec<MessageRow>, Vec<DeliveryRow>) {
+        let now = self.clock.now();
+        let kept = || group.iter().zip(places).filter(|(entry, _)| keep(entry));
+        let messages = kept().map(|(entry, _)| self.message_row(entry)).collect();
+        let deliveries = kept()
+            .flat_map(|(entry, place)| {
+                let message = &entry.message;
+                let owner = if place.is_some() { owner } else { WAITING };
+                message.envelope.recipients.iter().enumerate().map(move |(number, recipient)| DeliveryRow {
+                    message_id: message.id.uuid(),
+                    rcpt_no: i16::try_from(number).unwrap_or(i16::MAX),
+                    project_id: message.project.uuid(),
+                    lane: recipient.domain().lane(),
+                    owner,
+                    priority: message.priority.to_stored(),
+                    next_at: message.send_at.unwrap_or(now),
+                    expires_at: message.expires_at,
+                    recipient: recipient.to_string(),
+                })
+            })
+            .collect();
+        (messages, deliveries)
+    }
+
+    fn message_row(&self, entry: &Entry) -> MessageRow {
+        let message = &entry.message;
+        MessageRow {
+            id: message.id.uuid(),
+            event_id: EventId::from_uuid(self.clock.uuid()).uuid(),
+            project_id: message.project.uuid(),
+            domain_id: message.domain.map(crate::model::DomainId::uuid),
+            reverse_path: message.envelope.reverse_path.to_stored(),
+            header_from: message.header_from.clone(),
+            subject: message.subject.clone(),
+            header_message_id: message.header_message_id.clone(),
+            tags: serde_json::json!(message.tags),
+            metadata: message.metadata.clone(),
+            priority: message.priority.to_stored(),
+            stream: message.stream.as_str().to_owned(),
+            origin: message.origin.to_stored(),
+            send_at: message.send_at,
+            expires_at: message.expires_at,
+            recipients: i16::try_from(message.envelope.recipients.len()).unwrap_or(i16::MAX),
+            size: i32::try_from(message.content.len()).unwrap_or(i32::MAX),
+            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1),
+            encoding: entry.packed.0,
+            content: entry.packed.1.clone(),
+            accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),
+        }
+    }
+}
+
+/// The claims of a message that was written with an owner.
+fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>)) -> Vec<ClaimedDelivery> {
+    let outbound = Arc::new(OutboundMessage {
+        id: message.id,
+        project: message.project,
+        domain: message.domain,
+        reverse_path: message.envelope.reverse_path.clone(),
+        content: message.content.clone(),
+        eight_bit: message.eight_bit,
+        smtputf8: message.smtputf8,
+        signature: tokio::sync::OnceCell::new(),
+        grant,
+    });
+    let facts = message.envelope.recipients.iter().enumerate().map(|(number, recipient)| ClaimFacts {
+        owner,
+        rcpt_no: u16::try_from(number).unwrap_or(u16::MAX),
+        recipient: recipient.clone(),
+        attempt: 0,
+        priority: message.priority,
+        expires_at: message.expires_at,
+    });
+    facts.zip(seats).map(|(facts, seat)| ClaimedDelivery::new(Arc::clone(&outbound), seat, facts)).collect()
+}
+
+const fn refusal(error: &StoreError) -> SubmitError {
+    match error {
+        StoreError::Full => SubmitError::StorageFull,
+        _ => SubmitError::Unavailable,
+    }
+}
+
+fn hash(text: &str) -> Vec<u8> {
+    digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec()
+}

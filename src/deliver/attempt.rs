@@ -1,0 +1,152 @@
+//! From what happened on the wire to what is written: the facts of an attempt, its outcome, the next due time.
+//!
+//! The single place where a verdict becomes a settlement, for every stage and every failure.
+
+use std::net::IpAddr;
+
+use time::OffsetDateTime;
+
+use super::engine::Engine;
+use super::verdict::Verdict;
+use crate::clock::Tick;
+use crate::events::EventKind;
+use crate::model::EnhancedStatus;
+use crate::model::outcome::{Attempt, DeliveryState, Outcome, Stage};
+use crate::outbox::ClaimedDelivery;
+use crate::outbox::settle::Settlement;
+use crate::telemetry::metrics;
+
+/// Name of the host that a delivery kept in the sandbox shows.
+pub const SANDBOX_HOST: &str = "sandbox";
+
+/// What all recipients of a transaction share.
+#[derive(Clone, Debug)]
+pub struct Circumstances {
+    /// When the attempt began.
+    pub at: OffsetDateTime,
+    /// The same on the monotonic clock.
+    pub started: Tick,
+    /// The host reached or tried last.
+    pub mx_host: Option<String>,
+    /// Its address.
+    pub mx_ip: Option<IpAddr>,
+    /// TLS facts.
+    pub tls: Option<String>,
+    /// The dialogue.
+    pub transcript: Vec<String>,
+}
+
+/// How one recipient fared.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// How far it got.
+    pub stage: Stage,
+    /// The reply, or what went wrong, on one line.
+    pub reply: String,
+    /// What that means.
+    pub verdict: Verdict,
+}
+
+impl Engine {
+    /// Writes the end of an attempt on one delivery.
+    pub(super) async fn conclude(&self, delivery: ClaimedDelivery, circumstances: &Circumstances, ending: Ending) {
+        let clock = &self.parts.clock;
+        let now = clock.now();
+        let Ending { stage, reply, verdict } = ending;
+        let (outcome, next_at) = match verdict.outcome {
+            Outcome::Deferred if now >= delivery.expires_at => (Outcome::Expired, None),
+            Outcome::Deferred => {
+                let wait = self.schedule.wait(delivery.attempt, verdict.min_wait, clock);
+                (Outcome::Deferred, Some(now + wait))
+            }
+            other => (other, None),
+        };
+        let took = clock.tick().since(circumstances.started);
+        let delivered = outcome == Outcome::Delivered;
+        let facts = Attempt {
+            at: circumstances.at,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            mx_host: circumstances.mx_host.clone(),
+            mx_ip: circumstances.mx_ip,
+            tls: circumstances.tls.clone(),
+            stage,
+            reply,
+            enhanced_status: Some(verdict.enhanced_status),
+            outcome,
+            scope: (!delivered).then_some(verdict.scope),
+            outcome_unknown: verdict.outcome_unknown,
+            transcript: circumstances.transcript.clone(),
+        };
+        if verdict.outcome_unknown {
+            metrics::outcome_unknown(1);
+        }
+        metrics::attempt(stage, outcome, took);
+        log_end(&delivery, &facts, next_at);
+        self.write(delivery, outcome, next_at, &facts).await;
+    }
+
+    /// Ends a delivery whose time was over before it could be tried.
+    pub(super) async fn expire(&self, delivery: ClaimedDelivery) {
+        let facts = Attempt::never_made(self.parts.clock.now());
+        log_end(&delivery, &facts, None);
+        self.write(delivery, Outcome::Expired, None, &facts).await;
+    }
+
+    /// Keeps a message here instead of sending it.
+    pub(super) async fn keep_in_sandbox(&self, delivery: ClaimedDelivery) {
+        let facts = Attempt {
+            at: self.parts.clock.now(),
+            duration_ms: 0,
+            mx_host: Some(SANDBOX_HOST.into()),
+            mx_ip: None,
+            tls: None,
+            stage: Stage::EndOfData,
+            reply: "250 2.0.0 kept in the sandbox".into(),
+            enhanced_status: Some(EnhancedStatus::new(2, 0, 0)),
+            outcome: Outcome::Delivered,
+            scope: None,
+            outcome_unknown: false,
+            transcript: Vec::new(),
+        };
+        self.write(delivery, Outcome::Delivered, None, &facts).await;
+    }
+
+    async fn write(&self, delivery: ClaimedDelivery, outcome: Outcome, next_at: Option<OffsetDateTime>, facts: &Attempt) {
+        let kind = match outcome {
+            Outcome::Delivered => EventKind::Delivered,
+            Outcome::Deferred => EventKind::Deferred,
+            Outcome::Bounced => EventKind::Bounced,
+            Outcome::Expired => EventKind::Expired,
+        };
+        if let Some(state) = final_state(outcome) {
+            metrics::settled_finally(state, 1);
+        }
+        let facts = serde_json::to_string(facts).unwrap_or_else(|_| "{}".into());
+        self.parts.settler.settle(Settlement { delivery, kind, next_at, facts }).await;
+    }
+}
+
+const fn final_state(outcome: Outcome) -> Option<DeliveryState> {
+    match outcome {
+        Outcome::Delivered => Some(DeliveryState::Delivered),
+        Outcome::Bounced => Some(DeliveryState::Bounced),
+        Outcome::Expired => Some(DeliveryState::Expired),
+        Outcome::Deferred => None,
+    }
+}
+
+/// One line for each failed attempt; successes are counted, and told at debug level. No addresses: the id leads to them.
+fn log_end(delivery: &ClaimedDelivery, facts: &Attempt, next_at: Option<OffsetDateTime>) {
+    let id = delivery.id();
+    let host = facts.mx_host.as_deref().unwrap_or("-");
+    match facts.outcome {
+        Outcome::Delivered => tracing::debug!(delivery = %id, host, "delivered"),
+        Outcome::Deferred => {
+            let retry_at = next_at.map(|at| at.to_string()).unwrap_or_default();
+            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, retry_at, "deferred");
+        }
+        Outcome::Bounced | Outcome::Expired => {
+            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
+        }
+    }
+}

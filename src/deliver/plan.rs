@@ -1,0 +1,103 @@
+//! Where to connect for a domain: its MX hosts' addresses in the order to try them, or the smart host.
+//!
+//! Does not: connect. Addresses that policy forbids are left out; a source address of the other family rules an address out.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::clock::Clock;
+use crate::config;
+use crate::model::DomainName;
+use crate::net::dial::AddressPolicy;
+use crate::net::dns::Resolver;
+use crate::net::mx::{self, MxError};
+
+/// Addresses tried in one attempt at most, over all hosts.
+const MAX_TARGETS: usize = 8;
+
+/// One address to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The host's name, for TLS and the records.
+    pub host: String,
+    /// Its address and port.
+    pub address: SocketAddr,
+    /// The source address to bind; none: the system's choice.
+    pub source: Option<IpAddr>,
+}
+
+/// What the plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Planning<'p> {
+    /// `[delivery]`
+    pub settings: &'p config::Delivery,
+    /// Our own name.
+    pub hostname: &'p str,
+    /// DNS.
+    pub resolver: &'p Resolver,
+    /// Randomness.
+    pub clock: &'p Clock,
+}
+
+/// The targets of a domain: never none.
+pub async fn targets(planning: &Planning<'_>, domain: &DomainName) -> Result<Vec<Target>, MxError> {
+    let (hosts, port) = match planning.settings.smart_host.rsplit_once(':') {
+        Some((host, port)) => (vec![host.to_owned()], port.parse().unwrap_or(25)),
+        None => {
+            let hops = mx::next_hops(planning.resolver, domain, planning.hostname, planning.clock).await?;
+            (hops.into_iter().map(|hop| hop.name).collect(), planning.settings.mx_port)
+        }
+    };
+    let policy = AddressPolicy { allow_private: planning.settings.allow_private_addresses };
+    let mut targets = Vec::new();
+    let mut temporary = None;
+    for host in hosts {
+        let addresses = match host.parse::<IpAddr>() {
+            // Only a smart host may be an address.
+            Ok(address) => Ok(vec![address]),
+            Err(_) => mx::host_addresses(planning.resolver, &host, policy, planning.clock).await,
+        };
+        match addresses {
+            Ok(addresses) => targets.extend(addresses.into_iter().filter_map(|address| {
+                let source = source_for(&planning.settings.egress, address, planning.clock)?;
+                Some(Target { host: host.clone(), address: SocketAddr::new(address, port), source })
+            })),
+            Err(MxError::Temporary(reason)) => temporary = Some(reason),
+            Err(_) => {}
+        }
+        if targets.len() >= MAX_TARGETS {
+            break;
+        }
+    }
+    targets.truncate(MAX_TARGETS);
+    match (targets.is_empty(), temporary) {
+        (false, _) => Ok(targets),
+        // One host's lookup failed for now: it may be the good one.
+        (true, Some(reason)) => Err(MxError::Temporary(reason)),
+        (true, None) => Err(MxError::NoUsableHost),
+    }
+}
+
+/// The source for a destination: `None` if there is none of its family, `Some(None)` if the system chooses.
+#[expect(clippy::option_option, reason = "no way, any source, this source")]
+fn source_for(egress: &[IpAddr], destination: IpAddr, clock: &Clock) -> Option<Option<IpAddr>> {
+    if egress.is_empty() {
+        return Some(None);
+    }
+    let fitting: Vec<IpAddr> = egress.iter().copied().filter(|source| source.is_ipv4() == destination.is_ipv4()).collect();
+    fitting.get(clock.pick(fitting.len())).copied().map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_address_has_the_family_of_its_destination() -> Result<(), std::net::AddrParseError> {
+        let clock = Clock::system();
+        let (v4, v6): (IpAddr, IpAddr) = ("127.0.0.1".parse()?, "::1".parse()?);
+        assert_eq!(source_for(&[], v6, &clock), Some(None));
+        assert_eq!(source_for(&[v4], v4, &clock), Some(Some(v4)));
+        assert_eq!(source_for(&[v4], v6, &clock), None, "without an IPv6 source there is no way to an IPv6 host");
+        Ok(())
+    }
+}

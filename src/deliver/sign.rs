@@ -1,0 +1,37 @@
+//! DKIM signatures of a message: made once, when its first transaction needs them, and shared by all its recipients.
+//!
+//! The signature's `t=` is the time of acceptance, so a message that is sent again carries the same octets.
+
+use bytes::Bytes;
+
+use crate::clock::{Clock, time_of};
+use crate::domains::{Domains, SignerError};
+use crate::mail::dkim::{self, DkimError};
+use crate::outbox::OutboundMessage;
+use crate::telemetry::metrics;
+
+/// Why a message cannot be signed now.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] SignerError),
+    /// The keys do not sign.
+    #[error(transparent)]
+    Dkim(#[from] DkimError),
+}
+
+/// The DKIM-Signature fields of a message; empty where an unverified sender was allowed.
+pub async fn signature<'m>(domains: &Domains, clock: &Clock, message: &'m OutboundMessage) -> Result<&'m Bytes, SignError> {
+    message
+        .signature
+        .get_or_try_init(async || {
+            let Some(domain) = message.domain else { return Ok(Bytes::new()) };
+            let signers = domains.signers(domain).await?;
+            let started = clock.tick();
+            let fields = dkim::sign_all(&signers, &message.content, time_of(message.id.uuid()))?;
+            metrics::signed(clock.tick().since(started));
+            Ok(fields.into())
+        })
+        .await
+}

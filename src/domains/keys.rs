@@ -1,0 +1,107 @@
+//! DKIM keys of the domains: made, sealed, and opened to sign.
+//!
+//! Answers: two keys for a new domain, RSA-2048 for all receivers and Ed25519 (RFC 8463) for those that know it, each under a
+//! selector of its own (rule C8).
+//! Does not: sign (see [`crate::mail::dkim`]).
+
+use uuid::Uuid;
+
+use super::SignerError;
+use super::seal::{Place, SealError, Sealer};
+use crate::clock::Clock;
+use crate::mail::dkim::{self, Algorithm, DkimError, Signer};
+use crate::model::{DomainName, Secret};
+use crate::store::domain::DkimKeyRow;
+
+/// Characters of a selector: those that are not taken for each other.
+const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
+const SELECTOR_CHARACTERS: usize = 6;
+const ACTIVE: &str = "active";
+
+/// Why no keys could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The generator failed.
+    #[error("no DKIM key could be made: {0}")]
+    Dkim(#[from] DkimError),
+    /// The key could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The task that makes keys ended early.
+    #[error("no DKIM key could be made: the task was stopped")]
+    Stopped,
+}
+
+/// Makes the keys of a new domain. They sign at once: until their records stand in DNS the domain is not verified.
+pub(super) async fn make(sealer: &Sealer, clock: &Clock, domain: Uuid) -> Result<Vec<DkimKeyRow>, KeyError> {
+    let (sealer, clock) = (sealer.clone(), clock.clone());
+    // An RSA key takes a good part of a second.
+    tokio::task::spawn_blocking(move || [Algorithm::Rsa2048, Algorithm::Ed25519].map(|algorithm| make_one(&sealer, &clock, domain, algorithm)))
+        .await
+        .map_err(|_| KeyError::Stopped)?
+        .into_iter()
+        .collect()
+}
+
+fn make_one(sealer: &Sealer, clock: &Clock, domain: Uuid, algorithm: Algorithm) -> Result<DkimKeyRow, KeyError> {
+    let pair = dkim::generate(algorithm)?;
+    let id = clock.uuid();
+    Ok(DkimKeyRow {
+        id,
+        domain_id: domain,
+        selector: selector(clock, algorithm),
+        algorithm: stored(algorithm).to_owned(),
+        state: ACTIVE.to_owned(),
+        private_key: sealer.seal(clock, place(id), &pair.private_der)?,
+        public_record: pair.record,
+        created_at: clock.now(),
+        seen_at: None,
+    })
+}
+
+/// Signers for the keys that receivers can look up; for all active keys while none was seen in DNS. RSA first.
+pub(super) fn signers(sealer: &Sealer, domain: &DomainName, keys: &[DkimKeyRow]) -> Result<Vec<Signer>, SignerError> {
+    let active: Vec<&DkimKeyRow> = keys.iter().filter(|key| key.state == ACTIVE).collect();
+    let any_seen = active.iter().any(|key| key.seen_at.is_some());
+    let mut signers = Vec::new();
+    for algorithm in [Algorithm::Rsa2048, Algorithm::Ed25519] {
+        for key in active.iter().filter(|key| key.algorithm == stored(algorithm) && (key.seen_at.is_some() || !any_seen)) {
+            signers.push(Signer::new(domain, &key.selector, algorithm, &open(sealer, key)?)?);
+        }
+    }
+    if signers.is_empty() { Err(SignerError::NoKey) } else { Ok(signers) }
+}
+
+/// True for the key whose record proves the domain: every receiver knows RSA.
+pub(super) fn proves(key: &DkimKeyRow) -> bool {
+    key.state == ACTIVE && key.algorithm == stored(Algorithm::Rsa2048)
+}
+
+fn open(sealer: &Sealer, key: &DkimKeyRow) -> Result<Secret<Vec<u8>>, SealError> {
+    sealer.open(place(key.id), &key.private_key)
+}
+
+const fn place(row: Uuid) -> Place {
+    Place { table: "dkim_key", column: "private_key", row }
+}
+
+const fn stored(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Rsa2048 => "rsa2048",
+        Algorithm::Ed25519 => "ed25519",
+    }
+}
+
+/// A selector that was never used before: an old record that still stands under it would be taken for the new one.
+fn selector(clock: &Clock, algorithm: Algorithm) -> String {
+    let random: String = clock
+        .random::<SELECTOR_CHARACTERS>()
+        .iter()
+        .map(|octet| ALPHABET.get(usize::from(octet & 31)).map_or('2', |character| char::from(*character)))
+        .collect();
+    let suffix = match algorithm {
+        Algorithm::Rsa2048 => "rsa",
+        Algorithm::Ed25519 => "ed",
+    };
+    format!("pp-{random}-{suffix}")
+}

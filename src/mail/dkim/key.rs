@@ -1,0 +1,115 @@
+//! DKIM keys: made, read, and shown as the DNS record to publish.
+//!
+//! Answers: a fresh key pair as PKCS#8 DER with its record (RFC 6376 3.6.1; RFC 8463 3 for Ed25519), and a signature by such a key.
+//! Does not: keep or seal keys; `domains` does.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::DkimError;
+use crate::model::Secret;
+
+/// What a key signs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// `rsa-sha256` with 2048 bits: what every verifier knows (RFC 8301 3.2).
+    Rsa2048,
+    /// `ed25519-sha256` (RFC 8463).
+    Ed25519,
+}
+
+impl Algorithm {
+    /// The value of `a=` in a signature.
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "rsa-sha256",
+            Self::Ed25519 => "ed25519-sha256",
+        }
+    }
+
+    /// The value of `k=` in a record.
+    #[must_use]
+    pub const fn key_tag(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "rsa",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+}
+
+/// A fresh key pair.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    /// The private key, PKCS#8 in DER.
+    pub private_der: Secret<Vec<u8>>,
+    /// The value of the TXT record at `<selector>._domainkey.<domain>`, whole and unquoted.
+    pub record: String,
+}
+
+/// Makes a key pair. RSA takes some 100 ms: call it where blocking is allowed.
+///
+/// # Errors
+/// [`DkimError::Generate`] if the library could not.
+pub fn generate(algorithm: Algorithm) -> Result<KeyPair, DkimError> {
+    let private_der = match algorithm {
+        Algorithm::Rsa2048 => {
+            let key = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| DkimError::Generate)?;
+            key.as_der().map_err(|_| DkimError::Generate)?.as_ref().to_vec()
+        }
+        Algorithm::Ed25519 => {
+            let key = Ed25519KeyPair::generate().map_err(|_| DkimError::Generate)?;
+            key.to_pkcs8v1().map_err(|_| DkimError::Generate)?.as_ref().to_vec()
+        }
+    };
+    let record = PrivateKey::read(algorithm, &private_der)?.record()?;
+    Ok(KeyPair { private_der: Secret::new(private_der), record })
+}
+
+/// A private key, parsed.
+pub(super) enum PrivateKey {
+    Rsa(RsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+impl PrivateKey {
+    pub(super) fn read(algorithm: Algorithm, der: &[u8]) -> Result<Self, DkimError> {
+        let refused = |_| DkimError::PrivateKey;
+        match algorithm {
+            Algorithm::Rsa2048 => RsaKeyPair::from_pkcs8(der).map(Self::Rsa).map_err(refused),
+            Algorithm::Ed25519 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Self::Ed25519).map_err(refused),
+        }
+    }
+
+    /// Signs the canonical header fields. RFC 8463 3: Ed25519 signs their SHA-256, not the octets.
+    pub(super) fn sign(&self, canonical: &[u8]) -> Result<Vec<u8>, DkimError> {
+        match self {
+            Self::Rsa(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), canonical, &mut signature).map_err(|_| DkimError::Sign)?;
+                Ok(signature)
+            }
+            Self::Ed25519(key) => {
+                let hash = digest(&SHA256, canonical);
+                key.try_sign(hash.as_ref()).map(|signature| signature.as_ref().to_vec()).map_err(|_| DkimError::Sign)
+            }
+        }
+    }
+
+    /// The record: for RSA the SubjectPublicKeyInfo (RFC 6376 3.6.1 as corrected by erratum 3017), for Ed25519 the bare 32 octets.
+    pub(super) fn record(&self) -> Result<String, DkimError> {
+        let (algorithm, public) = match self {
+            Self::Rsa(key) => {
+                let der = key.public_key().as_der().map_err(|_| DkimError::PrivateKey)?;
+                (Algorithm::Rsa2048, STANDARD.encode(der.as_ref()))
+            }
+            Self::Ed25519(key) => (Algorithm::Ed25519, STANDARD.encode(key.public_key().as_ref())),
+        };
+        Ok(format!("v=DKIM1; k={}; p={public}", algorithm.key_tag()))
+    }
+}

@@ -1,0 +1,254 @@
+//! Records of names, asked of recursive resolvers: MX, addresses, TXT, PTR, CNAME, NS, SOA.
+//!
+//! Answers: the records of one absolute name, or which of three things is wrong: no such name, no such records, or no answer now
+//! (RFC 1035, RFC 2308, RFC 8020). Truncated answers are asked again over TCP; answers are kept between 30 s and 1 h.
+//! Does not: apply search domains or the hosts file, choose MX hosts (see `mx`), or judge addresses (see `dial`).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError as NegativeAnswer, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
+
+use crate::config;
+use crate::model::DomainName;
+
+const MIN_TTL: Duration = Duration::from_secs(30);
+const MAX_TTL: Duration = Duration::from_hours(1);
+/// Repeats of a query that got no answer or a SERVFAIL.
+const REPEATS: usize = 2;
+/// Answers kept.
+const CACHE_ENTRIES: u64 = 65_536;
+const KEPT_TYPES: [RecordType; 8] =
+    [RecordType::A, RecordType::AAAA, RecordType::MX, RecordType::TXT, RecordType::PTR, RecordType::CNAME, RecordType::NS, RecordType::SOA];
+
+/// Why there are no records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DnsError {
+    /// NXDOMAIN: neither this name nor any below it exists.
+    #[error("the name does not exist (NXDOMAIN)")]
+    NoSuchName,
+    /// NODATA: the name exists and has no records of this type.
+    #[error("the name has no records of this type")]
+    NoRecords,
+    /// SERVFAIL, REFUSED, no answer, a truncated answer without TCP: says nothing about the name; ask again later.
+    #[error("no answer from the DNS now: {0}")]
+    Temporary(String),
+}
+
+/// The resolver cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolverError {
+    /// No server is configured and the system's configuration cannot be read.
+    #[error("cannot read the system's DNS configuration: {0}; set dns.servers")]
+    System(String),
+    /// The resolver refused its configuration.
+    #[error("cannot start the DNS resolver: {0}")]
+    Build(String),
+}
+
+/// Asks the DNS. Clones share the cache.
+#[derive(Clone, Debug)]
+pub struct Resolver {
+    inner: hickory_resolver::TokioResolver,
+}
+
+impl Resolver {
+    /// Makes a resolver of the configured servers, or of the system's if none are. Sends nothing yet.
+    ///
+    /// # Errors
+    /// [`ResolverError`].
+    pub fn new(config: &config::Dns) -> Result<Self, ResolverError> {
+        Self::of_servers(&config.servers, Duration::from_secs(config.timeout_seconds.max(1)))
+    }
+
+    /// Makes a resolver of `servers`, or of the system's if none are given. `limit` holds for one query with its repeats.
+    ///
+    /// # Errors
+    /// [`ResolverError`].
+    pub fn of_servers(servers: &[SocketAddr], limit: Duration) -> Result<Self, ResolverError> {
+        let name_servers = if servers.is_empty() {
+            let (system, _) = read_system_conf().map_err(|error| ResolverError::System(error.to_string()))?;
+            system.name_servers
+        } else {
+            servers.iter().map(|server| name_server(*server)).collect()
+        };
+        let config = ResolverConfig::from_name_servers(name_servers);
+        let mut builder = hickory_resolver::TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let options = builder.options_mut();
+        options.ndots = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        options.attempts = REPEATS;
+        options.timeout = limit.checked_div(u32::try_from(REPEATS).unwrap_or(0) + 1).unwrap_or(limit);
+        options.cache_size = CACHE_ENTRIES;
+        options.positive_min_ttl = Some(MIN_TTL);
+        options.positive_max_ttl = Some(MAX_TTL);
+        options.negative_min_ttl = Some(MIN_TTL);
+        options.negative_max_ttl = Some(MAX_TTL);
+        options.max_active_requests = 1024;
+        let inner = builder.build().map_err(|error| ResolverError::Build(error.to_string()))?;
+        Ok(Self { inner })
+    }
+
+    /// The MX records of a domain as they stand: preference and host (lower case, no final dot; empty for the root).
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn mx(&self, domain: &DomainName) -> Result<Vec<(u16, String)>, DnsError> {
+        let pick = |data: &RData| match data {
+            RData::MX(mx) => Some((mx.preference, host_text(&mx.exchange))),
+            _ => None,
+        };
+        self.records(domain.as_str(), RecordType::MX, pick).await
+    }
+
+    /// The addresses of a host, IPv4 first; an IP address is its own. CNAMEs are followed.
+    ///
+    /// # Errors
+    /// [`DnsError`]; [`DnsError::Temporary`] wins over the others if one of the two look-ups ended so and the other found nothing.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![address]);
+        }
+        let four = self.records(host, RecordType::A, |data| match data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            _ => None,
+        });
+        let six = self.records(host, RecordType::AAAA, |data| match data {
+            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+            _ => None,
+        });
+        match tokio::join!(four, six) {
+            (Ok(mut four), Ok(six)) => {
+                four.extend(six);
+                Ok(four)
+            }
+            (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
+            (Err(temporary @ DnsError::Temporary(_)), Err(_)) | (Err(_), Err(temporary @ DnsError::Temporary(_))) => Err(temporary),
+            (Err(DnsError::NoSuchName), Err(DnsError::NoSuchName)) => Err(DnsError::NoSuchName),
+            (Err(_), Err(_)) => Err(DnsError::NoRecords),
+        }
+    }
+
+    /// The TXT records of a name, the strings of each joined (RFC 7208 3.3).
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn txt(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        let pick = |data: &RData| match data {
+            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+            _ => None,
+        };
+        self.records(name, RecordType::TXT, pick).await
+    }
+
+    /// The names an address points back to.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn ptr(&self, address: IpAddr) -> Result<Vec<String>, DnsError> {
+        let pick = |data: &RData| match data {
+            RData::PTR(ptr) => Some(host_text(&ptr.0)),
+            _ => None,
+        };
+        self.records(&Name::from(address).to_ascii(), RecordType::PTR, pick).await
+    }
+
+    /// What a name is an alias of.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn cname(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        let pick = |data: &RData| match data {
+            RData::CNAME(cname) => Some(host_text(&cname.0)),
+            _ => None,
+        };
+        self.records(name, RecordType::CNAME, pick).await
+    }
+
+    /// The name servers of a zone.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn ns(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        let pick = |data: &RData| match data {
+            RData::NS(ns) => Some(host_text(&ns.0)),
+            _ => None,
+        };
+        self.records(name, RecordType::NS, pick).await
+    }
+
+    /// The primary servers named by the SOA records of a zone.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn soa(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        let pick = |data: &RData| match data {
+            RData::SOA(soa) => Some(host_text(&soa.mname)),
+            _ => None,
+        };
+        self.records(name, RecordType::SOA, pick).await
+    }
+
+    /// Forgets what is kept about one name, so that the next look-up is live.
+    pub fn forget(&self, name: &str) {
+        if let Ok(name) = absolute(name) {
+            for kind in KEPT_TYPES {
+                self.inner.clear_lookup_cache(name.clone(), kind);
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub fn forget_all(&self) {
+        self.inner.clear_cache();
+    }
+
+    async fn records<T>(&self, name: &str, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Result<Vec<T>, DnsError> {
+        let lookup = self.inner.lookup(absolute(name)?, kind).await.map_err(explain)?;
+        let found: Vec<T> = lookup.answers().iter().filter_map(|record| pick(&record.data)).collect();
+        if found.is_empty() { Err(DnsError::NoRecords) } else { Ok(found) }
+    }
+}
+
+fn name_server(server: SocketAddr) -> NameServerConfig {
+    let at_port = |mut connection: ConnectionConfig| {
+        connection.port = server.port();
+        connection
+    };
+    NameServerConfig::new(server.ip(), true, vec![at_port(ConnectionConfig::udp()), at_port(ConnectionConfig::tcp())])
+}
+
+/// A text that is not a name has no records, now or later.
+fn absolute(text: &str) -> Result<Name, DnsError> {
+    let mut name = Name::from_ascii(text).map_err(|_| DnsError::NoSuchName)?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn host_text(name: &Name) -> String {
+    let mut text = name.to_ascii();
+    if text.ends_with('.') {
+        text.pop();
+    }
+    text.make_ascii_lowercase();
+    text
+}
+
+fn explain(error: NetError) -> DnsError {
+    match error {
+        NetError::Dns(NegativeAnswer::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => DnsError::NoSuchName,
+            // A referral instead of an answer: the server does not recurse, so it has said nothing about the name.
+            ResponseCode::NoError if none.ns.is_some() && none.soa.is_none() => DnsError::Temporary("the server answered with a referral".to_owned()),
+            ResponseCode::NoError => DnsError::NoRecords,
+            other => DnsError::Temporary(other.to_string()),
+        },
+        NetError::Dns(NegativeAnswer::ResponseCode(code)) => DnsError::Temporary(code.to_string()),
+        other => DnsError::Temporary(other.to_string()),
+    }
+}

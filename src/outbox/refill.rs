@@ -1,0 +1,210 @@
+//! Refill: claims waiting deliveries when memory has room, lane by lane.
+//!
+//! Answers: what comes next out of the database. Lanes take turns and each gets as much as it has free seats, so a domain with
+//! a million waiting messages delays no other. Never claims by due time alone: behind a blocked domain that reads all its rows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::claims::{ClaimFacts, ClaimedDelivery, Claims, OutboundMessage};
+use super::content;
+use super::handoff::Handoff;
+use super::node::Node;
+use crate::clock::Clock;
+use crate::model::message::Priority;
+use crate::model::{DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
+use crate::store::message::ContentRow;
+use crate::store::outbox::ClaimedRow;
+use crate::store::{Store, StoreError};
+use crate::supervisor::Supervisor;
+use crate::telemetry::metrics;
+
+/// How often the database is asked when nobody says that something waits.
+const POLL: Duration = Duration::from_secs(1);
+/// Lanes looked at in one round.
+const LANES: i64 = 1_000;
+/// Deliveries claimed in one statement.
+const CLAIM: usize = 256;
+/// Content fetched in one statement, in octets.
+const FETCH_OCTETS: usize = 4 * 1024 * 1024;
+
+/// Brings waiting deliveries into memory.
+#[derive(Debug)]
+pub struct Refill {
+    /// The database.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// The books.
+    pub claims: Arc<Claims>,
+    /// Whose claims they are.
+    pub node: Arc<Node>,
+    /// Where they go.
+    pub handoff: Handoff,
+}
+
+impl Refill {
+    /// Runs until the process drains.
+    pub async fn run(self, supervisor: Supervisor) {
+        let mut cursor = i32::MIN;
+        while !supervisor.is_draining() {
+            let busy = match self.round(&mut cursor).await {
+                Ok(claimed) => claimed > 0,
+                Err(error) => {
+                    metrics::database_error(error.kind());
+                    tracing::warn!(%error, "waiting deliveries could not be claimed; trying again");
+                    false
+                }
+            };
+            // After a fruitful round the next one follows as soon as there is room, else after a while.
+            tokio::select! {
+                () = self.claims.room(), if !busy => {}
+                () = self.clock.sleep(if busy { Duration::ZERO } else { POLL }) => {}
+                () = supervisor.draining() => {}
+            }
+        }
+    }
+
+    /// Looks at one stretch of lanes and claims what fits. Answers how many deliveries it claimed.
+    async fn round(&self, cursor: &mut i32) -> Result<usize, StoreError> {
+        if !self.claims.has_room() || !self.node.may_send(self.node.incarnation()) {
+            return Ok(0);
+        }
+        let waiting = self.store.waiting_lanes(*cursor, LANES).await?;
+        *cursor = if waiting.len() < usize::try_from(LANES).unwrap_or(0) { i32::MIN } else { waiting.last().copied().unwrap_or(i32::MIN) };
+        let mut total = 0;
+        let now = self.clock.tick();
+        let open: Vec<(i32, usize)> =
+            waiting.into_iter().map(|lane| (lane, self.claims.free_seats(lane, now))).filter(|(_, free)| *free > 0).collect();
+        for group in open.chunks(64) {
+            if !self.claims.has_room() {
+                break;
+            }
+            total += self.claim_group(group).await?;
+        }
+        Ok(total)
+    }
+
+    async fn claim_group(&self, group: &[(i32, usize)]) -> Result<usize, StoreError> {
+        let share = (CLAIM / group.len().max(1)).max(4);
+        let lanes: Vec<i32> = group.iter().map(|(lane, _)| *lane).collect();
+        let rooms: Vec<i32> = group.iter().map(|(_, free)| i32::try_from((*free).min(share)).unwrap_or(0)).collect();
+        let owner = self.node.incarnation();
+        let rows = self.store.claim(owner, &lanes, &rooms, self.clock.moved()).await?;
+        metrics::claimed(rows.len() as u64);
+        let mut counts: HashMap<i32, i32> = HashMap::new();
+        let mut known = Vec::with_capacity(rows.len());
+        for row in rows {
+            match EmailAddress::parse(&row.recipient) {
+                Ok(recipient) => {
+                    *counts.entry(recipient.domain().lane()).or_default() += 1;
+                    known.push((row, recipient));
+                }
+                Err(error) => tracing::error!(message = %MessageId::from_uuid(row.message_id), %error, "a stored recipient is not an address"),
+            }
+        }
+        for (lane, room) in lanes.iter().zip(&rooms) {
+            self.claims.set_backlog(*lane, counts.get(lane).copied().unwrap_or(0) >= *room);
+        }
+        let claimed = known.len();
+        self.load(owner, known).await?;
+        Ok(claimed)
+    }
+
+    /// Fetches the content of claimed deliveries and hands them over, in portions; gives back what has no room.
+    async fn load(&self, owner: i64, rows: Vec<(ClaimedRow, EmailAddress)>) -> Result<(), StoreError> {
+        let mut by_message: Vec<(Uuid, Vec<(ClaimedRow, EmailAddress)>)> = Vec::new();
+        let mut place: HashMap<Uuid, usize> = HashMap::new();
+        for row in rows {
+            let index = *place.entry(row.0.message_id).or_insert_with(|| {
+                by_message.push((row.0.message_id, Vec::new()));
+                by_message.len() - 1
+            });
+            if let Some((_, list)) = by_message.get_mut(index) {
+                list.push(row);
+            }
+        }
+        let mut unloaded = Unloaded { claims: &self.claims, owner, rows: by_message };
+        let ids: Vec<Uuid> = unloaded.rows.iter().map(|(id, _)| *id).collect();
+        let sizes: HashMap<Uuid, usize> =
+            self.store.sizes(&ids).await?.into_iter().map(|(id, size)| (id, usize::try_from(size).unwrap_or(0))).collect();
+        while !unloaded.rows.is_empty() {
+            let mut octets = 0;
+            let mut grants = HashMap::new();
+            for (id, _) in &unloaded.rows {
+                let size = sizes.get(id).copied().unwrap_or(0);
+                if octets > 0 && octets + size > FETCH_OCTETS {
+                    break;
+                }
+                let Some(grant) = self.claims.grant(size) else { break };
+                octets += size;
+                grants.insert(*id, grant);
+            }
+            if grants.is_empty() {
+                // No room: what is left is dropped, and so given back.
+                return Ok(());
+            }
+            let wanted: Vec<Uuid> = grants.keys().copied().collect();
+            let mut contents: HashMap<Uuid, ContentRow> = self.store.contents(&wanted).await?.into_iter().map(|row| (row.id, row)).collect();
+            let mut ready = Vec::new();
+            for (id, list) in unloaded.rows.drain(..grants.len()) {
+                let (Some(grant), Some(row)) = (grants.remove(&id), contents.remove(&id)) else {
+                    tracing::error!(message = %MessageId::from_uuid(id), "a delivery waits whose message is gone");
+                    continue;
+                };
+                let message = Arc::new(outbound(row, grant)?);
+                ready.extend(list.into_iter().map(|(claimed, recipient)| self.delivery(owner, &message, claimed, recipient)));
+            }
+            self.handoff.give(ready).await;
+        }
+        Ok(())
+    }
+
+    fn delivery(&self, owner: i64, message: &Arc<OutboundMessage>, row: ClaimedRow, recipient: EmailAddress) -> ClaimedDelivery {
+        let seat = self.claims.seat_for_fetched(recipient.domain().lane());
+        let facts = ClaimFacts {
+            owner,
+            rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0),
+            recipient,
+            attempt: u16::try_from(row.attempt).unwrap_or(0),
+            priority: Priority::from_stored(row.priority),
+            expires_at: row.expires_at,
+        };
+        ClaimedDelivery::new(Arc::clone(message), seat, facts)
+    }
+}
+
+/// Claims whose content is not loaded yet; given back when dropped, whatever the reason.
+struct Unloaded<'a> {
+    claims: &'a Claims,
+    owner: i64,
+    rows: Vec<(Uuid, Vec<(ClaimedRow, EmailAddress)>)>,
+}
+
+impl Drop for Unloaded<'_> {
+    fn drop(&mut self) {
+        let ids = self.rows.iter().flat_map(|(_, list)| list).map(|(row, _)| crate::model::DeliveryId {
+            message: MessageId::from_uuid(row.message_id),
+            rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0),
+        });
+        self.claims.note_dropped(ids.map(|id| (self.owner, id)));
+    }
+}
+
+fn outbound(row: ContentRow, grant: super::claims::Grant) -> Result<OutboundMessage, StoreError> {
+    let reverse_path = ReversePath::from_stored(&row.reverse_path).map_err(|error| StoreError::Corrupt(format!("stored reverse-path: {error}")))?;
+    Ok(OutboundMessage {
+        id: MessageId::from_uuid(row.id),
+        project: ProjectId::from_uuid(row.project_id),
+        domain: row.domain_id.map(DomainId::from_uuid),
+        reverse_path,
+        content: content::unpack(row.encoding, row.content, row.size)?,
+        eight_bit: row.flags & 1 != 0,
+        smtputf8: row.flags & 2 != 0,
+        signature: tokio::sync::OnceCell::new(),
+        grant,
+    })
+}

@@ -1,0 +1,82 @@
+//! Connections: how they are made, and what is demanded of the server behind each of them.
+//!
+//! Answers: is this server one that keeps what it confirmed (invariant 1)? Asked of every new connection, since behind one name
+//! another server can answer after a failover.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use super::StoreError;
+
+/// How long a caller waits for a free connection (then 503, 451).
+const ACQUIRE_LIMIT: Duration = Duration::from_secs(2);
+/// A connection idle for longer is asked for a sign of life before it is handed out.
+const TRUSTED_IDLE: Duration = Duration::from_secs(2);
+/// Idle connections are closed after this.
+const IDLE_LIMIT: Duration = Duration::from_mins(5);
+/// Connections are renewed after this, so that memory of server processes does not grow without end.
+const LIFETIME: Duration = Duration::from_mins(30);
+/// The first release with all that the statements use, as `server_version_num` writes it.
+const OLDEST_SERVER: i32 = 140_000;
+
+/// Opens a pool after a first connection has shown that the server is fit.
+pub(super) async fn pool(url: &str, max_connections: u32) -> Result<PgPool, StoreError> {
+    let options = options(url)?;
+    // By itself first: inside the pool a refusal would be repeated until the time limit, and its reason lost.
+    let mut first = PgConnection::connect_with(&options).await?;
+    prepare(&mut first).await?;
+    first.close().await?;
+    Ok(PgPoolOptions::new()
+        .max_connections(max_connections.max(1))
+        .acquire_timeout(ACQUIRE_LIMIT)
+        .idle_timeout(IDLE_LIMIT)
+        .max_lifetime(LIFETIME)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            async move {
+                if meta.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            }
+            .boxed()
+        })
+        .after_connect(|connection, _| prepare(connection).map(|result| result.map_err(|error| sqlx::Error::Configuration(Box::new(error)))).boxed())
+        .connect_lazy_with(options))
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options: PgConnectOptions = url.parse()?;
+    let name = options.get_application_name().unwrap_or("pennypost").to_owned();
+    Ok(options.application_name(&name))
+}
+
+/// Sets the limits of a new connection and refuses a server that is not fit.
+async fn prepare(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let server = sqlx::query!(
+        r#"select current_setting('server_version_num')::int as "version!", pg_is_in_recovery() as "standby!",
+                  current_setting('fsync') as "fsync!",
+                  -- remote_apply and remote_write are an operator's choice; off and local forget what we confirmed
+                  case when current_setting('synchronous_commit') in ('off', 'local') then set_config('synchronous_commit', 'on', false) end,
+                  set_config('statement_timeout', '30s', false) as statement, set_config('lock_timeout', '10s', false) as lock,
+                  set_config('idle_in_transaction_session_timeout', '60s', false) as idle,
+                  -- so that the server ends the sessions of a client that vanished; a unix socket ignores these
+                  set_config('tcp_keepalives_idle', '10', false) as keepalive, set_config('tcp_keepalives_interval', '5', false) as interval,
+                  set_config('tcp_keepalives_count', '3', false) as count"#
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if server.standby {
+        return Err(StoreError::ReadOnly);
+    }
+    if server.version < OLDEST_SERVER {
+        return Err(StoreError::Unfit(format!("it is PostgreSQL {}; 14 or newer is needed", server.version / 10_000)));
+    }
+    if server.fsync != "on" {
+        return Err(StoreError::Unfit("fsync is off: a crash would lose accepted messages; set fsync = on".to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Sending domains and their DKIM keys.
+
+use std::collections::HashMap;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::model::page::PageRequest;
+use crate::model::{DomainId, DomainName, ProjectId};
+
+/// A row of `domain`.
+#[derive(Clone, Debug)]
+pub(crate) struct DomainRow {
+    pub(crate) id: Uuid,
+    pub(crate) project_id: Uuid,
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) verified_at: Option<OffsetDateTime>,
+    pub(crate) checked_at: Option<OffsetDateTime>,
+    pub(crate) failing_since: Option<OffsetDateTime>,
+    pub(crate) findings: serde_json::Value,
+}
+
+/// A row of `dkim_key`.
+#[derive(Clone, Debug)]
+pub(crate) struct DkimKeyRow {
+    pub(crate) id: Uuid,
+    pub(crate) domain_id: Uuid,
+    pub(crate) selector: String,
+    pub(crate) algorithm: String,
+    pub(crate) state: String,
+    pub(crate) private_key: Vec<u8>,
+    pub(crate) public_record: String,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) seen_at: Option<OffsetDateTime>,
+}
+
+/// What a check changes.
+#[derive(Debug)]
+pub(crate) struct Checked<'a> {
+    pub(crate) id: DomainId,
+    /// The standing that was read; the change is refused if another check was faster.
+    pub(crate) before: Option<OffsetDateTime>,
+    pub(crate) at: OffsetDateTime,
+    pub(crate) state: &'a str,
+    pub(crate) failing_since: Option<OffsetDateTime>,
+    pub(crate) findings: serde_json::Value,
+    /// The keys that stand in DNS now.
+    pub(crate) seen: &'a [Uuid],
+    /// A domain of another project that lost the same name in this moment.
+    pub(crate) displaced: Option<DomainId>,
+}
+
+/// Writes a domain with its keys.
+pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    sqlx::query!(
+        "insert into domain (id, project_id, name, state, created_at) values ($1, $2, $3, $4, $5)",
+        domain.id,
+        domain.project_id,
+        domain.name,
+        domain.state,
+        domain.created_at
+    )
+    .execute(&mut *tx)
+    .await?;
+    for key in keys {
+        sqlx::query!(
+            "insert into dkim_key (id, domain_id, selector, algorithm, state, private_key, public_record, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            key.id,
+            key.domain_id,
+            key.selector,
+            key.algorithm,
+            key.state,
+            key.private_key,
+            key.public_record,
+            key.created_at
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// The domains of a project, oldest first, one more than the limit.
+pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -> Result<Vec<DomainRow>, StoreError> {
+    Ok(sqlx::query_as!(
+        DomainRow,
+        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
+           from domain where project_id = $1 and ($2::uuid is null or id > $2) order by id limit $3",
+        project.uuid(),
+        page.after,
+        i64::from(page.limit) + 1
+    )
+    .fetch_all(store.pool())
+    .await?)
+}
+
+/// A domain of the project.
+pub(crate) async fn get(store: &Store, project: ProjectId, id: DomainId) -> Result<Option<DomainRow>, StoreError> {
+    Ok(sqlx::query_as!(
+        DomainRow,
+        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
+           from domain where project_id = $1 and id = $2",
+        project.uuid(),
+        id.uuid()
+    )
+    .fetch_optional(store.pool())
+    .await?)
+}
+
+/// A domain of the project by its name.
+pub(crate) async fn by_name(store: &Store, project: ProjectId, name: &DomainName) -> Result<Option<DomainRow>, StoreError> {
+    Ok(sqlx::query_as!(
+        DomainRow,
+        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
+           from domain where project_id = $1 and name = $2",
+        project.uuid(),
+        name.as_str()
+    )
+    .fetch_optional(store.pool())
+    .await?)
+}
+
+/// The name of a domain of any project.
+pub(crate) async fn name(store: &Store, id: DomainId) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar!("select name from domain where id = $1", id.uuid()).fetch_optional(store.pool()).await?)
+}
+
+/// The domain that owns `name`, if it belongs to another project.
+pub(crate) async fn verified_elsewhere(store: &Store, project: ProjectId, name: &str) -> Result<Option<DomainId>, StoreError> {
+    let id = sqlx::query_scalar!("select id from domain where name = $1 and state = 'verified' and project_id <> $2", name, project.uuid())
+        .fetch_optional(store.pool())
+        .await?;
+    Ok(id.map(DomainId::from_uuid))
+}
+
+/// Domains to check again, the longest unchecked first: unverified ones not checked since `unverified`, verified ones not since `verified`.
+pub(crate) async fn due(
+    store: &Store,
+    unverified: OffsetDateTime,
+    verified: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<(ProjectId, DomainId)>, StoreError> {
+    let rows = sqlx::query!(
+        // A doubted domain is looked at again soon: the second look decides.
+        "select project_id, id from domain
+         where checked_at is null or checked_at <= case when state = 'verified' and failing_since is null then $2::timestamptz else $1::timestamptz end
+         order by checked_at nulls first limit $3",
+        unverified,
+        verified,
+        limit
+    )
+    .fetch_all(store.pool())
+    .await?;
+    Ok(rows.into_iter().map(|row| (ProjectId::from_uuid(row.project_id), DomainId::from_uuid(row.id))).collect())
+}
+
+/// The keys of some domains that are not retired, in the order they were made.
+pub(crate) async fn keys(store: &Store, domains: &[Uuid]) -> Result<HashMap<Uuid, Vec<DkimKeyRow>>, StoreError> {
+    let rows = sqlx::query_as!(DkimKeyRow, "select * from dkim_key where domain_id = any($1) and state <> 'retired' order by id", domains)
+        .fetch_all(store.pool())
+        .await?;
+    let mut of: HashMap<Uuid, Vec<DkimKeyRow>> = HashMap::new();
+    for row in rows {
+        of.entry(row.domain_id).or_default().push(row);
+    }
+    Ok(of)
+}
+
+/// Removes a domain of the project with its keys; false if there is none.
+pub(crate) async fn remove(store: &Store, project: ProjectId, id: DomainId) -> Result<bool, StoreError> {
+    let done = sqlx::query!("delete from domain where project_id = $1 and id = $2", project.uuid(), id.uuid()).execute(store.pool()).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes the end of a check; false if another check of the domain ended in between, or it is gone. Then nothing is written.
+pub(crate) async fn record_check(store: &Store, checked: &Checked<'_>) -> Result<bool, StoreError> {
+    let mut tx = store.begin().await?;
+    if let Some(displaced) = checked.displaced {
+        sqlx::query!(
+            "update domain set state = 'failed', checked_at = $2, failing_since = coalesce(failing_since, $2) where id = $1 and state = 'verified'",
+            displaced.uuid(),
+            checked.at
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    let done = sqlx::query!(
+        "update domain set state = $3, checked_at = $4, failing_since = $5, findings = $6,
+                -- the first time it was verified in this run of being so
+                verified_at = case when $3 <> 'verified' then verified_at when state = 'verified' then verified_at else $4 end
+         where id = $1 and checked_at is not distinct from $2",
+        checked.id.uuid(),
+        checked.before,
+        checked.state,
+        checked.at,
+        checked.failing_since,
+        checked.findings
+    )
+    .execute(&mut *tx)
+    .await?;
+    if done.rows_affected() != 1 {
+        return Ok(false);
+    }
+    sqlx::query!("update dkim_key set seen_at = $3 where domain_id = $1 and id = any($2)", checked.id.uuid(), checked.seen, checked.at)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(true)
+}

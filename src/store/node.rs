@@ -1,0 +1,60 @@
+//! Nodes: who is alive, on the database's clock (invariant 4).
+//!
+//! Answers: registers a process, confirms its heartbeat, fences those whose heartbeat stopped.
+//! Does not: free the deliveries of the dead; `store::outbox` does.
+
+use std::time::Duration;
+
+use sqlx::query;
+
+use super::{Store, StoreError};
+
+/// A fenced node and how long its heartbeat had been silent, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadNode {
+    /// Its incarnation.
+    pub incarnation: i64,
+}
+
+impl Store {
+    /// Enters a new process.
+    pub async fn register_node(&self, incarnation: i64, host: &str) -> Result<(), StoreError> {
+        query!("insert into node (incarnation, host) values ($1, $2)", incarnation, host).execute(self.pool()).await?;
+        Ok(())
+    }
+
+    /// Confirms that the process lives. False: it was fenced and must write nothing more.
+    pub async fn heartbeat(&self, incarnation: i64) -> Result<bool, StoreError> {
+        let done =
+            query!("update node set heartbeat_at = now() where incarnation = $1 and fenced_at is null", incarnation).execute(self.pool()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Fences every other node whose heartbeat is older than `silence`, and answers all that are fenced.
+    pub async fn fence_silent_nodes(&self, own: i64, silence: Duration) -> Result<Vec<DeadNode>, StoreError> {
+        query!(
+            "update node set fenced_at = now()
+             where fenced_at is null and incarnation <> $1 and heartbeat_at < now() - make_interval(secs => $2)",
+            own,
+            silence.as_secs_f64()
+        )
+        .execute(self.pool())
+        .await?;
+        let rows = query!("select incarnation from node where fenced_at is not null and incarnation <> $1 order by incarnation", own)
+            .fetch_all(self.pool())
+            .await?;
+        Ok(rows.into_iter().map(|row| DeadNode { incarnation: row.incarnation }).collect())
+    }
+
+    /// Removes a node that owns nothing any more.
+    pub async fn remove_node(&self, incarnation: i64) -> Result<(), StoreError> {
+        query!("delete from node where incarnation = $1", incarnation).execute(self.pool()).await?;
+        Ok(())
+    }
+
+    /// Nodes that are not fenced.
+    pub async fn live_nodes(&self) -> Result<i64, StoreError> {
+        let row = query!(r#"select count(*) as "count!" from node where fenced_at is null"#).fetch_one(self.pool()).await?;
+        Ok(row.count)
+    }
+}

@@ -1,0 +1,418 @@
+//! Every write to `message`, `delivery`, `event` and `idempotency`.
+//!
+//! Answers: insert in groups, claim by lane, settle in groups, free the work of the dead, operator's control.
+//! Each function is one statement, so its rows appear together or not at all; a claim that is no longer ours is never
+//! written to (`owner = $me` in every settle). Invariants 1, 3, 4.
+#![expect(missing_docs, reason = "a field of a row is the column of its name, described in migrations/")]
+
+use std::time::Duration;
+
+use sqlx::postgres::types::PgInterval;
+use sqlx::{query, query_scalar};
+use time::{Date, OffsetDateTime};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+
+/// Owner of a waiting delivery.
+pub const WAITING: i64 = 0;
+/// Owner of a delivery that an operator holds.
+pub const HELD: i64 = -1;
+
+/// A `message` row with its `accepted` event.
+#[derive(Debug)]
+pub struct MessageRow {
+    pub id: Uuid,
+    pub event_id: Uuid,
+    pub project_id: Uuid,
+    pub domain_id: Option<Uuid>,
+    pub reverse_path: String,
+    pub header_from: String,
+    pub subject: String,
+    pub header_message_id: String,
+    pub tags: serde_json::Value,
+    pub metadata: serde_json::Value,
+    pub priority: i16,
+    pub stream: String,
+    pub origin: i16,
+    pub send_at: Option<OffsetDateTime>,
+    pub expires_at: OffsetDateTime,
+    pub recipients: i16,
+    pub size: i32,
+    pub flags: i16,
+    pub encoding: i16,
+    pub content: Vec<u8>,
+    pub accepted: String,
+}
+
+/// A `delivery` row.
+#[derive(Debug)]
+pub struct DeliveryRow {
+    pub message_id: Uuid,
+    pub rcpt_no: i16,
+    pub project_id: Uuid,
+    pub lane: i32,
+    pub owner: i64,
+    pub priority: i16,
+    pub next_at: OffsetDateTime,
+    pub expires_at: OffsetDateTime,
+    pub recipient: String,
+}
+
+/// An `idempotency` row.
+#[derive(Debug)]
+pub struct KeyRow {
+    pub day: Date,
+    pub project_id: Uuid,
+    pub key_hash: Vec<u8>,
+    pub request_hash: Vec<u8>,
+    pub message_id: Uuid,
+    pub deliveries: i16,
+}
+
+/// What a claim answers for each delivery.
+#[derive(Debug)]
+pub struct ClaimedRow {
+    pub message_id: Uuid,
+    pub rcpt_no: i16,
+    pub recipient: String,
+    pub attempt: i16,
+    pub priority: i16,
+    pub expires_at: OffsetDateTime,
+}
+
+/// The end of one claim.
+#[derive(Debug)]
+pub struct SettleRow {
+    pub message_id: Uuid,
+    pub rcpt_no: i16,
+    /// Waits again until this time; none: the delivery is over.
+    pub next_at: Option<OffsetDateTime>,
+    pub event_id: Uuid,
+    pub project_id: Uuid,
+    pub kind: i16,
+    pub recipient: String,
+    pub data: String,
+}
+
+fn interval(duration: Duration) -> PgInterval {
+    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+}
+
+/// Turns rows into one vector a column, as `unnest` takes them.
+macro_rules! columns {
+    ($rows:expr => $($field:ident),+) => {
+        $(let mut $field = Vec::with_capacity($rows.len());)+
+        for row in $rows {
+            $($field.push(row.$field);)+
+        }
+    };
+}
+
+impl Store {
+    /// Writes keys; answers the messages whose key is theirs. A key that another message took before is not among them.
+    pub async fn insert_keys(tx: &mut super::Tx, mut keys: Vec<KeyRow>) -> Result<Vec<Uuid>, StoreError> {
+        // Sorted, so that two nodes that write the same keys cannot wait for each other in a circle.
+        keys.sort_by(|a, b| (a.project_id, &a.key_hash).cmp(&(b.project_id, &b.key_hash)));
+        columns!(keys => day, project_id, key_hash, request_hash, message_id, deliveries);
+        let won = query_scalar!(
+            "insert into idempotency (day, project_id, key_hash, request_hash, message_id, deliveries)
+             select * from unnest($1::date[], $2::uuid[], $3::bytea[], $4::bytea[], $5::uuid[], $6::smallint[])
+             on conflict do nothing returning message_id",
+            &day,
+            &project_id,
+            &key_hash,
+            &request_hash,
+            &message_id,
+            &deliveries
+        )
+        .fetch_all(&mut **tx)
+        .await?;
+        Ok(won)
+    }
+
+    /// Writes messages, their deliveries and their `accepted` events in one statement: the commit that a 202 waits for.
+    pub async fn insert_messages<'e>(
+        executor: impl sqlx::PgExecutor<'e>,
+        messages: Vec<MessageRow>,
+        deliveries: Vec<DeliveryRow>,
+    ) -> Result<(), StoreError> {
+        let m = messages;
+        columns!(m => id, event_id, project_id, domain_id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority, stream,
+            origin, send_at, expires_at, recipients, size, flags, encoding, content, accepted);
+        let d = DeliveryColumns::from(deliveries);
+        query!(
+            "with new_message as (
+               insert into message (id, project_id, domain_id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority,
+                                    stream, origin, send_at, expires_at, recipients, size, flags, encoding, content)
+               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::jsonb[],
+                                    $10::smallint[], $11::text[], $12::smallint[], $13::timestamptz[], $14::timestamptz[], $15::smallint[],
+                                    $16::integer[], $17::smallint[], $18::smallint[], $19::bytea[])
+             ), new_delivery as (
+               insert into delivery (message_id, rcpt_no, project_id, lane, owner, priority, next_at, expires_at, recipient)
+               select * from unnest($20::uuid[], $21::smallint[], $22::uuid[], $23::integer[], $24::bigint[], $25::smallint[],
+                                    $26::timestamptz[], $27::timestamptz[], $28::text[])
+             )
+             insert into event (id, project_id, message_id, kind, data)
+             select e.id, e.project_id, e.message_id, 1, e.data::json
+             from unnest($29::uuid[], $2::uuid[], $1::uuid[], $30::text[]) as e (id, project_id, message_id, data)",
+            &id,
+            &project_id,
+            &domain_id as _,
+            &reverse_path,
+            &header_from,
+            &subject,
+            &header_message_id,
+            &tags,
+            &metadata,
+            &priority,
+            &stream,
+            &origin,
+            &send_at as _,
+            &expires_at,
+            &recipients,
+            &size,
+            &flags,
+            &encoding,
+            &content,
+            &d.message_id,
+            &d.rcpt_no,
+            &d.project_id,
+            &d.lane,
+            &d.owner,
+            &d.priority,
+            &d.next_at,
+            &d.expires_at,
+            &d.recipient,
+            &event_id,
+            &accepted
+        )
+        .execute(executor)
+        .await?;
+        Ok(())
+    }
+
+    /// Inserts a group that has no keys, in a transaction of its own.
+    pub async fn insert_group(&self, messages: Vec<MessageRow>, deliveries: Vec<DeliveryRow>) -> Result<(), StoreError> {
+        Self::insert_messages(self.pool(), messages, deliveries).await
+    }
+
+    /// Lanes that have waiting deliveries, from the one after `after` on, each once (a skip scan over the index of due work).
+    pub async fn waiting_lanes(&self, after: i32, limit: i64) -> Result<Vec<i32>, StoreError> {
+        let lanes = query_scalar!(
+            r#"with recursive lanes as (
+                 (select lane from delivery where owner = 0 and lane > $1 order by lane limit 1)
+                 union all
+                 select (select d.lane from delivery d where d.owner = 0 and d.lane > lanes.lane order by d.lane limit 1)
+                 from lanes where lanes.lane is not null
+               )
+               select lane as "lane!" from lanes where lane is not null limit $2"#,
+            after,
+            limit
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(lanes)
+    }
+
+    /// Claims due deliveries for `owner`: of each lane at most as many as it has room for, oldest due first.
+    pub async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], moved: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
+        let rows = sqlx::query_as!(
+            ClaimedRow,
+            "with due as materialized (
+               select d.message_id, d.rcpt_no
+               from unnest($2::integer[], $3::integer[]) as wanted (lane, room)
+               cross join lateral (
+                 select message_id, rcpt_no from delivery
+                 where owner = 0 and lane = wanted.lane and next_at <= now() + $4::interval
+                 order by next_at limit wanted.room for update skip locked
+               ) d
+             )
+             update delivery set owner = $1
+             from due where delivery.message_id = due.message_id and delivery.rcpt_no = due.rcpt_no
+             returning delivery.message_id, delivery.rcpt_no, delivery.recipient, delivery.attempt, delivery.priority, delivery.expires_at",
+            owner,
+            lanes,
+            rooms,
+            interval(moved)
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(rows)
+    }
+
+    /// Ends or reschedules claims and writes their events. Answers how many were still ours; the others were taken over.
+    pub async fn settle(&self, owner: i64, rows: Vec<SettleRow>) -> Result<u64, StoreError> {
+        columns!(rows => message_id, rcpt_no, next_at, event_id, project_id, kind, recipient, data);
+        let done = query!(
+            "with settled as materialized (
+               select * from unnest($2::uuid[], $3::smallint[], $4::timestamptz[], $5::uuid[], $6::uuid[], $7::smallint[], $8::text[], $9::text[])
+                 as s (message_id, rcpt_no, next_at, event_id, project_id, kind, recipient, data)
+             ), over as (
+               delete from delivery using settled s
+               where s.next_at is null and delivery.message_id = s.message_id and delivery.rcpt_no = s.rcpt_no and delivery.owner = $1
+               returning delivery.message_id, delivery.rcpt_no
+             ), again as (
+               update delivery set owner = 0, next_at = s.next_at, attempt = delivery.attempt + 1 from settled s
+               where s.next_at is not null and delivery.message_id = s.message_id and delivery.rcpt_no = s.rcpt_no and delivery.owner = $1
+               returning delivery.message_id, delivery.rcpt_no
+             )
+             insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
+             select s.event_id, s.project_id, s.message_id, s.rcpt_no, s.kind, s.recipient, s.data::json
+             from settled s join (select * from over union all select * from again) ours using (message_id, rcpt_no)",
+            owner,
+            &message_id,
+            &rcpt_no,
+            &next_at as _,
+            &event_id,
+            &project_id,
+            &kind,
+            &recipient,
+            &data
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Gives claims back unspent: they wait again until `next_at`, no attempt counted.
+    pub async fn release(&self, owner: i64, message_ids: &[Uuid], rcpt_nos: &[i16], next_at: OffsetDateTime) -> Result<u64, StoreError> {
+        let done = query!(
+            "update delivery set owner = 0, next_at = greatest(delivery.next_at, least($4, delivery.expires_at))
+             from unnest($2::uuid[], $3::smallint[]) as back (message_id, rcpt_no)
+             where delivery.message_id = back.message_id and delivery.rcpt_no = back.rcpt_no and delivery.owner = $1",
+            owner,
+            message_ids,
+            rcpt_nos,
+            next_at
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Gives back everything `owner` still has: the end of a drain.
+    pub async fn release_all(&self, owner: i64) -> Result<u64, StoreError> {
+        let done = query!("update delivery set owner = 0 where owner = $1", owner).execute(self.pool()).await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Frees deliveries of a fenced node, at most as many as there are `event_ids`, and writes for each that its attempt may
+    /// have been taken (invariant 6). Answers how many.
+    pub async fn take_over(&self, dead: i64, event_ids: &[Uuid], facts: &str) -> Result<u64, StoreError> {
+        let done = query!(
+            "with freed as (
+               update delivery set owner = 0, attempt = delivery.attempt + 1
+               from (select message_id, rcpt_no from delivery where owner = $1 limit cardinality($2::uuid[]) for update skip locked) stale
+               where delivery.message_id = stale.message_id and delivery.rcpt_no = stale.rcpt_no and delivery.owner = $1
+               returning delivery.message_id, delivery.rcpt_no, delivery.project_id, delivery.recipient
+             )
+             insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
+             select ($2::uuid[])[row_number() over ()], f.project_id, f.message_id, f.rcpt_no, 2, f.recipient, $3::text::json from freed f",
+            dead,
+            event_ids,
+            facts
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Ends deliveries that nobody works on (waiting or held) and writes an event of `kind` for each; all of a message, or its `rcpt_no`.
+    pub async fn end_unclaimed(&self, project: Uuid, message: Uuid, event_ids: &[Uuid], kind: i16, facts: &str) -> Result<u64, StoreError> {
+        let done = query!(
+            "with gone as (
+               delete from delivery where message_id = $1 and project_id = $2 and owner <= 0 returning message_id, rcpt_no, project_id, recipient
+             )
+             insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
+             select ($3::uuid[])[row_number() over ()], g.project_id, g.message_id, g.rcpt_no, $4, g.recipient, $5::text::json from gone g",
+            message,
+            project,
+            event_ids,
+            kind,
+            facts
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Makes waiting deliveries of a message due now.
+    pub async fn make_due(&self, project: Uuid, message: Uuid, moved: Duration) -> Result<u64, StoreError> {
+        let done = query!(
+            "update delivery set next_at = least(next_at, now() + $3::interval) where message_id = $1 and project_id = $2 and owner = 0",
+            message,
+            project,
+            interval(moved)
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Moves unclaimed deliveries of a message from one owner to the other: [`WAITING`] to [`HELD`] or back.
+    pub async fn change_unclaimed(&self, project: Uuid, message: Uuid, from: i64, to: i64) -> Result<u64, StoreError> {
+        let done = query!("update delivery set owner = $4 where message_id = $1 and project_id = $2 and owner = $3", message, project, from, to)
+            .execute(self.pool())
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Ends unclaimed deliveries whose time is over, at most as many as there are `event_ids`. Answers how many.
+    pub async fn expire_unclaimed(&self, event_ids: &[Uuid], kind: i16, facts: &str, moved: Duration) -> Result<u64, StoreError> {
+        let done = query!(
+            "with gone as (
+               delete from delivery using (
+                 select message_id, rcpt_no from delivery where owner = 0 and expires_at <= now() + $4::interval
+                 limit cardinality($1::uuid[]) for update skip locked
+               ) late
+               where delivery.message_id = late.message_id and delivery.rcpt_no = late.rcpt_no
+               returning delivery.message_id, delivery.rcpt_no, delivery.project_id, delivery.recipient
+             )
+             insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
+             select ($1::uuid[])[row_number() over ()], g.project_id, g.message_id, g.rcpt_no, $2, g.recipient, $3::text::json from gone g",
+            event_ids,
+            kind,
+            facts,
+            interval(moved)
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// The time of the oldest outstanding message, as the id it has; none if nothing is outstanding.
+    pub async fn oldest_outstanding(&self) -> Result<Option<Uuid>, StoreError> {
+        Ok(query_scalar!("select message_id from delivery order by message_id limit 1").fetch_optional(self.pool()).await?)
+    }
+
+    /// Outstanding deliveries of all projects, estimated by the planner's statistics when there are many.
+    pub async fn outstanding_count(&self) -> Result<i64, StoreError> {
+        let count = query_scalar!(
+            r#"select case when c.reltuples > 100000 then c.reltuples::bigint else (select count(*) from delivery) end as "count!"
+               from pg_class c where c.oid = 'delivery'::regclass"#
+        )
+        .fetch_one(self.pool())
+        .await?;
+        Ok(count)
+    }
+}
+
+struct DeliveryColumns {
+    message_id: Vec<Uuid>,
+    rcpt_no: Vec<i16>,
+    project_id: Vec<Uuid>,
+    lane: Vec<i32>,
+    owner: Vec<i64>,
+    priority: Vec<i16>,
+    next_at: Vec<OffsetDateTime>,
+    expires_at: Vec<OffsetDateTime>,
+    recipient: Vec<String>,
+}
+
+impl From<Vec<DeliveryRow>> for DeliveryColumns {
+    fn from(rows: Vec<DeliveryRow>) -> Self {
+        columns!(rows => message_id, rcpt_no, project_id, lane, owner, priority, next_at, expires_at, recipient);
+        Self { message_id, rcpt_no, project_id, lane, owner, priority, next_at, expires_at, recipient }
+    }
+}

@@ -1,0 +1,59 @@
+//! One private PostgreSQL for the whole test process, one database for each world.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pennypost::clock::Clock;
+use pennypost::store::embedded::{PrivatePostgres, StartOptions};
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::sync::OnceCell;
+
+static SERVER: OnceCell<PrivatePostgres> = OnceCell::const_new();
+
+/// A folder of this test process.
+pub fn scratch() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("pp-scenarios-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+async fn server() -> &'static PrivatePostgres {
+    SERVER
+        .get_or_init(|| async {
+            let options = StartOptions { data_dir: scratch().join("pg"), bin_dir: None, clock: Clock::system() };
+            PrivatePostgres::start(&options).await.unwrap()
+        })
+        .await
+}
+
+/// The address of a new, empty database.
+pub async fn fresh() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let server = server().await;
+    let name = format!("world_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut connection = PgConnection::connect(server.url()).await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await.unwrap();
+    connection.close().await.unwrap();
+    replace_database(server.url(), &name)
+}
+
+fn replace_database(url: &str, name: &str) -> String {
+    assert!(url.contains("/pennypost"), "{url}");
+    url.replacen("/pennypost", &format!("/{name}"), 1)
+}
+
+/// Runs a statement on a world's database, as an operator with psql would. Answers the rows touched.
+pub async fn execute(url: &str, statement: &str) -> u64 {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let done = connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await.unwrap();
+    connection.close().await.unwrap();
+    done.rows_affected()
+}
+
+/// Reads one number.
+pub async fn number(url: &str, query: &str) -> i64 {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let number: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    number
+}

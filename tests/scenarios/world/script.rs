@@ -1,0 +1,106 @@
+//! A mail host that follows a script: `S:` lines are sent, `C:` lines are awaited, `!` lines do something else.
+//!
+//! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
+//! it, `!silence` says nothing until the client goes, `!starttls` is not offered. Lines are without CRLF; `S:- text` sends raw text
+//! with `\r`, `\n`, `\0` escapes and no line end. One script serves one connection; the last serves all later ones.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pennypost::supervisor::Supervisor;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A scripted host that listens.
+pub struct ScriptedHost {
+    connections: Arc<AtomicUsize>,
+    heard: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl ScriptedHost {
+    pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor) -> Self {
+        let listener = TcpListener::bind(listen).await.unwrap();
+        let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let (count, log, tasks) = (Arc::clone(&connections), Arc::clone(&heard), lab.clone());
+        lab.spawn("scripted host", async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                let script = scripts.get(number).or(scripts.last()).unwrap().clone();
+                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log)));
+            }
+        });
+        Self { connections, heard }
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Every line heard so far.
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>) {
+    let mut stream = BufReader::new(stream);
+    for step in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let more = match step.split_at_checked(2) {
+            Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
+            Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
+            _ => act(&mut stream, step).await,
+        };
+        if !more {
+            return;
+        }
+    }
+    // The script is over: wait for the client to go, so that it reads what was said.
+    while hear(&mut stream, "", &heard).await {}
+}
+
+fn said(text: &str) -> Vec<u8> {
+    match text.strip_prefix('-') {
+        Some(raw) => raw.trim_start().replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0").into_bytes(),
+        None => format!("{}\r\n", text.trim_start()).into_bytes(),
+    }
+}
+
+/// Reads lines until one starts with `wanted`. False: the client is gone.
+async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync::Mutex<Vec<String>>) -> bool {
+    loop {
+        let mut line = Vec::new();
+        match stream.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return false,
+            Ok(_) => {}
+        }
+        let line = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+        heard.lock().unwrap().push(line.clone());
+        let matches = if wanted == "." { line == "." } else { line.to_ascii_uppercase().starts_with(&wanted.to_ascii_uppercase()) };
+        if matches {
+            return true;
+        }
+    }
+}
+
+async fn act(stream: &mut BufReader<TcpStream>, step: &str) -> bool {
+    match step {
+        "!close" => {
+            let _gone = stream.shutdown().await;
+            false
+        }
+        "!reset" => {
+            stream.get_ref().set_zero_linger().unwrap();
+            false
+        }
+        "!silence" => {
+            let mut rest = Vec::new();
+            let _gone = tokio::io::AsyncReadExt::read_to_end(stream, &mut rest).await;
+            false
+        }
+        other => panic!("no such step: {other}"),
+    }
+}
