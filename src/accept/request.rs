@@ -17,7 +17,7 @@ use crate::model::message::Priority;
 
 /// A message to send. Either `from`, recipients, `subject` and a body, or `envelope` and `raw`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "from": "Penny <hello@example.com>", "to": ["a@example.net"], "subject": "Hi", "text": "Hello from Pennypost.", "tags": {"flow": "signup"}
 }))]
@@ -26,16 +26,16 @@ pub struct SendRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Recipients shown in To. At least one recipient is needed over `to`, `cc` and `bcc`; one address given twice gets one delivery.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
     pub to: OneOrMany,
     /// Recipients shown in Cc.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
     pub cc: OneOrMany,
     /// Recipients that no header names.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
     pub bcc: OneOrMany,
     /// Where replies go, if not to `from`.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
     pub reply_to: OneOrMany,
     /// The subject. Required unless `raw` is given; may be empty.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,23 +47,23 @@ pub struct SendRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
     /// Further header fields, name to value. Fields that Pennypost writes itself are refused (`reserved-header`).
-    #[serde(skip_serializing_if = "Fields::is_empty")]
+    #[serde(default, skip_serializing_if = "Fields::is_empty")]
     #[schema(value_type = BTreeMap<String, String>, example = json!({"X-Order": "7"}))]
     pub headers: Fields,
     /// Files to attach.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<AttachmentRequest>)]
     pub attachments: Vec<Object<AttachmentRequest>>,
     /// Reserved: templates are not part of this version, and giving one is refused.
-    #[serde(skip_serializing, deserialize_with = "present")]
+    #[serde(default, skip_serializing, deserialize_with = "present")]
     #[schema(ignore)]
     pub template: bool,
     /// Words to find the message by: at most 20; keys of 1 to 64 characters from `A-Z a-z 0-9 _ - .`, values of at most 256 characters.
-    #[serde(skip_serializing_if = "Fields::is_empty")]
+    #[serde(default, skip_serializing_if = "Fields::is_empty")]
     #[schema(value_type = BTreeMap<String, String>, example = json!({"flow": "signup"}))]
     pub tags: Fields,
     /// An object of your own, returned with the message and in its events: at most 8,192 octets of JSON. Never sent to recipients.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "json::unique_value")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::unique_value")]
     #[schema(value_type = Object)]
     pub metadata: Option<serde_json::Value>,
     /// When to send: RFC 3339 with a zone, at most 30 days ahead. A time less than a minute ago means now; an earlier one is refused.

@@ -3,8 +3,9 @@
 //! Answers: [`openapi`], printed by `pennypost openapi` and served at `/openapi.json`.
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{Components, Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -45,8 +46,12 @@ struct Base;
 /// What every operation with a key has in common.
 struct Shared;
 
+/// Enumerations of answers that may grow: a client must be able to read a value it does not know.
+const OPEN: [&str; 8] = ["DeliveryState", "DomainState", "EventKind", "FailureScope", "Outcome", "RecordState", "SendStatus", "Stage"];
+
 impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        open_enumerations(document.components.get_or_insert_default());
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key: `pp_live_...` or `pp_test_...`.")).build();
         document.components.get_or_insert_default().add_security_scheme("api_key", SecurityScheme::Http(bearer));
         for item in document.paths.paths.values_mut() {
@@ -57,6 +62,19 @@ impl Modify for Shared {
                     add_problems(operation);
                 }
             }
+        }
+    }
+}
+
+/// Adds "or any other string" to the enumerations that may grow.
+fn open_enumerations(components: &mut Components) {
+    for name in OPEN {
+        if let Some(RefOr::T(Schema::Object(known))) = components.schemas.get(name) {
+            let (mut known, description) = (known.clone(), known.description.clone());
+            (known.title, known.description) = (Some(format!("Known{name}")), Some("The values known today.".to_owned()));
+            let other = ObjectBuilder::new().schema_type(Type::String).description(Some("A value added later."));
+            let open = AnyOfBuilder::new().description(description).item(known).item(other).build();
+            components.schemas.insert(name.to_owned(), RefOr::T(Schema::AnyOf(open)));
         }
     }
 }

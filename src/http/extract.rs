@@ -26,6 +26,8 @@ use crate::outbox::IdempotencyKey;
 const SMALL_BODY_OCTETS: usize = 64 * 1024;
 /// Characters of an idempotency key.
 const MAX_KEY_CHARACTERS: usize = 256;
+/// Characters of what is said about a query.
+const MAX_REASON_CHARACTERS: usize = 200;
 
 /// Where the extractors leave what the edge writes into the answer's headers.
 #[derive(Clone, Debug, Default)]
@@ -172,12 +174,14 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Api>> for Asked<T> {
 }
 
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    let wrong = |error: axum::extract::rejection::QueryRejection| {
+    Query::<T>::try_from_uri(uri).map(|Query(value)| value).map_err(|error| {
+        // "Failed to deserialize query string: name: reason"
         let text = error.body_text();
-        let reason = text.split_once(": ").map_or(text.as_str(), |(_, reason)| reason);
-        Problem::InvalidParameter { name: "query", reason: reason.chars().take(200).collect() }
-    };
-    Query::<T>::try_from_uri(uri).map(|Query(value)| value).map_err(wrong)
+        let fault = text.split_once(": ").map_or(text.as_str(), |(_, fault)| fault);
+        let (name, reason) = fault.split_once(": ").unwrap_or(("query", fault));
+        let short = |text: &str| text.chars().take(MAX_REASON_CHARACTERS).collect::<String>();
+        Problem::parameter(short(name), short(reason))
+    })
 }
 
 /// Which part of a list.
@@ -208,7 +212,7 @@ impl PageQuery {
 /// 400 if one of them is not valid.
 pub fn page(limit: Option<u16>, cursor: Option<&str>) -> Result<PageRequest, Problem> {
     let limit = limit_of(limit)?;
-    let wrong = || Problem::InvalidParameter { name: "cursor", reason: "not a cursor of this list".to_owned() };
+    let wrong = || Problem::parameter("cursor", "not a cursor of this list");
     let after = cursor.map(|text| read_cursor(text).ok_or_else(wrong)).transpose()?;
     Ok(PageRequest { limit, after })
 }
@@ -219,7 +223,7 @@ pub fn page(limit: Option<u16>, cursor: Option<&str>) -> Result<PageRequest, Pro
 /// 400 if it is not 1 to 100.
 pub fn limit_of(limit: Option<u16>) -> Result<u16, Problem> {
     let limit = limit.unwrap_or(PageRequest::default().limit);
-    let wrong = || Problem::InvalidParameter { name: "limit", reason: format!("expected a number from 1 to {MAX_LIMIT}") };
+    let wrong = || Problem::parameter("limit", format_args!("expected a number from 1 to {MAX_LIMIT}"));
     if (1..=MAX_LIMIT).contains(&limit) { Ok(limit) } else { Err(wrong()) }
 }
 

@@ -1,6 +1,6 @@
 //! Listens for HTTP/1.1 and HTTP/2 (prior knowledge) and serves connections within limits.
 //!
-//! Answers: slow or idle clients lose their connection after 10 s without a request head (L6), a flood waits at the connection
+//! Answers: slow or idle clients lose their connection after 10 s without a request head, or when they stop reading (L6); a flood waits at the connection
 //! limit, a drain lets requests end and closes idle connections.
 //! Does not: speak TLS; a proxy in front does.
 
@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::patience::Patience;
 use super::stack::Stack;
 use super::timer::ClockTimer;
 use crate::supervisor::Supervisor;
@@ -119,11 +120,12 @@ async fn connection(
     let _counted = stack.figures.connected();
     // Answers are small and whole: waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
+    let clock = stack.clock().clone();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let stack = stack.clone();
         async move { Ok::<_, std::convert::Infallible>(stack.respond(request.map(Body::new)).await) }
     });
-    let serving = server.serve_connection(TokioIo::new(stream), service);
+    let serving = server.serve_connection(TokioIo::new(Patience::new(stream, clock)), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,

@@ -12,6 +12,7 @@ pub mod figures;
 pub mod json;
 pub mod limit;
 pub mod listen;
+pub mod patience;
 pub mod problem;
 pub mod public;
 pub mod stack;

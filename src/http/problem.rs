@@ -4,6 +4,7 @@
 //! and is written by [`Problem::render`] at the edge.
 //! Invariant: the body of a 5xx says nothing of its cause but the request id to find it by.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub enum Problem {
     /// A query parameter is wrong.
     InvalidParameter {
         /// Its name.
-        name: &'static str,
+        name: Cow<'static, str>,
         /// Why.
         reason: String,
     },
@@ -267,6 +268,12 @@ impl Problem {
         Self::Invalid(vec![FieldError { pointer: pointer.to_owned(), code, reason: reason.to_string() }])
     }
 
+    /// A wrong query parameter.
+    #[must_use]
+    pub fn parameter(name: impl Into<Cow<'static, str>>, reason: impl fmt::Display) -> Self {
+        Self::InvalidParameter { name: name.into(), reason: reason.to_string() }
+    }
+
     /// A fault of ours.
     #[must_use]
     pub fn internal(cause: impl fmt::Display) -> Self {
@@ -312,7 +319,7 @@ impl From<DomainError> for Problem {
 impl From<EventsError> for Problem {
     fn from(error: EventsError) -> Self {
         match error {
-            EventsError::BadCursor => Self::InvalidParameter { name: "cursor", reason: "not a cursor of this list".to_owned() },
+            EventsError::BadCursor => Self::parameter("cursor", "not a cursor of this list"),
             EventsError::Store(error) => error.into(),
         }
     }
@@ -352,7 +359,7 @@ mod tests {
         vec![
             Problem::MalformedJson("EOF while parsing an object at line 1 column 1".to_owned()),
             Problem::IncompleteBody,
-            Problem::InvalidParameter { name: "limit", reason: "expected a number from 1 to 100".to_owned() },
+            Problem::parameter("limit", "expected a number from 1 to 100"),
             Problem::InvalidIdempotencyKey,
             Problem::Unauthorized("the API key is not known"),
             Problem::InsufficientScope("this API key may not send"),

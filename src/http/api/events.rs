@@ -32,8 +32,7 @@ impl EventQuery {
     fn kinds(&self) -> Result<Vec<EventKind>, Problem> {
         let read = |text: &str| {
             let text: StrDeserializer<'_, Error> = text.into_deserializer();
-            EventKind::deserialize(text)
-                .map_err(|_| Problem::InvalidParameter { name: "kinds", reason: "expected kinds of events with commas between".to_owned() })
+            EventKind::deserialize(text).map_err(|_| Problem::parameter("kinds", "expected kinds of events with commas between"))
         };
         self.kinds.as_deref().map_or_else(|| Ok(Vec::new()), |kinds| kinds.split(',').map(read).collect())
     }

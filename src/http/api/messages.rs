@@ -38,6 +38,11 @@ pub struct Changed {
     pub changed: u64,
 }
 
+/// Octets as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Octets(pub Vec<u8>);
+
 /// Which messages, and which part of the list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -80,18 +85,18 @@ impl MessageQuery {
 }
 
 fn address(name: &'static str, text: Option<&str>) -> Result<Option<String>, Problem> {
-    let wrong = |error: crate::model::address::AddressError| Problem::InvalidParameter { name, reason: error.to_string() };
+    let wrong = |error: crate::model::address::AddressError| Problem::parameter(name, error);
     text.map(EmailAddress::parse).transpose().map(|address| address.map(|address| address.to_string())).map_err(wrong)
 }
 
 fn tag(text: Option<&str>) -> Result<Option<(String, String)>, Problem> {
-    let wrong = || Problem::InvalidParameter { name: "tag", reason: "expected key:value".to_owned() };
+    let wrong = || Problem::parameter("tag", "expected key:value");
     let split = |text: &str| text.split_once(':').filter(|_| !text.contains('\0')).map(|(key, value)| (key.to_owned(), value.to_owned()));
     text.map(|text| split(text).ok_or_else(wrong)).transpose()
 }
 
 fn time(name: &'static str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Problem> {
-    let wrong = || Problem::InvalidParameter { name, reason: "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z".to_owned() };
+    let wrong = || Problem::parameter(name, "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z");
     text.map(|text| OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong())).transpose()
 }
 
@@ -124,7 +129,7 @@ pub async fn get(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id): Id
 #[utoipa::path(get, path = "/v1/messages/{id}/raw", operation_id = "get_raw_message", tag = "Messages",
     params(("id" = String, Path, description = "The message: `msg_...`")),
     responses(
-        (status = 200, description = "The message as signed (RFC 5322).", body = String, content_type = "message/rfc822"),
+        (status = 200, description = "The message as signed (RFC 5322).", body = Octets, content_type = "message/rfc822"),
         (status = 404, description = "No such message, or its content was removed after its retention: `not-found`.", body = Document,
             content_type = "application/problem+json"),
     ))]
