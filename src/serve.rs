@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer};
 use crate::events::Events;
+pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Rooms, Stack};
 use crate::model::{DomainName, ProjectId};
 use crate::net::dns::Resolver;
@@ -28,7 +29,7 @@ use crate::outbox::refill::Refill;
 use crate::outbox::{Claims, Outbox, handoff, settle};
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
-use crate::store::embedded::{PrivatePostgres, StartOptions};
+use crate::store::embedded::PrivatePostgres;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics;
 
@@ -126,12 +127,7 @@ impl House {
 /// Connects to the configured database, or to the private one, which is started when nobody has.
 pub async fn open_store(config: &Config, clock: &Clock) -> anyhow::Result<(Store, Option<PrivatePostgres>)> {
     let (url, postgres) = if config.database.url.expose().is_empty() {
-        let options = StartOptions {
-            data_dir: config.database.data_dir.clone(),
-            bin_dir: Some(config.database.bin_dir.clone()).filter(|dir| !dir.as_os_str().is_empty()),
-            clock: clock.clone(),
-        };
-        let postgres = PrivatePostgres::start(&options).await?;
+        let postgres = PrivatePostgres::start(&config.database.data_dir, &config.database.bin_dir, clock).await?;
         (postgres.url().to_owned(), Some(postgres))
     } else {
         (config.database.url.expose().clone(), None)

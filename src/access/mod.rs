@@ -7,6 +7,9 @@
 mod cache;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,10 +33,11 @@ const MAX_NAME_CHARACTERS: usize = 100;
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = KeyScope)]
 pub enum Scope {
     /// Everything, keys and domains included.
     Full,
-    /// Send messages and read what became of them.
+    /// Send messages, and nothing else: a key that leaks from an application shows nobody's mail.
     Send,
     /// Read.
     Read,
@@ -49,7 +53,7 @@ impl Scope {
     /// True if messages, events and settings may be read.
     #[must_use]
     pub const fn may_read(self) -> bool {
-        matches!(self, Self::Full | Self::Send | Self::Read)
+        matches!(self, Self::Full | Self::Read)
     }
 
     /// True if keys, domains and settings may be changed.
@@ -280,10 +284,11 @@ impl Access {
         let access = self.clone();
         let tasks = supervisor.clone();
         supervisor.spawn("access.last_used", async move {
-            while !tasks.is_draining() {
+            let mut working = true;
+            while working {
                 tokio::select! {
                     () = access.clock.sleep(USE_WRITTEN_EVERY) => {}
-                    () = tasks.draining() => {}
+                    () = tasks.draining() => working = false,
                 }
                 if let Err(error) = access.write_last_used().await {
                     tracing::warn!(%error, "the times of last use of API keys were not written");

@@ -80,7 +80,8 @@ fn random_characters(clock: &Clock, count: usize) -> String {
     text
 }
 
-fn checksum(text: &str) -> String {
+/// Six digits of base 62 hold the 32 bits.
+pub(super) fn checksum(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes());
     let mut digits = [b'0'; CHECKSUM_CHARACTERS];
     for digit in digits.iter_mut().rev() {

@@ -46,6 +46,15 @@ impl From<RecordState> for Proof {
     }
 }
 
+/// What several keys prove together: one that stands is enough, and only if all are gone the proof is.
+pub(super) fn best(proofs: impl IntoIterator<Item = Proof>) -> Proof {
+    proofs.into_iter().fold(Proof::Gone, |best, proof| match (best, proof) {
+        (Proof::Seen, _) | (_, Proof::Seen) => Proof::Seen,
+        (Proof::Unknown, _) | (_, Proof::Unknown) => Proof::Unknown,
+        (Proof::Gone, Proof::Gone) => Proof::Gone,
+    })
+}
+
 /// Looks all `records` up and writes into each what was found.
 pub(super) async fn check(resolver: &Resolver, hostname: Option<&DomainName>, records: &mut [DnsRecord]) {
     let answers = join_all(records.iter().map(|record| look_up(resolver, record))).await;
@@ -59,7 +68,9 @@ pub(super) async fn proof(resolver: &Resolver, record: &DnsRecord) -> Proof {
     judge(record, None, &look_up(resolver, record).await).0.into()
 }
 
+/// Asks DNS itself: what the resolver remembers from before may be the reason why somebody checks again.
 async fn look_up(resolver: &Resolver, record: &DnsRecord) -> Answer {
+    resolver.forget(&record.name);
     match record.purpose {
         RecordPurpose::Dmarc => dmarc(resolver, &record.name).await,
         RecordPurpose::ReturnPathMx => match DomainName::parse(&record.name) {
@@ -80,7 +91,9 @@ async fn dmarc(resolver: &Resolver, name: &str) -> Answer {
     for _ in 0..DMARC_LEVELS {
         let Some((_, above)) = domain.split_once('.').filter(|(_, above)| above.contains('.')) else { break };
         domain = above;
-        match answer(resolver.txt(&format!("_dmarc.{domain}")).await) {
+        let name = format!("_dmarc.{domain}");
+        resolver.forget(&name);
+        match answer(resolver.txt(&name).await) {
             Answer::Values(values) if values.iter().any(|value| is_dmarc(value)) => return Answer::Values(values),
             Answer::Unknown => return Answer::Unknown,
             Answer::Values(_) | Answer::Nothing => {}

@@ -16,7 +16,24 @@ use crate::store::domain::DkimKeyRow;
 /// Characters of a selector: those that are not taken for each other.
 const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
 const SELECTOR_CHARACTERS: usize = 6;
-const ACTIVE: &str = "active";
+
+/// How a key begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyState {
+    /// Signs at once: the key of a new domain, which is not verified before its record stands.
+    Active,
+    /// Signs as soon as its record stands: the key of a rotation.
+    Next,
+}
+
+impl KeyState {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Next => "next",
+        }
+    }
+}
 
 /// Why no keys could be made.
 #[derive(Debug, thiserror::Error)]
@@ -32,18 +49,18 @@ pub enum KeyError {
     Stopped,
 }
 
-/// Makes the keys of a new domain. They sign at once: until their records stand in DNS the domain is not verified.
-pub(super) async fn make(sealer: &Sealer, clock: &Clock, domain: Uuid) -> Result<Vec<DkimKeyRow>, KeyError> {
+/// Makes a set of keys for a domain.
+pub(super) async fn make(sealer: &Sealer, clock: &Clock, domain: Uuid, state: KeyState) -> Result<Vec<DkimKeyRow>, KeyError> {
     let (sealer, clock) = (sealer.clone(), clock.clone());
     // An RSA key takes a good part of a second.
-    tokio::task::spawn_blocking(move || [Algorithm::Rsa2048, Algorithm::Ed25519].map(|algorithm| make_one(&sealer, &clock, domain, algorithm)))
+    tokio::task::spawn_blocking(move || [Algorithm::Rsa2048, Algorithm::Ed25519].map(|algorithm| make_one(&sealer, &clock, domain, state, algorithm)))
         .await
         .map_err(|_| KeyError::Stopped)?
         .into_iter()
         .collect()
 }
 
-fn make_one(sealer: &Sealer, clock: &Clock, domain: Uuid, algorithm: Algorithm) -> Result<DkimKeyRow, KeyError> {
+fn make_one(sealer: &Sealer, clock: &Clock, domain: Uuid, state: KeyState, algorithm: Algorithm) -> Result<DkimKeyRow, KeyError> {
     let pair = dkim::generate(algorithm)?;
     let id = clock.uuid();
     Ok(DkimKeyRow {
@@ -51,7 +68,7 @@ fn make_one(sealer: &Sealer, clock: &Clock, domain: Uuid, algorithm: Algorithm) 
         domain_id: domain,
         selector: selector(clock, algorithm),
         algorithm: stored(algorithm).to_owned(),
-        state: ACTIVE.to_owned(),
+        state: state.as_str().to_owned(),
         private_key: sealer.seal(clock, place(id), &pair.private_der)?,
         public_record: pair.record,
         created_at: clock.now(),
@@ -61,7 +78,7 @@ fn make_one(sealer: &Sealer, clock: &Clock, domain: Uuid, algorithm: Algorithm) 
 
 /// Signers for the keys that receivers can look up; for all active keys while none was seen in DNS. RSA first.
 pub(super) fn signers(sealer: &Sealer, domain: &DomainName, keys: &[DkimKeyRow]) -> Result<Vec<Signer>, SignerError> {
-    let active: Vec<&DkimKeyRow> = keys.iter().filter(|key| key.state == ACTIVE).collect();
+    let active: Vec<&DkimKeyRow> = keys.iter().filter(|key| key.state == KeyState::Active.as_str()).collect();
     let any_seen = active.iter().any(|key| key.seen_at.is_some());
     let mut signers = Vec::new();
     for algorithm in [Algorithm::Rsa2048, Algorithm::Ed25519] {
@@ -72,9 +89,9 @@ pub(super) fn signers(sealer: &Sealer, domain: &DomainName, keys: &[DkimKeyRow])
     if signers.is_empty() { Err(SignerError::NoKey) } else { Ok(signers) }
 }
 
-/// True for the key whose record proves the domain: every receiver knows RSA.
+/// True for a key whose record proves the domain: every receiver knows RSA.
 pub(super) fn proves(key: &DkimKeyRow) -> bool {
-    key.state == ACTIVE && key.algorithm == stored(Algorithm::Rsa2048)
+    key.algorithm == stored(Algorithm::Rsa2048)
 }
 
 fn open(sealer: &Sealer, key: &DkimKeyRow) -> Result<Secret<Vec<u8>>, SealError> {

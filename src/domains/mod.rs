@@ -14,6 +14,9 @@ mod recent;
 pub mod render;
 pub mod seal;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +34,7 @@ use crate::net::dns::Resolver;
 use crate::store::domain::{self as table, Checked, DkimKeyRow, DomainRow};
 use crate::store::{Store, StoreError};
 use check::Proof;
+use keys::KeyState;
 use recent::Recent;
 use state::Standing;
 
@@ -179,7 +183,7 @@ impl Domains {
             return Err(DomainError::Exists);
         }
         let id = self.inner.clock.uuid();
-        let keys = keys::make(&self.inner.sealer, &self.inner.clock, id).await?;
+        let keys = keys::make(&self.inner.sealer, &self.inner.clock, id, KeyState::Active).await?;
         let row = DomainRow {
             id,
             project_id: project.uuid(),
@@ -254,6 +258,18 @@ impl Domains {
         self.get(project, id).await
     }
 
+    /// Makes new keys, whose records stand in the view beside the present ones. The present keys sign until a check sees the new ones
+    /// in DNS (fault K13); their records should stay published for a week after that, for mail still on its way.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`], [`DomainError::Keys`], [`DomainError::Store`].
+    pub async fn rotate_dkim(&self, project: ProjectId, id: DomainId) -> Result<DomainView, DomainError> {
+        self.read(project, id).await?;
+        let keys = keys::make(&self.inner.sealer, &self.inner.clock, id.uuid(), KeyState::Next).await?;
+        table::replace_next_keys(&self.inner.store, id, &keys).await?;
+        self.get(project, id).await
+    }
+
     /// Checks the domains whose time has come, at most 20; how many were checked. To be called every minute or so.
     ///
     /// # Errors
@@ -318,7 +334,7 @@ impl Domains {
                 .map(|record| record.state)
                 .unwrap_or_default()
         };
-        let proof = keys.iter().find(|key| keys::proves(key)).map_or(Proof::Gone, |key| state_of_key(key).into());
+        let proof = check::best(keys.iter().filter(|key| keys::proves(key)).map(|key| state_of_key(key).into()));
         let seen: Vec<Uuid> = keys.iter().filter(|key| state_of_key(key) == RecordState::Ok).map(|key| key.id).collect();
         let before = Standing { state: state_of(row)?, failing_since: row.failing_since };
         let mut standing = state::after(before, proof, self.inner.clock.now());

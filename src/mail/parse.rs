@@ -7,7 +7,7 @@ use mail_parser::parsers::MessageStream;
 use time::OffsetDateTime;
 
 use super::fields::Fields;
-use super::headers::mailbox::{date, text};
+use super::headers::mailbox::{date, printable, text};
 use super::headers::{MAX_FIELDS, MAX_HEADER_OCTETS};
 
 /// Mailboxes shown of one field.
@@ -55,8 +55,8 @@ fn mailboxes(value: &[u8]) -> Vec<String> {
     let parsed = MessageStream::new(&line).parse_address();
     let Some(addresses) = parsed.as_address() else { return Vec::new() };
     let show = |address: &mail_parser::Addr<'_>| match (address.name(), address.address()) {
-        (Some(name), Some(address)) => Some(format!("{name} <{address}>")),
-        (name, address) => address.or(name).map(str::to_owned),
+        (Some(name), Some(address)) => Some(printable(format!("{name} <{address}>"))),
+        (name, address) => address.or(name).map(|shown| printable(shown.to_owned())),
     };
     addresses.iter().filter_map(show).take(MAX_SHOWN).collect()
 }
@@ -77,6 +77,14 @@ mod tests {
         assert_eq!(view.subject, "Grüße and more");
         assert_eq!(view.date, Some(time::macros::datetime!(2026-11-01 09:00 UTC)));
         assert_eq!(view.message_id.as_deref(), Some("1@x.example"));
+    }
+
+    #[test]
+    fn what_is_shown_holds_no_controls() {
+        let view = HeaderView::read(b"From: =?utf-8?q?a=00b?= <a@x.example>\r\nSubject: =?utf-8?q?=00a=0D=0Ab?=\tc\r\nMessage-ID: <a\0b>\r\n\r\n");
+        assert_eq!(view.from, ["a\u{fffd}b <a@x.example>"]);
+        assert_eq!(view.subject, "\u{fffd}a\u{fffd}\u{fffd}b c");
+        assert_eq!(view.message_id.as_deref(), Some("a\u{fffd}b"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::StoreError;
@@ -48,9 +48,12 @@ pub(super) async fn pool(url: &str, max_connections: u32) -> Result<PgPool, Stor
         .connect_lazy_with(options))
 }
 
-fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+/// Reads a URL. A unix socket needs no TLS, whatever PGSSLMODE in the environment says.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     let options: PgConnectOptions = url.parse()?;
     let name = options.get_application_name().unwrap_or("pennypost").to_owned();
+    let local = options.get_socket().is_some() || options.get_host().starts_with('/');
+    let options = if local { options.ssl_mode(PgSslMode::Disable) } else { options };
     Ok(options.application_name(&name))
 }
 
@@ -69,14 +72,32 @@ async fn prepare(connection: &mut PgConnection) -> Result<(), StoreError> {
     )
     .fetch_one(&mut *connection)
     .await?;
-    if server.standby {
+    fitness(server.standby, server.version, &server.fsync)
+}
+
+/// Refuses a server that cannot write, is too old, or forgets in a crash what it confirmed.
+fn fitness(standby: bool, version: i32, fsync: &str) -> Result<(), StoreError> {
+    if standby {
         return Err(StoreError::ReadOnly);
     }
-    if server.version < OLDEST_SERVER {
-        return Err(StoreError::Unfit(format!("it is PostgreSQL {}; 14 or newer is needed", server.version / 10_000)));
+    if version < OLDEST_SERVER {
+        return Err(StoreError::Unfit(format!("it is PostgreSQL {}; 14 or newer is needed", version / 10_000)));
     }
-    if server.fsync != "on" {
+    if fsync != "on" {
         return Err(StoreError::Unfit("fsync is off: a crash would lose accepted messages; set fsync = on".to_owned()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_primary_that_keeps_what_it_confirmed_is_taken() {
+        assert!(fitness(false, 140_000, "on").is_ok());
+        assert!(matches!(fitness(true, 150_018, "on"), Err(StoreError::ReadOnly)));
+        assert!(matches!(fitness(false, 139_999, "on"), Err(StoreError::Unfit(text)) if text.contains("PostgreSQL 13")));
+        assert!(matches!(fitness(false, 150_018, "off"), Err(StoreError::Unfit(text)) if text.contains("fsync")));
+    }
 }

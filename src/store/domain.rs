@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 use crate::model::page::PageRequest;
 use crate::model::{DomainId, DomainName, ProjectId};
 
@@ -66,6 +66,21 @@ pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow
     )
     .execute(&mut *tx)
     .await?;
+    insert_keys(&mut tx, keys).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Writes the next keys of a domain, in place of next keys that never came into use.
+pub(crate) async fn replace_next_keys(store: &Store, domain: DomainId, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    // One rotation at a time: the row of the domain is the lock.
+    sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut *tx).await?;
+    sqlx::query!("delete from dkim_key where domain_id = $1 and state = 'next'", domain.uuid()).execute(&mut *tx).await?;
+    insert_keys(&mut tx, keys).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn insert_keys(tx: &mut Tx, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
     for key in keys {
         sqlx::query!(
             "insert into dkim_key (id, domain_id, selector, algorithm, state, private_key, public_record, created_at)
@@ -79,10 +94,10 @@ pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow
             key.public_record,
             key.created_at
         )
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     }
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 /// The domains of a project, oldest first, one more than the limit.
@@ -209,6 +224,23 @@ pub(crate) async fn record_check(store: &Store, checked: &Checked<'_>) -> Result
     sqlx::query!("update dkim_key set seen_at = $3 where domain_id = $1 and id = any($2)", checked.id.uuid(), checked.seen, checked.at)
         .execute(&mut *tx)
         .await?;
+    promote(&mut tx, checked.id, checked.seen).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Next keys that stand in DNS now sign from now on, in place of the active ones of their algorithm.
+async fn promote(tx: &mut Tx, domain: DomainId, seen: &[Uuid]) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update dkim_key set state = 'retired' where domain_id = $1 and state = 'active' and algorithm in
+            (select next.algorithm from dkim_key as next where next.domain_id = $1 and next.state = 'next' and next.id = any($2))",
+        domain.uuid(),
+        seen
+    )
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query!("update dkim_key set state = 'active' where domain_id = $1 and state = 'next' and id = any($2)", domain.uuid(), seen)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }

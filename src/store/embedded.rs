@@ -15,13 +15,14 @@ mod server;
 mod supervise;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
 
+use super::connect;
 use crate::clock::Clock;
 use supervise::{Phase, Supervised};
 
@@ -30,17 +31,6 @@ const NAME: &str = "pennypost";
 /// How long a server may take to become ready: crash recovery reads up to 2 GB of log.
 const START_LIMIT: Duration = Duration::from_mins(5);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// What to start, and where.
-#[derive(Clone, Debug)]
-pub struct StartOptions {
-    /// The directory that holds everything; made when missing.
-    pub data_dir: PathBuf,
-    /// Where `postgres` and `initdb` are; none: searched in the usual places.
-    pub bin_dir: Option<PathBuf>,
-    /// The time.
-    pub clock: Clock,
-}
 
 /// Why there is no private Postgres.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -116,24 +106,26 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// Starts a server on the directory, or joins the one another command runs there. Ends when it takes connections.
+    /// Starts a server on `data_dir`, which is made when missing, or joins the one another command runs there. Ends when it takes
+    /// connections. The programs are taken from `bin_dir`, or from the usual places if that is empty.
     ///
     /// # Errors
     /// [`EmbeddedError`].
-    pub async fn start(options: &StartOptions) -> Result<Self, EmbeddedError> {
-        let place = host::Place::prepare(&options.data_dir)?;
+    pub async fn start(data_dir: &Path, bin_dir: &Path, clock: &Clock) -> Result<Self, EmbeddedError> {
+        let place = host::Place::prepare(data_dir)?;
+        let bin_dir = Some(bin_dir).filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned);
         let url = |database: &str| format!("postgres://{NAME}@{}:{}/{database}", percent_encoded(&place.socket_dir.to_string_lossy()), server::PORT);
         let (maintenance, url) = (url("postgres"), url(NAME));
         let (stop, stopped) = sync_channel(1);
         let (report, phase) = watch::channel(Phase::Starting);
-        let supervised = Supervised { place, bin_dir: options.bin_dir.clone(), report, stopped };
+        let supervised = Supervised { place, bin_dir, report, stopped };
         // A thread of its own, which lives as long as the server: the kernel's signal to the server follows the thread.
         std::thread::Builder::new()
             .name("private-postgres".to_owned())
             .spawn(move || supervised.run())
             .map_err(|error| EmbeddedError::system("a thread could not be started", &error))?;
         let postgres = Self { url, phase, stop };
-        postgres.ready(&options.clock, &maintenance).await?;
+        postgres.ready(clock, &maintenance).await?;
         Ok(postgres)
     }
 
@@ -180,7 +172,7 @@ impl PrivatePostgres {
 
 /// Connects, and makes our database if it is not there.
 async fn make_database(maintenance: &str) -> Result<(), sqlx::Error> {
-    let mut connection = PgConnection::connect(maintenance).await?;
+    let mut connection = PgConnection::connect_with(&connect::options(maintenance)?).await?;
     let known: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)").bind(NAME).fetch_one(&mut connection).await?;
     if !known && let Err(error) = sqlx::raw_sql("create database pennypost").execute(&mut connection).await {
         // Another command may have been faster: 42P04 it exists, 23505 it came into being meanwhile.
@@ -200,7 +192,6 @@ fn percent_encoded(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
-    use std::path::Path;
     use std::process::{Child, Command, Stdio};
 
     use nix::sys::signal::{Signal, kill};
@@ -218,8 +209,8 @@ mod tests {
             Self(std::env::temp_dir().join(format!("pennypost-embedded-{}", Clock::system().uuid())))
         }
 
-        fn options(&self) -> StartOptions {
-            StartOptions { data_dir: self.0.clone(), bin_dir: None, clock: Clock::system() }
+        async fn start(&self) -> Result<PrivatePostgres, EmbeddedError> {
+            PrivatePostgres::start(&self.0, Path::new(""), &Clock::system()).await
         }
     }
 
@@ -259,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn data_survives_stop_and_start_and_the_settings_are_durable() {
         let directory = Directory::new();
-        let postgres = PrivatePostgres::start(&directory.options()).await.unwrap();
+        let postgres = directory.start().await.unwrap();
         assert!(postgres.is_owner());
         run(postgres.url(), "create table kept (x text); insert into kept values ('still here')").await;
         for (setting, expected) in
@@ -274,16 +265,37 @@ mod tests {
         assert_eq!(server_of(&directory.0), None, "an orderly stop removes the file");
         assert!(kill(pid, None).is_err(), "the process has ended");
 
-        let again = PrivatePostgres::start(&directory.options()).await.unwrap();
+        let again = directory.start().await.unwrap();
         assert_eq!(value(again.url(), "select x from kept").await, "still here");
         again.stop().await;
     }
 
     #[tokio::test]
+    async fn a_directory_too_deep_for_a_socket_works_too() {
+        let directory = Directory::new();
+        let deep = directory.0.join("d".repeat(120));
+        let postgres = PrivatePostgres::start(&deep, Path::new(""), &Clock::system()).await.unwrap();
+        assert_eq!(value(postgres.url(), "select current_database()::text").await, "pennypost");
+        postgres.stop().await;
+        std::fs::remove_dir(host::Place::prepare(&deep).unwrap().socket_dir).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_standby_is_refused() {
+        let directory = Directory::new();
+        directory.start().await.unwrap().stop().await;
+        std::fs::write(directory.0.join("postgres/standby.signal"), "").unwrap();
+        let standby = directory.start().await.unwrap();
+        let error = super::super::Store::connect(standby.url(), 1).await.unwrap_err();
+        assert!(matches!(error, super::super::StoreError::ReadOnly) && error.is_transient(), "{error:?}");
+        standby.stop().await;
+    }
+
+    #[tokio::test]
     async fn a_second_start_joins_the_server_and_takes_over_when_its_owner_stops() {
         let directory = Directory::new();
-        let first = PrivatePostgres::start(&directory.options()).await.unwrap();
-        let second = PrivatePostgres::start(&directory.options()).await.unwrap();
+        let first = directory.start().await.unwrap();
+        let second = directory.start().await.unwrap();
         assert!(first.is_owner() && !second.is_owner());
         let started = "select pg_postmaster_start_time()::text";
         let before = value(first.url(), started).await;
@@ -299,7 +311,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_is_killed_is_started_again() {
         let directory = Directory::new();
-        let postgres = PrivatePostgres::start(&directory.options()).await.unwrap();
+        let postgres = directory.start().await.unwrap();
         run(postgres.url(), "create table kept (x text); insert into kept values ('committed')").await;
         let killed = server_of(&directory.0).unwrap();
         kill(killed, Signal::SIGKILL).unwrap();
@@ -315,8 +327,8 @@ mod tests {
     #[tokio::test]
     #[ignore = "started by another test"]
     async fn owner_to_be_killed() {
-        let options = StartOptions { data_dir: std::env::var(DIRECTORY).unwrap().into(), bin_dir: None, clock: Clock::system() };
-        let _postgres = PrivatePostgres::start(&options).await.unwrap();
+        let data_dir = PathBuf::from(std::env::var(DIRECTORY).unwrap());
+        let _postgres = PrivatePostgres::start(&data_dir, Path::new(""), &Clock::system()).await.unwrap();
         std::future::pending::<()>().await;
     }
 
@@ -343,7 +355,7 @@ mod tests {
         wait_until("the server has ended", async || kill(server, None).is_err()).await;
         assert_eq!(server_of(&directory.0), None, "it ended in order");
 
-        let next = PrivatePostgres::start(&directory.options()).await.unwrap();
+        let next = directory.start().await.unwrap();
         assert!(next.is_owner());
         next.stop().await;
     }
@@ -354,14 +366,14 @@ mod tests {
         let data = directory.0.join("postgres");
         std::fs::create_dir_all(&data).unwrap();
         std::fs::write(data.join("PG_VERSION"), "9.6\n").unwrap();
-        let error = PrivatePostgres::start(&directory.options()).await.unwrap_err();
+        let error = directory.start().await.unwrap_err();
         assert!(matches!(&error, EmbeddedError::OtherRelease { data, .. } if data == "9.6"), "{error}");
     }
 
     #[tokio::test]
     async fn a_directory_without_programs_is_refused_at_once() {
         let directory = Directory::new();
-        let options = StartOptions { bin_dir: Some("/nonexistent".into()), ..directory.options() };
-        assert!(matches!(PrivatePostgres::start(&options).await, Err(EmbeddedError::NoBinaries(_))));
+        let started = PrivatePostgres::start(&directory.0, Path::new("/nonexistent"), &Clock::system()).await;
+        assert!(matches!(started, Err(EmbeddedError::NoBinaries(_))));
     }
 }

@@ -61,8 +61,11 @@ async fn make_lock(pool: &PgPool) -> Result<(), StoreError> {
     }
 }
 
-async fn exists(pool: impl sqlx::PgExecutor<'_>, table: &str) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar!(r#"select to_regclass($1) is not null as "exists!""#, table).fetch_one(pool).await?)
+/// Read from the catalogue as it stands: `to_regclass` may answer from the session's memory, from before the wait for the lock.
+async fn exists(executor: impl sqlx::PgExecutor<'_>, table: &str) -> Result<bool, StoreError> {
+    let exists =
+        sqlx::query_scalar!(r#"select exists (select from pg_class where relname = $1::text and pg_table_is_visible(oid)) as "exists!""#, table);
+    Ok(exists.fetch_one(executor).await?)
 }
 
 /// 23505 from the catalogue, 42P07 and 42710: made by another meanwhile; XX000 "tuple concurrently updated": so was its comment.

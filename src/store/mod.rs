@@ -85,7 +85,7 @@ pub(crate) mod test_database {
     use tokio::sync::OnceCell;
 
     use super::Store;
-    use super::embedded::{PrivatePostgres, StartOptions};
+    use super::embedded::PrivatePostgres;
     use crate::clock::Clock;
 
     const PREFIX: &str = "pennypost-test-";
@@ -108,6 +108,11 @@ pub(crate) mod test_database {
         format!("{}/{name}", server.url().rsplit_once('/').unwrap().0)
     }
 
+    /// Runs a statement that no code of ours runs.
+    pub(crate) async fn run(store: &Store, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(store.pool()).await.unwrap();
+    }
+
     /// The server ends with the process; its directory is removed by a later run.
     async fn start() -> PrivatePostgres {
         let directory = std::env::temp_dir();
@@ -118,7 +123,7 @@ pub(crate) mod test_database {
             }
         }
         let data_dir = directory.join(format!("{PREFIX}{}", std::process::id()));
-        PrivatePostgres::start(&StartOptions { data_dir, bin_dir: None, clock: Clock::system() }).await.unwrap()
+        PrivatePostgres::start(&data_dir, std::path::Path::new(""), &Clock::system()).await.unwrap()
     }
 }
 

@@ -8,6 +8,7 @@ use mail_parser::parsers::MessageStream;
 use time::OffsetDateTime;
 
 use crate::model::address::AddressError;
+use crate::model::header::breaks_lines;
 use crate::model::{EmailAddress, HeaderText, Mailbox};
 
 /// The value without its folds: each line end goes, the white space stays (RFC 5322 2.2.3); none at the ends.
@@ -18,9 +19,20 @@ pub(super) fn unfold(value: &[u8]) -> String {
     text.trim_matches([' ', '\t']).to_owned()
 }
 
-/// Unstructured text, decoded. White space at the ends is kept only if it was encoded.
+/// Unstructured text, decoded, as it may be stored and shown.
 #[must_use]
 pub(in crate::mail) fn text(value: &[u8]) -> String {
+    printable(decode(value))
+}
+
+/// The text with a space for a tab and U+FFFD for any other control or line end: the database takes no NUL, a list no line breaks.
+#[must_use]
+pub(in crate::mail) fn printable(text: String) -> String {
+    if text.chars().any(breaks_lines) { text.replace('\t', " ").replace(breaks_lines, "\u{fffd}") } else { text }
+}
+
+/// Unstructured text, decoded. White space at the ends is kept only if it was encoded.
+fn decode(value: &[u8]) -> String {
     // The decoder wants a line end.
     let line = [value.trim_ascii(), b"\r\n"].concat();
     let decoded = MessageStream::new(&line).parse_unstructured();
@@ -52,7 +64,7 @@ fn display_name(text: &str) -> Result<Option<HeaderText>, AddressError> {
         None => text.to_owned(),
     };
     // Encoded words inside quotes mean nothing by RFC 2047, and many readers show them decoded all the same.
-    let decoded = if plain.contains("=?") { self::text(plain.as_bytes()) } else { plain };
+    let decoded = if plain.contains("=?") { decode(plain.as_bytes()) } else { plain };
     let name = HeaderText::parse(&decoded).map_err(AddressError::Name)?;
     Ok(Some(name).filter(|name| !name.as_str().is_empty()))
 }

@@ -163,6 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn bombs_are_told_before_they_are_read_to_their_end() {
+        let part = "--b\r\nContent-Type: multipart/mixed; boundary=\"b\"\r\n\r\n";
+        assert!(excessive(&format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", part.repeat(100_000))));
+        assert!(excessive(&format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", "--b\r\n\r\n".repeat(1_000_000))));
+        assert!(excessive(&nested(10_000)));
+    }
+
+    #[test]
+    fn a_boundary_that_begins_like_another_is_another() {
+        let head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary=b1\r\n\r\n";
+        assert!(!excessive(&format!("{head}{}", "--b1\r\n\r\n--b1x\r\n".repeat(MAX_PARTS - 1))));
+        assert!(excessive(&format!("{head}{}", "--b1\r\n\r\n".repeat(MAX_PARTS))));
+    }
+
+    #[test]
     fn a_part_cannot_hide_behind_an_endless_header() {
         let message = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: {}\r\n\r\n", "x\r\n ".repeat(40_000));
         assert!(excessive(&message));

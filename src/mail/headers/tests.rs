@@ -157,6 +157,12 @@ fn from_is_one_author_that_all_readers_see_alike() {
 }
 
 #[test]
+fn an_encoded_subject_cannot_bring_controls_along() {
+    let headers = check_raw(GOOD.replacen("Subject: Hi", "Subject: =?utf-8?q?=00a=0D=0ABcc=3A_b?=", 1).as_bytes()).unwrap();
+    assert_eq!(headers.subject, "\u{fffd}a\u{fffd}\u{fffd}Bcc: b");
+}
+
+#[test]
 fn what_the_transaction_needs_is_told() {
     let body = check_raw(GOOD.replacen("Hello", "Über", 1).as_bytes()).unwrap();
     assert!(body.has_eight_bit_body && !body.needs_smtputf8);

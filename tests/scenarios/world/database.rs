@@ -1,10 +1,10 @@
 //! One private PostgreSQL for the whole test process, one database for each world.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pennypost::clock::Clock;
-use pennypost::store::embedded::{PrivatePostgres, StartOptions};
+use pennypost::store::embedded::PrivatePostgres;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::OnceCell;
 
@@ -18,12 +18,7 @@ pub fn scratch() -> PathBuf {
 }
 
 async fn server() -> &'static PrivatePostgres {
-    SERVER
-        .get_or_init(|| async {
-            let options = StartOptions { data_dir: scratch().join("pg"), bin_dir: None, clock: Clock::system() };
-            PrivatePostgres::start(&options).await.unwrap()
-        })
-        .await
+    SERVER.get_or_init(|| async { PrivatePostgres::start(&scratch().join("pg"), Path::new(""), &Clock::system()).await.unwrap() }).await
 }
 
 /// The address of a new, empty database.
@@ -37,9 +32,11 @@ pub async fn fresh() -> String {
     replace_database(server.url(), &name)
 }
 
+/// Puts another database's name into an address like `postgres://user@host/database?host=/socket`.
 fn replace_database(url: &str, name: &str) -> String {
-    assert!(url.contains("/pennypost"), "{url}");
-    url.replacen("/pennypost", &format!("/{name}"), 1)
+    let (before, query) = url.split_once('?').map_or((url, String::new()), |(before, query)| (before, format!("?{query}")));
+    let (server, _) = before.rsplit_once('/').unwrap();
+    format!("{server}/{name}{query}")
 }
 
 /// Runs a statement on a world's database, as an operator with psql would. Answers the rows touched.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use pennypost::clock::Clock;
-use pennypost::config::{Config, environment::Environment, load};
+use pennypost::config::{Config, environment::Environment};
 use pennypost::lab::sink::{Sink, SinkSettings};
 use pennypost::lab::zone::Zone;
 use pennypost::model::Secret;
@@ -46,7 +46,7 @@ impl World {
         let block = address_block();
         let dns = zone.serve(SocketAddr::from(([127, block[0], block[1], 53], 0)), &lab, &clock).await.unwrap();
         let database_url = database::fresh().await;
-        let mut config = load::load(None, &Environment::default()).unwrap().config;
+        let mut config = pennypost::config::load::load(None, &Environment::default()).unwrap().config;
         config.server.hostname = "mail.sender.example".into();
         config.server.http_listen = SocketAddr::from(([127, block[0], block[1], 80], 0));
         config.server.master_key_file = database::scratch().join(format!("key-{}-{}", block[0], block[1]));
