@@ -217,6 +217,7 @@ fn guess(stage: Stage, reply: &Reply, text: &Text) -> EnhancedStatus {
     }
     match (reply.code, stage) {
         (552, Stage::Rcpt) => status(5, 2, 2),
+        (552, Stage::Data | Stage::EndOfData) if text.says(UNKNOWN_USER) => status(5, 1, 1),
         (552, _) if text.says(FULL) && !text.says(SIZE) => status(5, 2, 2),
         (552 | 523, _) => status(5, 3, 4),
         _ if text.says(FULL) => status(5, 2, 2),
@@ -348,3 +349,6 @@ const fn deferred(scope: Scope, enhanced_status: EnhancedStatus) -> Verdict {
 const fn bounced(scope: Scope, enhanced_status: EnhancedStatus) -> Verdict {
     Verdict { outcome: Outcome::Bounced, scope, enhanced_status, outcome_unknown: false, min_wait: None }
 }
+
+#[cfg(test)]
+mod tests;
