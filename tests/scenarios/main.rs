@@ -2,7 +2,15 @@
 //!
 //! One file a situation; each test's name is the sentence it proves. `world` is the harness.
 #![expect(missing_docs, reason = "a test's name says what it proves")]
+#![expect(unreachable_pub, reason = "nothing reaches into a test program")]
 
 mod world;
 
+mod crash;
+mod database;
 mod delivery;
+mod events;
+mod idempotency;
+mod memory;
+mod nodes;
+mod outbox_model;
