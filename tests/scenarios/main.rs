@@ -5,4 +5,12 @@
 
 mod world;
 
+mod api;
+mod crash;
+mod database;
 mod delivery;
+mod events;
+mod idempotency;
+mod memory;
+mod nodes;
+mod outbox_model;
