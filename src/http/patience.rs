@@ -41,7 +41,10 @@ impl<S> Patience<S> {
             let clock = clock.clone();
             Box::pin(async move { clock.sleep(WRITE_TIME).await })
         });
-        waiting.as_mut().poll(context).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")))
+        waiting.as_mut().poll(context).map(|()| {
+            self.waiting = None;
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read"))
+        })
     }
 }
 

@@ -309,7 +309,7 @@ impl From<DomainError> for Problem {
             DomainError::Exists => Self::DomainExists,
             DomainError::TakenElsewhere => Self::DomainTaken,
             DomainError::NotFound => Self::NotFound,
-            DomainError::TooLong => Self::InvalidParameter { name: "name".into(), reason: error.to_string() },
+            DomainError::TooLong => Self::field("/name", Code::InvalidDomain, error),
             DomainError::Keys(error) => Self::internal(error.to_string()),
             DomainError::Store(error) => error.into(),
         }
