@@ -252,3 +252,39 @@ fn explain(error: NetError) -> DnsError {
         other => DnsError::Temporary(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::lab::zone::{Zone, reverse_name};
+    use crate::supervisor::Supervisor;
+
+    #[tokio::test]
+    async fn every_type_is_read_and_no_search_domain_applied() {
+        let (clock, supervisor) = (Clock::movable(), Supervisor::default());
+        let address: IpAddr = "192.0.2.9".parse().expect("an address");
+        let long = "k".repeat(300);
+        let text = format!(
+            "d.example TXT v=spf1 -all\nd.example TXT \"one\" \" two\"\nkey.d.example TXT {long}\nd.example NS Ns1.d.example.\nd.example SOA ns1.d.example hostmaster.d.example\nwww.d.example CNAME d.example\n{} PTR mail.d.example\nd.example.local A 192.0.2.1",
+            reverse_name(address)
+        );
+        let zone = Zone::parse(&text).expect("a zone");
+        let server = zone.serve("[::1]:0".parse().expect("an address"), &supervisor, &clock).await.expect("a server");
+        let config = config::Dns { servers: vec![server.local_addr], timeout_seconds: 5 };
+        let resolver = Resolver::new(&config).expect("a resolver");
+        let mut texts = resolver.txt("d.example").await.expect("records");
+        texts.sort();
+        assert_eq!(texts, ["one two", "v=spf1 -all"]);
+        assert_eq!(resolver.txt("key.d.example").await, Ok(vec![long]));
+        assert_eq!(resolver.ns("d.example").await, Ok(vec!["ns1.d.example".to_owned()]));
+        assert_eq!(resolver.soa("d.example").await, Ok(vec!["ns1.d.example".to_owned()]));
+        assert_eq!(resolver.cname("www.d.example").await, Ok(vec!["d.example".to_owned()]));
+        assert_eq!(resolver.ptr(address).await, Ok(vec!["mail.d.example".to_owned()]));
+        assert_eq!(resolver.addresses("d.example").await, Err(DnsError::NoRecords));
+        assert_eq!(resolver.addresses("no.example").await, Err(DnsError::NoSuchName));
+        assert_eq!(resolver.addresses("192.0.2.77").await, Ok(vec!["192.0.2.77".parse().expect("an address")]));
+        supervisor.drain();
+        supervisor.ended().await;
+    }
+}

@@ -1,0 +1,132 @@
+//! `pennypost bench load`: many requests to `POST /v1/send`, how fast and how long each took.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::context::{Context, obey_signals};
+use crate::cli::failure::Failure;
+use crate::cli::times::parse_duration;
+use crate::lab::load::{DOMAIN, LoadReport, LoadSettings, NUMBER, Until, run as generate};
+use crate::model::Secret;
+use crate::supervisor::Supervisor;
+
+/// Post messages to a running gateway and tell rate and latency
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// Where the gateway listens
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    target: SocketAddr,
+    /// The API key; better as PENNYPOST_KEY in the environment
+    #[arg(long)]
+    key: Option<String>,
+    /// Connections, each with one request at a time
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// Messages in all
+    #[arg(long, conflicts_with = "seconds")]
+    messages: Option<u64>,
+    /// Or how long
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    seconds: Option<Duration>,
+    /// Octets of the text of each message
+    #[arg(long, default_value_t = 4096)]
+    size: usize,
+    /// The sender
+    #[arg(long, default_value = "bench@example.com")]
+    from: String,
+    /// The recipient; `{domain}` in it goes round --domains numbers
+    #[arg(long, default_value = "sink@example.net")]
+    to: String,
+    /// How many domains
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    domains: u64,
+}
+
+/// Runs the command; exit code 1 if a request was not accepted.
+///
+/// # Errors
+/// There is no key, or nothing answers.
+pub async fn run(context: &Context, args: LoadArgs) -> anyhow::Result<ExitCode> {
+    let Some(key) = args.key.clone().or_else(|| std::env::var("PENNYPOST_KEY").ok()).filter(|key| !key.is_empty()) else {
+        return Err(Failure::usage("an API key is needed").fix("set PENNYPOST_KEY; `pennypost key create` makes one").into());
+    };
+    let until = match (args.messages, args.seconds) {
+        (Some(messages), _) => Until::Requests(messages),
+        (None, seconds) => Until::Elapsed(seconds.unwrap_or(Duration::from_secs(10))),
+    };
+    let settings = LoadSettings {
+        target: args.target,
+        path: "/v1/send".to_owned(),
+        key: Secret::new(key),
+        body: body(&args),
+        domains: args.domains,
+        connections: args.clients,
+        until,
+    };
+    let supervisor = Supervisor::default();
+    obey_signals(&supervisor)?;
+    let report = generate(settings, &supervisor, &context.clock).await;
+    let shown = document(&args, &report);
+    context.output.show(&shown, || text(&report))?;
+    let all = report.failed == 0 && report.statuses.keys().all(|status| (200..300).contains(status));
+    Ok(if all && report.accepted() > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A message of about the wanted size, with lines as people write them and a number that makes it differ from all others.
+fn body(args: &LoadArgs) -> String {
+    const LINE: &str = "The quick brown fox jumps over the lazy dog, then naps under the old oak.\n";
+    let text = LINE.chars().cycle().take(args.size).collect::<String>();
+    let to = args.to.replace("{domain}", DOMAIN);
+    json!({"from": args.from, "to": to, "subject": format!("Bench {NUMBER}"), "text": text}).to_string()
+}
+
+fn document(args: &LoadArgs, report: &LoadReport) -> Value {
+    let millis = |permille: u64| report.latency.quantile(permille).as_secs_f64() * 1000.0;
+    json!({
+        "clients": args.clients, "octets": args.size, "accepted": report.accepted(), "failed": report.failed, "first_failure": report.first_failure,
+        "statuses": report.statuses, "seconds": report.elapsed.as_secs_f64(), "per_second": report.rate(),
+        "p50_ms": millis(500), "p95_ms": millis(950), "p99_ms": millis(990), "max_ms": report.latency.max().as_secs_f64() * 1000.0,
+    })
+}
+
+fn text(report: &LoadReport) -> String {
+    let millis = |permille: u64| report.latency.quantile(permille).as_secs_f64() * 1000.0;
+    let statuses = report.statuses.iter().map(|(status, count)| format!("{count} x {status}")).collect::<Vec<_>>().join(", ");
+    let failed = report.first_failure.as_ref().map(|why| format!("\n{} requests had no answer: {why}", report.failed)).unwrap_or_default();
+    format!(
+        "{:.0} messages/s accepted in {:.1} s ({statuses})\nlatency p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms, max {:.1} ms{failed}",
+        report.rate(),
+        report.elapsed.as_secs_f64(),
+        millis(500),
+        millis(950),
+        millis(990),
+        report.latency.max().as_secs_f64() * 1000.0
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_is_json_of_the_size_asked_for() {
+        let args = LoadArgs {
+            target: ([127, 0, 0, 1], 1).into(),
+            key: None,
+            clients: 1,
+            messages: None,
+            seconds: None,
+            size: 50_000,
+            from: "a@b.example".to_owned(),
+            to: "x@d{domain}.example".to_owned(),
+            domains: 3,
+        };
+        let body = serde_json::from_str::<Value>(&body(&args)).unwrap();
+        assert_eq!(body.get("text").and_then(Value::as_str).map(str::len), Some(50_000));
+        assert_eq!(body.get("to").and_then(Value::as_str), Some(format!("x@d{DOMAIN}.example").as_str()));
+    }
+}
