@@ -5,4 +5,5 @@
 
 mod world;
 
+mod api_bad_input;
 mod delivery;
