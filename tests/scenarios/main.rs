@@ -6,6 +6,7 @@
 mod world;
 
 mod api;
+mod api_bad_input;
 mod crash;
 mod database;
 mod delivery;

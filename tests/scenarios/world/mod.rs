@@ -2,6 +2,7 @@
 //!
 //! Every world has its own block of loopback addresses, so that worlds run side by side. Time is moved by [`World::advance`].
 
+pub mod api;
 pub mod checker;
 pub mod database;
 pub mod gateway;
