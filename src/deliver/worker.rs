@@ -90,9 +90,7 @@ impl Worker {
         }
         let signed = sign::signature(&self.engine.parts.domains, &self.engine.parts.clock, &job.message).await;
         if let Err(error) = signed {
-            // Nothing was tried: the claims are given back by being dropped, and come again with the next refill.
-            tracing::error!(message = %job.message.id, %error, "the message cannot be signed now");
-            return;
+            return self.engine.leave_unsigned(job.deliveries, &error).await;
         }
         if self.open.as_ref().is_some_and(|open| !open.session.is_reusable() || open.used >= self.engine.parts.settings.max_messages_per_connection) {
             self.part().await;
