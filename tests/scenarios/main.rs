@@ -6,3 +6,5 @@
 mod world;
 
 mod delivery;
+mod dns;
+mod greeting;
