@@ -42,7 +42,7 @@ pub enum MxError {
     #[error("the mail for the domain would come back to this server")]
     LoopsBack,
     /// The DNS gave no answer: try later.
-    #[error("{0}")]
+    #[error("no answer from the DNS now: {0}")]
     Temporary(String),
 }
 

@@ -1,14 +1,22 @@
 //! A mail host that follows a script: `S:` lines are sent, `C:` lines are awaited, `!` lines do something else.
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
+<<<<<<< HEAD
 //! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
 //! [`ScriptedHost::go_on`]. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end.
 //! One script serves one connection; the last serves all later ones.
+=======
+//! it, `!silence` says nothing until the client goes, `!stall` does not even read, `!wait 60` lets a minute of the world's time pass.
+//! Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end, `S:* 100 text` sends such
+//! text a hundred times. One script serves one connection; the last serves all later ones.
+>>>>>>> room-f
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use pennypost::clock::Clock;
 use pennypost::supervisor::Supervisor;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,14 +26,17 @@ use super::checker::Copy;
 
 /// A scripted host that listens.
 pub struct ScriptedHost {
+    /// Where it listens.
+    pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
     heard: Arc<std::sync::Mutex<Vec<String>>>,
     go: Arc<Notify>,
 }
 
 impl ScriptedHost {
-    pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor) -> Self {
+    pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor, clock: &Clock) -> Self {
         let listener = TcpListener::bind(listen).await.unwrap();
+        let clock = clock.clone();
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
         let connections = Arc::new(AtomicUsize::new(0));
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -35,10 +46,17 @@ impl ScriptedHost {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let script = scripts.get(number).or(scripts.last()).unwrap().clone();
+<<<<<<< HEAD
                 tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), Arc::clone(&gate)));
             }
         });
         Self { connections, heard, go }
+=======
+                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), clock.clone()));
+            }
+        });
+        Self { address: listen, connections, heard }
+>>>>>>> room-f
     }
 
     /// Connections so far.
@@ -75,13 +93,21 @@ impl ScriptedHost {
     }
 }
 
+<<<<<<< HEAD
 async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, go: Arc<Notify>) {
+=======
+async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, clock: Clock) {
+>>>>>>> room-f
     let mut stream = BufReader::new(stream);
     for step in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let more = match step.split_at_checked(2) {
             Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
+<<<<<<< HEAD
             _ => act(&mut stream, step, &go).await,
+=======
+            _ => act(&mut stream, step, &clock).await,
+>>>>>>> room-f
         };
         if !more {
             return;
@@ -92,9 +118,14 @@ async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec
 }
 
 fn said(text: &str) -> Vec<u8> {
-    match text.strip_prefix('-') {
-        Some(raw) => raw.trim_start().replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0").into_bytes(),
-        None => format!("{}\r\n", text.trim_start()).into_bytes(),
+    let escaped = |raw: &str| raw.trim_start().replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0");
+    match text.split_at_checked(1) {
+        Some(("-", raw)) => escaped(raw).into_bytes(),
+        Some(("*", many)) => {
+            let (times, raw) = many.trim_start().split_once(' ').unwrap();
+            escaped(raw).repeat(times.parse().unwrap()).into_bytes()
+        }
+        _ => format!("{}\r\n", text.trim_start()).into_bytes(),
     }
 }
 
@@ -115,7 +146,15 @@ async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync
     }
 }
 
+<<<<<<< HEAD
 async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool {
+=======
+async fn act(stream: &mut BufReader<TcpStream>, step: &str, clock: &Clock) -> bool {
+    if let Some(seconds) = step.strip_prefix("!wait ") {
+        clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
+        return true;
+    }
+>>>>>>> room-f
     match step {
         "!close" => {
             let _gone = stream.shutdown().await;
@@ -131,10 +170,13 @@ async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool
             false
         }
         "!stall" => std::future::pending().await,
+<<<<<<< HEAD
         "!wait" => {
             go.notified().await;
             true
         }
+=======
+>>>>>>> room-f
         other => panic!("no such step: {other}"),
     }
 }
