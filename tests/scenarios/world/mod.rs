@@ -9,11 +9,8 @@ pub mod gateway;
 pub mod http;
 pub mod proxy;
 pub mod script;
-<<<<<<< HEAD
 pub mod server;
-=======
 pub mod telling;
->>>>>>> room-f
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,15 +1,10 @@
 //! A mail host that follows a script: `S:` lines are sent, `C:` lines are awaited, `!` lines do something else.
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
-<<<<<<< HEAD
 //! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
-//! [`ScriptedHost::go_on`]. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end.
-//! One script serves one connection; the last serves all later ones.
-=======
-//! it, `!silence` says nothing until the client goes, `!stall` does not even read, `!wait 60` lets a minute of the world's time pass.
-//! Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end, `S:* 100 text` sends such
-//! text a hundred times. One script serves one connection; the last serves all later ones.
->>>>>>> room-f
+//! [`ScriptedHost::go_on`], `!wait 60` lets a minute of the world's time pass. Lines are without CRLF; `S:- text` sends raw text
+//! with `\r`, `\n`, `\0` escapes and no line end, `S:* 100 text` sends such text a hundred times. One script serves one connection;
+//! the last serves all later ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,17 +41,11 @@ impl ScriptedHost {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let script = scripts.get(number).or(scripts.last()).unwrap().clone();
-<<<<<<< HEAD
-                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), Arc::clone(&gate)));
+                let cues = Cues { go: Arc::clone(&gate), clock: clock.clone() };
+                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), cues));
             }
         });
-        Self { connections, heard, go }
-=======
-                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), clock.clone()));
-            }
-        });
-        Self { address: listen, connections, heard }
->>>>>>> room-f
+        Self { address: listen, connections, heard, go }
     }
 
     /// Connections so far.
@@ -93,21 +82,19 @@ impl ScriptedHost {
     }
 }
 
-<<<<<<< HEAD
-async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, go: Arc<Notify>) {
-=======
-async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, clock: Clock) {
->>>>>>> room-f
+/// What a script can wait for.
+struct Cues {
+    go: Arc<Notify>,
+    clock: Clock,
+}
+
+async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, cues: Cues) {
     let mut stream = BufReader::new(stream);
     for step in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let more = match step.split_at_checked(2) {
             Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
-<<<<<<< HEAD
-            _ => act(&mut stream, step, &go).await,
-=======
-            _ => act(&mut stream, step, &clock).await,
->>>>>>> room-f
+            _ => act(&mut stream, step, &cues).await,
         };
         if !more {
             return;
@@ -146,15 +133,11 @@ async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync
     }
 }
 
-<<<<<<< HEAD
-async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool {
-=======
-async fn act(stream: &mut BufReader<TcpStream>, step: &str, clock: &Clock) -> bool {
+async fn act(stream: &mut BufReader<TcpStream>, step: &str, cues: &Cues) -> bool {
     if let Some(seconds) = step.strip_prefix("!wait ") {
-        clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
+        cues.clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
         return true;
     }
->>>>>>> room-f
     match step {
         "!close" => {
             let _gone = stream.shutdown().await;
@@ -170,13 +153,10 @@ async fn act(stream: &mut BufReader<TcpStream>, step: &str, clock: &Clock) -> bo
             false
         }
         "!stall" => std::future::pending().await,
-<<<<<<< HEAD
         "!wait" => {
-            go.notified().await;
+            cues.go.notified().await;
             true
         }
-=======
->>>>>>> room-f
         other => panic!("no such step: {other}"),
     }
 }
