@@ -146,6 +146,8 @@ pub struct Running {
     pub house: House,
     /// This process.
     pub node: Arc<Node>,
+    /// What it holds in memory.
+    pub claims: Arc<Claims>,
     supervisor: Supervisor,
     clock: Clock,
     drain: Duration,
@@ -173,7 +175,7 @@ pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Cl
     let http = if roles.api { Some(start.api(handoff).await?) } else { None };
     tracing::info!(incarnation = node.incarnation(), "ready");
     let drain = Duration::from_secs(config.delivery.drain_seconds);
-    Ok(Running { http, house, node, supervisor, clock, drain })
+    Ok(Running { http, house, node, claims, supervisor, clock, drain })
 }
 
 impl Running {

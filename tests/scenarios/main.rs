@@ -6,4 +6,12 @@
 mod world;
 
 mod api;
+mod api_bad_input;
+mod crash;
+mod database;
 mod delivery;
+mod events;
+mod idempotency;
+mod memory;
+mod nodes;
+mod outbox_model;

@@ -1,8 +1,9 @@
 //! A mail host that follows a script: `S:` lines are sent, `C:` lines are awaited, `!` lines do something else.
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
-//! it, `!silence` says nothing until the client goes, `!starttls` is not offered. Lines are without CRLF; `S:- text` sends raw text
-//! with `\r`, `\n`, `\0` escapes and no line end. One script serves one connection; the last serves all later ones.
+//! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
+//! [`ScriptedHost::go_on`]. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end.
+//! One script serves one connection; the last serves all later ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,11 +12,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pennypost::supervisor::Supervisor;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+use super::checker::Copy;
 
 /// A scripted host that listens.
 pub struct ScriptedHost {
     connections: Arc<AtomicUsize>,
     heard: Arc<std::sync::Mutex<Vec<String>>>,
+    go: Arc<Notify>,
 }
 
 impl ScriptedHost {
@@ -24,15 +29,16 @@ impl ScriptedHost {
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
         let connections = Arc::new(AtomicUsize::new(0));
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (count, log, tasks) = (Arc::clone(&connections), Arc::clone(&heard), lab.clone());
+        let go = Arc::new(Notify::new());
+        let (count, log, tasks, gate) = (Arc::clone(&connections), Arc::clone(&heard), lab.clone(), Arc::clone(&go));
         lab.spawn("scripted host", async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let script = scripts.get(number).or(scripts.last()).unwrap().clone();
-                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log)));
+                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), Arc::clone(&gate)));
             }
         });
-        Self { connections, heard }
+        Self { connections, heard, go }
     }
 
     /// Connections so far.
@@ -44,15 +50,38 @@ impl ScriptedHost {
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
+
+    /// Lets one connection pass its `!wait`.
+    pub fn go_on(&self) {
+        self.go.notify_one();
+    }
+
+    /// Messages heard to their final dot, whatever was answered. Of sessions that do not overlap.
+    pub fn copies(&self) -> Vec<Copy> {
+        let (mut copies, mut recipients, mut content) = (Vec::new(), Vec::new(), None::<Vec<u8>>);
+        for line in self.heard() {
+            match (&mut content, line.as_str()) {
+                (Some(octets), ".") => {
+                    copies.extend(recipients.drain(..).map(|recipient| Copy { recipient, content: octets.clone() }));
+                    content = None;
+                }
+                (Some(octets), text) => octets.extend_from_slice(format!("{}\r\n", text.strip_prefix('.').unwrap_or(text)).as_bytes()),
+                (None, "DATA") => content = Some(Vec::new()),
+                (None, text) if text.starts_with("MAIL ") => recipients.clear(),
+                (None, text) => recipients.extend(text.strip_prefix("RCPT TO:<").and_then(|rest| rest.split_once('>')).map(|(to, _)| to.to_owned())),
+            }
+        }
+        copies
+    }
 }
 
-async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>) {
+async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, go: Arc<Notify>) {
     let mut stream = BufReader::new(stream);
     for step in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let more = match step.split_at_checked(2) {
             Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
-            _ => act(&mut stream, step).await,
+            _ => act(&mut stream, step, &go).await,
         };
         if !more {
             return;
@@ -86,7 +115,7 @@ async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync
     }
 }
 
-async fn act(stream: &mut BufReader<TcpStream>, step: &str) -> bool {
+async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool {
     match step {
         "!close" => {
             let _gone = stream.shutdown().await;
@@ -100,6 +129,11 @@ async fn act(stream: &mut BufReader<TcpStream>, step: &str) -> bool {
             let mut rest = Vec::new();
             let _gone = tokio::io::AsyncReadExt::read_to_end(stream, &mut rest).await;
             false
+        }
+        "!stall" => std::future::pending().await,
+        "!wait" => {
+            go.notified().await;
+            true
         }
         other => panic!("no such step: {other}"),
     }
