@@ -1,4 +1,5 @@
 //! The HTTP door: who gets in, what is refused and how, what a repeated request does. A refused request leaves nothing behind.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail the test")]
 
 use std::time::Duration;
 
