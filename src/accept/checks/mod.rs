@@ -14,6 +14,8 @@ mod raw;
 mod tests;
 mod times;
 
+pub use times::{TIME_FORM, read_time};
+
 use serde_json::Value;
 use time::OffsetDateTime;
 

@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
+use crate::accept::checks::{TIME_FORM, read_time};
 use crate::accept::fault::Code;
 use crate::access::{CreatedKey, KeyRecord, NewKey, Scope};
 use crate::http::Api;
@@ -70,8 +70,7 @@ impl KeyRequest {
 
 fn expiry(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Problem> {
     let wrong = |code, reason| Problem::field("/expires_at", code, reason);
-    let at =
-        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong(Code::InvalidTime, "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z"))?;
+    let at = read_time(text).ok_or_else(|| wrong(Code::InvalidTime, TIME_FORM))?;
     if at > now { Ok(at) } else { Err(wrong(Code::TimeInPast, "this time is over")) }
 }
 
