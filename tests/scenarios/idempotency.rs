@@ -110,12 +110,8 @@ async fn requests_at_once_make_one_message_on_one_node_and_on_two() {
     for round in 0..8 {
         let key = format!("round-{round}");
         let request = body(&key);
-        let (a, b, c, d) = tokio::join!(
-            post(&one, &key, &request),
-            post(&one, &key, &request),
-            post(&two, &key, &request),
-            post(&two, &key, &request)
-        );
+        let (a, b, c, d) =
+            tokio::join!(post(&one, &key, &request), post(&one, &key, &request), post(&two, &key, &request), post(&two, &key, &request));
         let mut told: Vec<String> = Vec::new();
         for answer in [a, b, c, d] {
             match answer.status {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::world::checker::{Copy, check, copies};
 use super::world::World;
+use super::world::checker::{Copy, check, copies};
 use super::world::gateway::eventually;
 
 const LINE: &str = "What does not fit into memory waits in the database, in order. ";

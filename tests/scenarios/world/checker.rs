@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use pennypost::lab::sink::Sink;
 use serde_json::Value;
 
-use super::gateway::{Gateway, eventually};
 use super::World;
+use super::gateway::{Gateway, eventually};
 
 /// One message as it reached one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
 //! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
-//! [`ScriptedHost::go_on`]. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end.
+//! [`ScriptedHost::go_on`], `!take` takes all mail from here on. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end.
 //! One script serves one connection; the last serves all later ones.
 
 use std::net::SocketAddr;
@@ -81,6 +81,7 @@ async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec
         let more = match step.split_at_checked(2) {
             Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
+            _ if step == "!take" => take(&mut stream, &heard).await,
             _ => act(&mut stream, step, &go).await,
         };
         if !more {
@@ -112,6 +113,27 @@ async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync
         if matches {
             return true;
         }
+    }
+}
+
+/// Says yes to everything, in the greeting's place too.
+async fn take(stream: &mut BufReader<TcpStream>, heard: &std::sync::Mutex<Vec<String>>) -> bool {
+    let mut reply = "220 mx";
+    loop {
+        if stream.write_all(format!("{reply}\r\n").as_bytes()).await.is_err() || reply.starts_with("221") || !hear(stream, "", heard).await {
+            return false;
+        }
+        let line = heard.lock().unwrap().last().cloned().unwrap_or_default();
+        reply = match line.split([' ', ':']).next().unwrap_or_default() {
+            "DATA" => {
+                if stream.write_all(b"354 go\r\n").await.is_err() || !hear(stream, ".", heard).await {
+                    return false;
+                }
+                "250 2.0.0 taken"
+            }
+            "QUIT" => "221 bye",
+            _ => "250 ok",
+        };
     }
 }
 
