@@ -12,7 +12,7 @@ mod labels;
 mod raw;
 #[cfg(test)]
 mod tests;
-mod times;
+pub mod times;
 
 use serde_json::Value;
 use time::OffsetDateTime;

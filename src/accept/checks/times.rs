@@ -10,6 +10,13 @@ const GRACE: Duration = Duration::MINUTE;
 /// How far ahead a message can be planned, and how long after that it can be kept trying.
 const HORIZON: Duration = Duration::days(30);
 
+/// The time a text in RFC 3339 stands for, in UTC; none if it is not one, or lies beyond the years 0 to 9999 there.
+#[must_use]
+pub fn parse(text: &str) -> Option<OffsetDateTime> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(time::UtcOffset::UTC)?;
+    (0..=9999).contains(&at.year()).then_some(at)
+}
+
 /// When to send; none for now.
 pub(super) fn send_at(text: Option<&str>, now: OffsetDateTime, faults: &mut Faults) -> Option<OffsetDateTime> {
     let at = read(text?, "/send_at", faults)?;
@@ -33,6 +40,9 @@ pub(super) fn expires_at(text: Option<&str>, start: OffsetDateTime, faults: &mut
 }
 
 fn read(text: &str, pointer: &str, faults: &mut Faults) -> Option<OffsetDateTime> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).map(|at| at.to_offset(time::UtcOffset::UTC));
-    at.map_err(|_| faults.add(pointer, Code::InvalidTime, "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z")).ok()
+    let at = parse(text);
+    if at.is_none() {
+        faults.add(pointer, Code::InvalidTime, "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z");
+    }
+    at
 }
