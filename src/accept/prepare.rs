@@ -122,14 +122,14 @@ fn message_id(id: MessageId, from: &EmailAddress) -> String {
     format!("{id}@{}", from.domain())
 }
 
-/// True if an address of the envelope or of a header has a local part outside ASCII (RFC 6531).
+/// True if an address of the envelope or the header is not in ASCII (RFC 6531 3.2). A composed header is, but for local parts.
 fn needs_smtputf8(checked: &Checked) -> bool {
     let in_header = match &checked.content {
         Content::Parts(parts) => {
             let mailboxes = [&parts.to, &parts.cc, &parts.reply_to].into_iter().flatten();
             mailboxes.chain([&parts.from]).any(|mailbox| mailbox.address.needs_smtputf8())
         }
-        Content::Raw(raw) => raw.headers.from.address.needs_smtputf8() || raw.reverse_path.address().is_some_and(EmailAddress::needs_smtputf8),
+        Content::Raw(raw) => raw.headers.needs_smtputf8 || raw.reverse_path.address().is_some_and(EmailAddress::needs_smtputf8),
     };
     in_header || checked.recipients.iter().any(EmailAddress::needs_smtputf8)
 }
