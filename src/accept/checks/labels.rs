@@ -49,20 +49,12 @@ pub(super) fn metadata(given: Option<Value>, faults: &mut Faults) -> Value {
         faults.add("/metadata", Code::InvalidMetadata, "expected an object");
     } else if value.to_string().len() > MAX_METADATA_OCTETS {
         faults.add("/metadata", Code::InvalidMetadata, format_args!("more than {MAX_METADATA_OCTETS} octets of JSON"));
-<<<<<<< HEAD
     } else if let Some(reason) = not_kept(&value) {
         faults.add("/metadata", Code::InvalidMetadata, reason);
-=======
-    } else if any(&value, &holds_nul) {
-        faults.add("/metadata", Code::InvalidMetadata, "the character U+0000 cannot be kept");
-    } else if any(&value, &loses_digits) {
-        faults.add("/metadata", Code::InvalidMetadata, "a number outside 64 bits would lose digits; give it as a string");
->>>>>>> room-h
     }
     value
 }
 
-<<<<<<< HEAD
 /// What would not read back as it was given: PostgreSQL's jsonb has no U+0000, and a number this large was read without its last digits.
 fn not_kept(value: &Value) -> Option<&'static str> {
     match value {
@@ -78,29 +70,4 @@ fn not_kept(value: &Value) -> Option<&'static str> {
 
 fn not_kept_text(text: &str) -> Option<&'static str> {
     text.contains('\0').then_some("the character U+0000 cannot be kept")
-=======
-/// True if `is` holds for the value or one inside it.
-fn any(value: &Value, is: &impl Fn(&Value) -> bool) -> bool {
-    is(value)
-        || match value {
-            Value::Array(list) => list.iter().any(|entry| any(entry, is)),
-            Value::Object(map) => map.values().any(|entry| any(entry, is)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-        }
-}
-
-/// PostgreSQL's jsonb has no U+0000.
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Object(map) => map.keys().any(|name| name.contains('\0')),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => false,
-    }
-}
-
-/// Integers beyond 64 bits are read as the nearest floating-point number (RFC 8259 6).
-fn loses_digits(value: &Value) -> bool {
-    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
-    value.is_f64() && value.as_f64().is_some_and(|number| number >= 2.0 * TWO_TO_63 || number < -TWO_TO_63)
->>>>>>> room-h
 }

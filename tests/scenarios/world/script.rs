@@ -2,14 +2,9 @@
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
 //! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
-<<<<<<< HEAD
-//! [`ScriptedHost::go_on`], `!wait 60` lets a minute of the world's time pass. Lines are without CRLF; `S:- text` sends raw text
-//! with `\r`, `\n`, `\0` escapes and no line end, `S:* 100 text` sends such text a hundred times. One script serves one connection;
-//! the last serves all later ones.
-=======
-//! [`ScriptedHost::go_on`], `!take` takes all mail from here on. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end.
+//! [`ScriptedHost::go_on`], `!wait 60` lets a minute of the world's time pass, `!take` takes all mail from here on. Lines are without
+//! CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end, `S:* 100 text` sends such text a hundred times.
 //! One script serves one connection; the last serves all later ones.
->>>>>>> room-g
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -99,12 +94,8 @@ async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec
         let more = match step.split_at_checked(2) {
             Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
-<<<<<<< HEAD
-            _ => act(&mut stream, step, &cues).await,
-=======
             _ if step == "!take" => take(&mut stream, &heard).await,
-            _ => act(&mut stream, step, &go).await,
->>>>>>> room-g
+            _ => act(&mut stream, step, &cues).await,
         };
         if !more {
             return;
@@ -143,13 +134,6 @@ async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync
     }
 }
 
-<<<<<<< HEAD
-async fn act(stream: &mut BufReader<TcpStream>, step: &str, cues: &Cues) -> bool {
-    if let Some(seconds) = step.strip_prefix("!wait ") {
-        cues.clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
-        return true;
-    }
-=======
 /// Says yes to everything, in the greeting's place too.
 async fn take(stream: &mut BufReader<TcpStream>, heard: &std::sync::Mutex<Vec<String>>) -> bool {
     let mut reply = "220 mx";
@@ -171,8 +155,11 @@ async fn take(stream: &mut BufReader<TcpStream>, heard: &std::sync::Mutex<Vec<St
     }
 }
 
-async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool {
->>>>>>> room-g
+async fn act(stream: &mut BufReader<TcpStream>, step: &str, cues: &Cues) -> bool {
+    if let Some(seconds) = step.strip_prefix("!wait ") {
+        cues.clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
+        return true;
+    }
     match step {
         "!close" => {
             let _gone = stream.shutdown().await;
