@@ -1,7 +1,7 @@
 //! Checks `send_at` and `expires_at`: RFC 3339 with a zone, so no local time and no daylight saving gap can be meant.
 
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime, PrimitiveDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::accept::fault::{Code, Faults};
 
