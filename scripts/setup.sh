@@ -70,6 +70,8 @@ bench() {
     local missing=()
     command -v postfix >/dev/null || [ -x /usr/sbin/postfix ] || missing+=(postfix)
     command -v opendkim >/dev/null || [ -x /usr/sbin/opendkim ] || missing+=(opendkim)
+    command -v python3 >/dev/null || missing+=(python3)
+    command -v openssl >/dev/null || missing+=(openssl)
     command -v pgbench >/dev/null || [ -x "$(find_postgres)/pgbench" ] || missing+=(postgresql-contrib)
     [ ${#missing[@]} = 0 ] && return
     can_install && echo "postfix postfix/main_mailer_type select No configuration" | as_root debconf-set-selections

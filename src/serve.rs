@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer};
 use crate::events::Events;
+pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Rooms, Stack};
 use crate::model::{DomainName, ProjectId};
 use crate::net::dns::Resolver;
@@ -145,6 +146,8 @@ pub struct Running {
     pub house: House,
     /// This process.
     pub node: Arc<Node>,
+    /// What it holds in memory.
+    pub claims: Arc<Claims>,
     supervisor: Supervisor,
     clock: Clock,
     drain: Duration,
@@ -172,7 +175,7 @@ pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Cl
     let http = if roles.api { Some(start.api(handoff).await?) } else { None };
     tracing::info!(incarnation = node.incarnation(), "ready");
     let drain = Duration::from_secs(config.delivery.drain_seconds);
-    Ok(Running { http, house, node, supervisor, clock, drain })
+    Ok(Running { http, house, node, claims, supervisor, clock, drain })
 }
 
 impl Running {

@@ -162,7 +162,9 @@ async fn a_name_has_one_owner_while_its_proof_stands() {
 
     world.publish(&dkim(&rival.records));
     assert!(matches!(world.domains.check(world.theirs, rival.id).await, Err(DomainError::TakenElsewhere)));
-    assert_eq!(world.domains.get(world.theirs, rival.id).await.unwrap().state, DomainState::Pending);
+    let refused = world.domains.get(world.theirs, rival.id).await.unwrap();
+    assert_eq!(refused.state, DomainState::Pending);
+    assert!(dkim(&refused.records).iter().all(|record| record.state == RecordState::Ok), "what was found is written down all the same");
     assert_eq!(world.domains.get(world.ours, owner.id).await.unwrap().state, DomainState::Verified);
 
     // While DNS cannot say, the owner stays.

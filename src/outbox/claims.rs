@@ -163,7 +163,11 @@ pub struct Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        self.claims.octets.fetch_sub(self.octets, Ordering::AcqRel);
+        let before = self.claims.octets.fetch_sub(self.octets, Ordering::AcqRel);
+        let half = self.claims.limit / 2;
+        if before > half && before - self.octets <= half {
+            self.claims.wake();
+        }
     }
 }
 

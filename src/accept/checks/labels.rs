@@ -40,9 +40,9 @@ pub(super) fn stream(text: Option<&str>, faults: &mut Faults) -> Option<Label> {
     Label::parse(text.unwrap_or(DEFAULT_STREAM)).map_err(|error| faults.add("/stream", Code::InvalidLabel, error)).ok()
 }
 
-/// The caller's object; null if there is none.
+/// The caller's object; empty if there is none.
 pub(super) fn metadata(given: Option<Value>, faults: &mut Faults) -> Value {
-    let Some(value) = given else { return Value::Null };
+    let Some(value) = given else { return Value::Object(serde_json::Map::new()) };
     if !value.is_object() {
         faults.add("/metadata", Code::InvalidMetadata, "expected an object");
     } else if value.to_string().len() > MAX_METADATA_OCTETS {

@@ -33,7 +33,7 @@ pub struct Checked {
     pub content: Content,
     /// Words to find it by.
     pub tags: Tags,
-    /// The caller's object; null if none was given.
+    /// The caller's object; empty if none was given.
     pub metadata: Value,
     /// Which goes first.
     pub priority: Priority,

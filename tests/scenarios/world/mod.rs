@@ -2,10 +2,14 @@
 //!
 //! Every world has its own block of loopback addresses, so that worlds run side by side. Time is moved by [`World::advance`].
 
+pub mod api;
+pub mod checker;
 pub mod database;
 pub mod gateway;
 pub mod http;
+pub mod proxy;
 pub mod script;
+pub mod server;
 pub mod telling;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -41,12 +45,16 @@ pub struct World {
 impl World {
     /// A world with an empty database and an empty zone.
     pub async fn new() -> Self {
+        Self::on(database::fresh().await).await
+    }
+
+    /// A world on a database that the test brings along.
+    pub async fn on(database_url: String) -> Self {
         let clock = Clock::movable();
         let lab = Supervisor::default();
         let zone = Zone::default();
         let block = address_block();
         let dns = zone.serve(SocketAddr::from(([127, block[0], block[1], 53], 0)), &lab, &clock).await.unwrap();
-        let database_url = database::fresh().await;
         let mut config = pennypost::config::load::load(None, &Environment::default()).unwrap().config;
         config.server.hostname = "mail.sender.example".into();
         config.server.http_listen = SocketAddr::from(([127, block[0], block[1], 80], 0));
@@ -71,6 +79,22 @@ impl World {
     /// Starts a gateway with some roles.
     pub async fn gateway_with(&self, roles: Roles) -> Gateway {
         Gateway::start(self, roles).await
+    }
+
+    /// Runs a statement on the database. Answers the rows touched.
+    pub async fn execute(&self, statement: &str) -> u64 {
+        database::execute(&self.database_url, statement).await
+    }
+
+    /// Reads one number from the database.
+    pub async fn number(&self, query: &str) -> i64 {
+        database::number(&self.database_url, query).await
+    }
+
+    /// Makes a node look silent for a minute, and lets a second pass so that the others look.
+    pub async fn silence_node(&self, incarnation: i64) {
+        self.execute(&format!("update node set heartbeat_at = heartbeat_at - interval '1 minute' where incarnation = {incarnation}")).await;
+        self.advance(Duration::from_secs(1));
     }
 
     /// Lets the time pass.

@@ -1,9 +1,10 @@
 //! A mail host that follows a script: `S:` lines are sent, `C:` lines are awaited, `!` lines do something else.
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
-//! it, `!silence` says nothing until the client goes, `!stall` does not even read, `!wait 60` lets a minute of the world's time pass.
-//! Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end, `S:* 100 text` sends such
-//! text a hundred times. One script serves one connection; the last serves all later ones.
+//! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
+//! [`ScriptedHost::go_on`]. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end.
+//! `S:* 100 text` sends such text a hundred times, `!pause 60` lets a minute of the world's time pass.
+//! One script serves one connection; the last serves all later ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +15,17 @@ use pennypost::clock::Clock;
 use pennypost::supervisor::Supervisor;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+use super::checker::Copy;
+
+/// Greeting and EHLO of a host without extensions but SIZE, then `steps`.
+pub fn after_hello(steps: &str) -> String {
+    format!("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 SIZE 50000000\n{steps}")
+}
+
+/// One whole transaction of one recipient, taken.
+pub const TAKEN: &str = "C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 2.0.0 taken\n";
 
 /// A scripted host that listens.
 pub struct ScriptedHost {
@@ -21,24 +33,26 @@ pub struct ScriptedHost {
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
     heard: Arc<std::sync::Mutex<Vec<String>>>,
+    go: Arc<Notify>,
 }
 
 impl ScriptedHost {
     pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor, clock: &Clock) -> Self {
-        let listener = TcpListener::bind(listen).await.unwrap();
         let clock = clock.clone();
+        let listener = TcpListener::bind(listen).await.unwrap();
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
         let connections = Arc::new(AtomicUsize::new(0));
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (count, log, tasks) = (Arc::clone(&connections), Arc::clone(&heard), lab.clone());
+        let go = Arc::new(Notify::new());
+        let (count, log, tasks, gate) = (Arc::clone(&connections), Arc::clone(&heard), lab.clone(), Arc::clone(&go));
         lab.spawn("scripted host", async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let script = scripts.get(number).or(scripts.last()).unwrap().clone();
-                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), clock.clone()));
+                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), (Arc::clone(&gate), clock.clone())));
             }
         });
-        Self { address: listen, connections, heard }
+        Self { address: listen, connections, heard, go }
     }
 
     /// Connections so far.
@@ -50,15 +64,39 @@ impl ScriptedHost {
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
+
+    /// Lets one connection pass its `!wait`.
+    pub fn go_on(&self) {
+        self.go.notify_one();
+    }
+
+    /// Messages heard to their final dot, whatever was answered. Of sessions that do not overlap.
+    pub fn copies(&self) -> Vec<Copy> {
+        let (mut copies, mut recipients, mut content) = (Vec::new(), Vec::new(), None::<Vec<u8>>);
+        for line in self.heard() {
+            match (&mut content, line.as_str()) {
+                (Some(octets), ".") => {
+                    copies.extend(recipients.drain(..).map(|recipient| Copy { recipient, content: octets.clone() }));
+                    content = None;
+                }
+                (Some(octets), text) => octets.extend_from_slice(format!("{}\r\n", text.strip_prefix('.').unwrap_or(text)).as_bytes()),
+                (None, "DATA") => content = Some(Vec::new()),
+                (None, text) if text.starts_with("MAIL ") => recipients.clear(),
+                (None, text) => recipients.extend(text.strip_prefix("RCPT TO:<").and_then(|rest| rest.split_once('>')).map(|(to, _)| to.to_owned())),
+            }
+        }
+        copies
+    }
 }
 
-async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, clock: Clock) {
+async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, (go, clock): (Arc<Notify>, Clock)) {
     let mut stream = BufReader::new(stream);
     for step in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let more = match step.split_at_checked(2) {
             Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
-            _ => act(&mut stream, step, &clock).await,
+            Some(("!p", _)) => pause(step, &clock).await,
+            _ => act(&mut stream, step, &go).await,
         };
         if !more {
             return;
@@ -66,6 +104,12 @@ async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec
     }
     // The script is over: wait for the client to go, so that it reads what was said.
     while hear(&mut stream, "", &heard).await {}
+}
+
+async fn pause(step: &str, clock: &Clock) -> bool {
+    let seconds = step.strip_prefix("!pause ").unwrap_or_else(|| panic!("no such step: {step}"));
+    clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
+    true
 }
 
 fn said(text: &str) -> Vec<u8> {
@@ -97,11 +141,7 @@ async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync
     }
 }
 
-async fn act(stream: &mut BufReader<TcpStream>, step: &str, clock: &Clock) -> bool {
-    if let Some(seconds) = step.strip_prefix("!wait ") {
-        clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
-        return true;
-    }
+async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool {
     match step {
         "!close" => {
             let _gone = stream.shutdown().await;
@@ -117,6 +157,10 @@ async fn act(stream: &mut BufReader<TcpStream>, step: &str, clock: &Clock) -> bo
             false
         }
         "!stall" => std::future::pending().await,
+        "!wait" => {
+            go.notified().await;
+            true
+        }
         other => panic!("no such step: {other}"),
     }
 }
