@@ -17,7 +17,7 @@ use crate::model::EmailAddress;
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::net::dial;
 use crate::net::mx::MxError;
-use crate::smtp::client::{End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
+use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
 
 /// A worker on its way through its site's queue.
@@ -213,6 +213,9 @@ impl Worker {
             }
             Err(mut failure) => {
                 transcript.append(&mut failure.transcript);
+                if let Cause::Fault(fault) = &failure.cause {
+                    transcript.push(format!("* {fault}"));
+                }
                 Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict: verdict::verdict(failure.stage, &failure.cause) })
             }
         }

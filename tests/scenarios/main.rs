@@ -7,6 +7,7 @@ mod world;
 
 mod api;
 mod api_bad_input;
+mod content;
 mod crash;
 mod database;
 mod delivery;
@@ -16,5 +17,10 @@ mod events;
 mod greeting;
 mod idempotency;
 mod memory;
+mod next_hop;
 mod nodes;
 mod outbox_model;
+mod replies;
+mod schedule;
+mod session;
+mod tls;
