@@ -9,7 +9,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use axum::response::IntoResponse;
 use futures_util::FutureExt;
 use tower::Service;
 
@@ -23,7 +24,19 @@ use crate::clock::Clock;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+/// On every answer that does not say otherwise: read as what it is, kept by no cache, nothing run or framed by a browser.
+const SAFE: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+/// Octets of a path with its query.
+const MAX_URI_OCTETS: usize = 8 * 1024;
+/// Octets of all header fields together.
+const MAX_HEADER_OCTETS: usize = 16 * 1024;
+/// Header fields.
+const MAX_HEADERS: usize = 100;
 /// Characters of a request id that a client may choose.
 const MAX_ID_CHARACTERS: usize = 64;
 
@@ -69,16 +82,20 @@ impl Stack {
         if let Some(noted) = &noted {
             request.extensions_mut().insert(noted.clone());
         }
-        let answering = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
-        let mut response = match answering.await {
-            Ok(Ok(response)) => response,
-            Err(_) => Carried(Arc::new(Problem::internal("a handler panicked"))).response(),
+        let mut response = match excess(&request) {
+            Some(problem) => problem.into_response(),
+            None => match AssertUnwindSafe(self.router.clone().call(request)).catch_unwind().await {
+                Ok(Ok(response)) => response,
+                Err(_) => Problem::internal("a handler panicked").into_response(),
+            },
         };
         if let Some(Carried(problem)) = response.extensions_mut().remove::<Carried>() {
             response = written(&problem, &id, response.headers());
         }
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in SAFE {
+            headers.entry(name).or_insert(value);
+        }
         if let Some(state) = noted.and_then(|noted| noted.0.get().copied()) {
             add_rate_limit(headers, state);
         }
@@ -106,11 +123,16 @@ impl Stack {
     }
 }
 
-impl Carried {
-    fn response(self) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        response.extensions_mut().insert(self);
-        response
+/// What is too large about the head of a request. The listener cuts off what is larger still, without a word.
+fn excess(request: &Request) -> Option<Problem> {
+    let uri = request.uri().path_and_query().map_or(0, |text| text.as_str().len());
+    let octets: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if uri > MAX_URI_OCTETS {
+        Some(Problem::UriTooLong(MAX_URI_OCTETS))
+    } else if octets > MAX_HEADER_OCTETS || request.headers().len() > MAX_HEADERS {
+        Some(Problem::HeadersTooLarge(MAX_HEADER_OCTETS))
+    } else {
+        None
     }
 }
 
@@ -121,8 +143,8 @@ fn written(problem: &Problem, id: &HeaderValue, added: &HeaderMap) -> Response<B
         tracing::error!(request_id = id, problem = problem.slug(), cause, "a request failed");
     }
     let mut response = problem.render(id);
-    if let Some(allow) = added.get(axum::http::header::ALLOW) {
-        response.headers_mut().insert(axum::http::header::ALLOW, allow.clone());
+    if let Some(allow) = added.get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
     }
     response
 }
