@@ -6,6 +6,7 @@
 mod world;
 
 mod api_bad_input;
+mod api_http;
 mod api_keys;
 mod api_send;
 mod api_senders;
