@@ -8,6 +8,8 @@ mod world;
 mod api_bad_input;
 mod api_http;
 mod api_keys;
+mod api_messages;
+mod api_naughty;
 mod api_send;
 mod api_senders;
 mod delivery;
