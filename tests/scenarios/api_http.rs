@@ -309,24 +309,36 @@ fn http2_start() -> (Vec<u8>, Vec<u8>) {
     (start, head)
 }
 
+/// The error code of the GOAWAY frame among these frames (RFC 9113 6.8).
+fn goodbye(mut frames: &[u8]) -> Option<u8> {
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        if *kind == 7 {
+            return rest.get(7).copied();
+        }
+        frames = rest.get(length..)?;
+    }
+    None
+}
+
 #[tokio::test]
 async fn a_flood_of_resets_or_empty_frames_ends_its_own_connection_and_no_other() {
     let world = World::new().await;
     let gateway = world.gateway().await;
     let (start, head) = http2_start();
     let mut resets = start.clone();
-    for number in 0..20_000_u32 {
+    for number in 0..3_000_u32 {
         resets.extend(frame(1, 4, 2 * number + 1, &head));
         resets.extend(frame(3, 0, 2 * number + 1, &8_u32.to_be_bytes()));
     }
     let mut empty = [start.clone(), frame(1, 4, 1, &head)].concat();
-    (0..200_000).for_each(|_| empty.extend(frame(0, 0, 1, b"")));
+    (0..30_000).for_each(|_| empty.extend(frame(0, 0, 1, b"")));
     let mut settings = start.clone();
-    (0..100_000).for_each(|_| settings.extend(frame(4, 0, 0, b"")));
+    (0..20_000).for_each(|_| settings.extend(frame(4, 0, 0, b"")));
     let mut pings = start.clone();
-    (0..100_000).for_each(|_| pings.extend(frame(6, 0, 0, b"12345678")));
+    (0..20_000).for_each(|_| pings.extend(frame(6, 0, 0, b"12345678")));
     let mut continuation = [start.clone(), frame(1, 0, 1, &head)].concat();
-    (0..100_000).for_each(|_| continuation.extend(frame(9, 0, 1, b"")));
+    (0..20_000).for_each(|_| continuation.extend(frame(9, 0, 1, b"")));
     for (what, flood) in [("resets", resets), ("empty frames", empty), ("settings", settings), ("pings", pings), ("continuations", continuation)] {
         let mut stream = TcpStream::connect(gateway.http).await.unwrap();
         let (mut reader, mut writer) = stream.split();
@@ -341,8 +353,8 @@ async fn a_flood_of_resets_or_empty_frames_ends_its_own_connection_and_no_other(
         };
         tokio::join!(writing, listening);
         assert!(heard.len() < 4_000_000, "{what}: the answers are bounded");
-        if ["resets", "continuations"].contains(&what) {
-            assert!(heard.windows(4).any(|octets| octets == [0, 0, 8, 7] || octets[3] == 7), "{what}: told to go away");
+        if ["resets", "empty frames", "continuations"].contains(&what) {
+            assert_eq!(goodbye(&heard), Some(11), "{what}: ENHANCE_YOUR_CALM");
         }
         assert_eq!(gateway.get("/healthz").await.status, 200, "{what}");
         assert_eq!(gateway.get("/v1/messages").await.status, 200, "{what}");
