@@ -2,6 +2,7 @@
 # Installs what building and testing need and this machine lacks; does nothing when all is there.
 #
 #   scripts/setup.sh             a C compiler and the PostgreSQL server programs
+#   scripts/setup.sh --clients   also python3 with venv, node and npm, which generate and try the clients
 #   scripts/setup.sh --bench     also postfix (with smtp-source and smtp-sink) and opendkim, as peers to measure against
 #   scripts/setup.sh --interop   also receivers and verifiers, unpacked under target/interop; none of them is started
 #
@@ -66,10 +67,20 @@ base() {
     [ -n "$(find_postgres)" ] || die "PostgreSQL was installed and initdb is not found; set database.bin_dir."
 }
 
+clients() {
+    local missing=()
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    [ ${#missing[@]} = 0 ] || install "what clients are made with" "${missing[@]}"
+}
+
 bench() {
     local missing=()
     command -v postfix >/dev/null || [ -x /usr/sbin/postfix ] || missing+=(postfix)
     command -v opendkim >/dev/null || [ -x /usr/sbin/opendkim ] || missing+=(opendkim)
+    command -v python3 >/dev/null || missing+=(python3)
+    command -v openssl >/dev/null || missing+=(openssl)
     command -v pgbench >/dev/null || [ -x "$(find_postgres)/pgbench" ] || missing+=(postgresql-contrib)
     [ ${#missing[@]} = 0 ] && return
     can_install && echo "postfix postfix/main_mailer_type select No configuration" | as_root debconf-set-selections
@@ -98,8 +109,9 @@ interop() {
 base
 for option in "$@"; do
     case $option in
+        --clients) clients ;;
         --bench) bench ;;
         --interop) interop ;;
-        *) die "unknown option $option; known are --bench and --interop" ;;
+        *) die "unknown option $option; known are --clients, --bench and --interop" ;;
     esac
 done

@@ -90,11 +90,11 @@ impl Worker {
         }
         let signed = sign::signature(&self.engine.parts.domains, &self.engine.parts.clock, &job.message).await;
         if let Err(error) = signed {
-            // Nothing was tried: the claims are given back by being dropped, and come again with the next refill.
-            tracing::error!(message = %job.message.id, %error, "the message cannot be signed now");
-            return;
+            return self.engine.leave_unsigned(job.deliveries, &error).await;
         }
-        if self.open.as_ref().is_some_and(|open| !open.session.is_reusable() || open.used >= self.engine.parts.settings.max_messages_per_connection) {
+        let most = self.engine.parts.settings.max_messages_per_connection;
+        // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
+        if self.open.as_mut().is_some_and(|open| open.used >= most || !open.session.is_alive()) {
             self.part().await;
         }
         match self.reach().await {
@@ -136,10 +136,8 @@ impl Worker {
                 return Err(Box::new(Unreached { circumstances, ending }));
             }
         };
-        let mut worst: Option<Ending> = None;
+        let mut worst: Option<(Ending, Target)> = None;
         for target in targets {
-            circumstances.mx_host = Some(target.host.clone());
-            circumstances.mx_ip = Some(target.address.ip());
             match self.open_session(&target, &mut circumstances.transcript).await {
                 Ok(session) => {
                     self.engine.session_opened();
@@ -149,19 +147,25 @@ impl Worker {
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
                 Err(ending) => {
-                    let keep =
-                        worst.as_ref().is_some_and(|kept| kept.verdict.outcome == Outcome::Deferred && ending.verdict.outcome != Outcome::Deferred);
+                    let keep = worst
+                        .as_ref()
+                        .is_some_and(|(kept, _)| kept.verdict.outcome == Outcome::Deferred && ending.verdict.outcome != Outcome::Deferred);
                     if !keep {
-                        worst = Some(ending);
+                        worst = Some((ending, target));
                     }
                 }
             }
         }
-        let ending = worst.unwrap_or_else(|| Ending {
-            stage: Stage::Dns,
-            reply: MxError::NoUsableHost.to_string(),
-            verdict: verdict::verdict(Stage::Dns, &MxError::NoUsableHost),
-        });
+        let ending = match worst {
+            Some((ending, target)) => {
+                circumstances.mx_host = Some(target.host);
+                circumstances.mx_ip = Some(target.address.ip());
+                ending
+            }
+            None => {
+                Ending { stage: Stage::Dns, reply: MxError::NoUsableHost.to_string(), verdict: verdict::verdict(Stage::Dns, &MxError::NoUsableHost) }
+            }
+        };
         Err(Box::new(Unreached { circumstances, ending }))
     }
 
@@ -218,8 +222,8 @@ impl Worker {
         open.used += 1;
         let mut transcript = std::mem::take(&mut open.opening);
         transcript.append(&mut open.session.take_transcript());
-        if reused && was_closed_while_idle(&sent) {
-            // The host ended the session between two messages: not an attempt. Start over in a fresh one.
+        if reused && was_not_begun(&sent) {
+            // The host ended the session between two messages, or would not hear another: not an attempt. Start over in a fresh one.
             self.open = None;
             self.engine.session_closed();
             self.site.push_front(job);
@@ -260,9 +264,14 @@ impl Worker {
         metrics::session(SessionResult::Failed);
         let Unreached { circumstances, ending } = unreached;
         let Verdict { outcome, scope, .. } = ending.verdict;
+        let is_dns = ending.stage == Stage::Dns;
         if outcome == Outcome::Deferred && matches!(scope, Scope::Host | Scope::Site | Scope::Us) {
             let clock = &self.engine.parts.clock;
-            let (until, waiting) = self.site.rest(|failures| clock.tick().plus(self.engine.schedule.pause(failures, clock)));
+            let (until, waiting) = self.site.rest(|failures| {
+                // The DNS is asked again soon: when it is back, nothing waits for long.
+                let failures = if is_dns { 1 } else { failures };
+                clock.tick().plus(self.engine.schedule.pause(failures, clock))
+            });
             self.engine.parts.claims.pause(self.site.domain.lane(), until);
             tracing::info!(domain = %self.site.domain, reply = ending.reply, waiting = waiting.len(), "no host can be reached; the domain rests");
             self.engine.give_back(waiting, until).await;
@@ -282,14 +291,16 @@ async fn await_work(engine: &Engine, site: &Site) -> bool {
     }
 }
 
-/// True if a session was gone before the host can have seen anything of the transaction.
-fn was_closed_while_idle(sent: &Sent) -> bool {
+/// True if a session ended before the host can have begun the transaction.
+fn was_not_begun(sent: &Sent) -> bool {
     sent.recipients.iter().all(|recipient| {
         recipient.stage == Stage::Mail
             && match &recipient.end {
                 End::Fault(Fault::Disconnected | Fault::Io(_)) => true,
                 End::Reply(reply) => reply.code == 421,
-                _ => false,
+                // RSET was refused.
+                End::NotTried(_) => true,
+                End::Fault(_) => false,
             }
     })
 }

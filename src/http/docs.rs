@@ -108,6 +108,8 @@ fn add_problems(operation: &mut Operation) {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]
@@ -118,7 +120,7 @@ mod tests {
             for (method, operation) in item.as_object().unwrap() {
                 let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
                 let id = operation["operationId"].as_str().unwrap();
-                shown += &format!("{} {path} {id} {}\n", method.to_uppercase(), statuses.join(" "));
+                writeln!(shown, "{} {path} {id} {}", method.to_uppercase(), statuses.join(" ")).unwrap();
             }
         }
         insta::assert_snapshot!(shown);

@@ -117,7 +117,6 @@ async fn connection(
     stack: Stack,
     supervisor: Supervisor,
 ) {
-    let _counted = stack.figures.connected();
     // Answers are small and whole: waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
     let clock = stack.clock().clone();

@@ -361,6 +361,8 @@ impl From<AcceptError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     fn every_problem() -> Vec<Problem> {
@@ -405,11 +407,11 @@ mod tests {
         for problem in every_problem() {
             let (parts, body) = problem.render("req1").into_parts();
             let body = body.collect().await.unwrap().to_bytes();
-            shown += &format!("{}\n", parts.status);
+            writeln!(shown, "{}", parts.status).unwrap();
             for (name, value) in &parts.headers {
-                shown += &format!("{name}: {}\n", value.to_str().unwrap());
+                writeln!(shown, "{name}: {}", value.to_str().unwrap()).unwrap();
             }
-            shown += &format!("{}\n\n", String::from_utf8_lossy(&body));
+            writeln!(shown, "{}\n", String::from_utf8_lossy(&body)).unwrap();
         }
         assert!(!shown.contains("hunter2"));
         insta::assert_snapshot!(shown);

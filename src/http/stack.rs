@@ -13,13 +13,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use axum::response::IntoResponse;
 use futures_util::FutureExt;
 use tower::Service;
+use tracing::Instrument;
 
 use super::extract::Noted;
-use super::figures::Figures;
 use super::limit::RateState;
 use super::problem::{Carried, Problem};
-use super::{Api, api, public};
-use crate::clock::Clock;
+use super::route::Patterns;
+use super::{Api, api, openapi, public};
+use crate::clock::{Clock, Tick};
+use crate::telemetry::{metrics, spans};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -46,7 +48,7 @@ pub struct Stack {
     router: Router,
     clock: Clock,
     rate_limit: RateLimit,
-    pub(super) figures: Figures,
+    patterns: Arc<Patterns>,
 }
 
 /// Whether answers carry RateLimit headers.
@@ -64,33 +66,33 @@ impl Stack {
     pub fn new(api: Api) -> Self {
         let rate_limit = if api.limiter.is_on() { RateLimit::On } else { RateLimit::Off };
         let clock = api.clock.clone();
-        Self::around(Router::new().merge(api::routes()).merge(public::routes()).with_state(Arc::new(api)), clock, rate_limit)
+        let routes = Router::new().merge(api::routes()).merge(public::routes()).with_state(Arc::new(api));
+        let patterns = openapi().paths.paths.into_keys().chain(["/send", "/openapi.json", "/docs/"].map(str::to_owned));
+        Self { patterns: Arc::new(Patterns::new(patterns)), ..Self::around(routes, clock, rate_limit) }
     }
 
     /// Surrounds `routes`; other paths and methods are problems.
     #[must_use]
     pub fn around(routes: Router, clock: Clock, rate_limit: RateLimit) -> Self {
         let router = routes.fallback(async || Problem::NotFound).method_not_allowed_fallback(async || Problem::MethodNotAllowed);
-        Self { router, clock, rate_limit, figures: Figures::new() }
+        Self { router, clock, rate_limit, patterns: Arc::default() }
     }
 
     /// Answers one request. Never fails: what goes wrong is a problem.
     pub async fn respond(&self, mut request: Request) -> Response<Body> {
         let began = self.clock.tick();
         let id = self.request_id(request.headers());
+        let shown_id = id.to_str().unwrap_or("-");
+        let path = request.uri().path().to_owned();
+        let route = self.patterns.of(&path);
         let noted = (self.rate_limit == RateLimit::On).then(Noted::default);
         if let Some(noted) = &noted {
             request.extensions_mut().insert(noted.clone());
         }
-        let mut response = match excess(&request) {
-            Some(problem) => problem.into_response(),
-            None => match AssertUnwindSafe(self.router.clone().call(request)).catch_unwind().await {
-                Ok(Ok(response)) => response,
-                Err(_) => Problem::internal("a handler panicked").into_response(),
-            },
-        };
+        let span = spans::http_request(request.method().as_str(), route, shown_id);
+        let mut response = self.answer(request).instrument(span.clone()).await;
         if let Some(Carried(problem)) = response.extensions_mut().remove::<Carried>() {
-            response = written(&problem, &id, response.headers());
+            response = written(&problem, shown_id, route, response.headers());
         }
         let headers = response.headers_mut();
         for (name, value) in SAFE {
@@ -99,9 +101,25 @@ impl Stack {
         if let Some(state) = noted.and_then(|noted| noted.0.get().copied()) {
             add_rate_limit(headers, state);
         }
-        headers.insert(REQUEST_ID, id);
-        self.figures.answered(response.status().as_u16(), began, &self.clock);
+        headers.insert(REQUEST_ID, id.clone());
+        span.record("status", response.status().as_u16());
+        self.count(route, response.status().as_u16(), began);
         response
+    }
+
+    /// The router's answer; a panic is a fault of ours and ends this request only.
+    async fn answer(&self, request: Request) -> Response<Body> {
+        if let Some(problem) = excess(&request) {
+            return problem.into_response();
+        }
+        match AssertUnwindSafe(self.router.clone().call(request)).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Err(_) => Problem::internal("a handler panicked").into_response(),
+        }
+    }
+
+    fn count(&self, route: &str, status: u16, began: Tick) {
+        metrics::http_request(route, status, self.clock.tick().since(began));
     }
 
     /// The clock that the rooms share.
@@ -137,10 +155,12 @@ fn excess(request: &Request) -> Option<Problem> {
 }
 
 /// The problem as an answer, with the headers that the router had added (Allow). A fault of ours is logged here, once.
-fn written(problem: &Problem, id: &HeaderValue, added: &HeaderMap) -> Response<Body> {
-    let id = id.to_str().unwrap_or("-");
+fn written(problem: &Problem, id: &str, route: &str, added: &HeaderMap) -> Response<Body> {
     if let Some(cause) = problem.cause() {
-        tracing::error!(request_id = id, problem = problem.slug(), cause, "a request failed");
+        tracing::error!(request_id = id, route, problem = problem.slug(), cause, "a request failed");
+    }
+    if matches!(route, "/v1/send" | "/send") {
+        metrics::refused(problem.slug());
     }
     let mut response = problem.render(id);
     if let Some(allow) = added.get(header::ALLOW) {

@@ -42,7 +42,7 @@ pub enum MxError {
     #[error("the mail for the domain would come back to this server")]
     LoopsBack,
     /// The DNS gave no answer: try later.
-    #[error("{0}")]
+    #[error("no answer from the DNS now: {0}")]
     Temporary(String),
 }
 
@@ -150,6 +150,8 @@ mod tests {
     struct World {
         zone: Zone,
         resolver: Resolver,
+        /// Soon gives up.
+        hasty: Resolver,
         clock: Clock,
         supervisor: Supervisor,
     }
@@ -159,8 +161,11 @@ mod tests {
             let (clock, supervisor) = (Clock::movable(), Supervisor::default());
             let zone = Zone::parse(text).expect("a zone");
             let server = zone.serve("127.0.0.1:0".parse().expect("an address"), &supervisor, &clock).await.expect("a server");
-            let resolver = Resolver::of_servers(&[server.local_addr], std::time::Duration::from_millis(300)).expect("a resolver");
-            Self { zone, resolver, clock, supervisor }
+            let [resolver, hasty] = [10_000, 100].map(|millis| {
+                let limit = std::time::Duration::from_millis(millis);
+                Resolver::of_servers(&[server.local_addr], limit).expect("a resolver")
+            });
+            Self { zone, resolver, hasty, clock, supervisor }
         }
 
         async fn hops(&self, domain: &str) -> Result<Vec<String>, MxError> {
@@ -235,8 +240,10 @@ mod tests {
         for fault in [ZoneFault::NoAnswer, ZoneFault::ServFail, ZoneFault::Refused, ZoneFault::TruncateWithoutTcp] {
             world.zone.set_fault("d.example", Some(fault));
             world.zone.set_fault("a.d.example", Some(fault));
-            assert!(matches!(world.hops("d.example").await, Err(MxError::Temporary(_))), "D1, D2, D12: {fault:?}");
-            assert!(matches!(world.addresses("a.d.example", OPEN).await, Err(MxError::Temporary(_))), "{fault:?}");
+            let hops = next_hops(&world.hasty, &DomainName::parse("d.example").expect("a domain"), OWN, &world.clock).await;
+            assert!(matches!(hops, Err(MxError::Temporary(_))), "D1, D2, D12: {fault:?}");
+            let addresses = host_addresses(&world.hasty, "a.d.example", OPEN, &world.clock).await;
+            assert!(matches!(addresses, Err(MxError::Temporary(_))), "{fault:?}");
         }
         for fault in [Some(ZoneFault::Truncate), None] {
             world.resolver.forget_all();

@@ -361,3 +361,16 @@ async fn the_transcript_shows_the_dialogue_and_no_content() {
     session.quit().await;
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_session_may_be_driven_by_any_task() {
+    let world = World::new(SinkSettings::default()).await;
+    let (stream, clock) = (TcpStream::connect(world.sink.local_addr).await.expect("a connection"), world.clock.clone());
+    world.supervisor.spawn("session", async move {
+        let mut session = Session::open(stream, &settings(TlsUse::Off), &clock).await.expect("a session");
+        send(&mut session, &addresses(&["a@example.net"]), &[b"x\r\n"]).await;
+        session.quit().await;
+    });
+    world.sink.wait_for(1).await;
+    world.end().await;
+}

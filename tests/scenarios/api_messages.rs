@@ -79,7 +79,8 @@ async fn messages_are_found_by_state_sender_recipient_tag_and_time() {
         (&format!("until={middle}"), vec![&foreign, &bounced, &delivered]),
         (&format!("since={start}&until={middle}&tag=flow:reset"), vec![&bounced]),
         ("since=9999-12-31T23:59:59Z", vec![]),
-        ("until=0000-01-01T00:00:00Z", vec![]),
+        ("since=9999-12-31T23:59:59-23:59", vec![]),
+        ("until=0000-01-01T00:00:00%2B23:59", vec![]),
     ] {
         for limit in [1, 2, 100] {
             let found = all(&gateway, query, limit).await;
@@ -135,7 +136,6 @@ async fn a_query_that_is_not_understood_is_refused() {
         "since=yesterday",
         "since=2026-12-01T00:00:00",
         "until=2026-13-01T00:00:00Z",
-        "since=9999-12-31T23:59:59-23:59",
         "until=%00",
         "since=1",
         "sender='%20or%20'1'='1",

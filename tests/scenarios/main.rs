@@ -5,6 +5,7 @@
 
 mod world;
 
+mod api;
 mod api_bad_input;
 mod api_http;
 mod api_keys;
@@ -12,4 +13,13 @@ mod api_messages;
 mod api_naughty;
 mod api_send;
 mod api_senders;
+mod crash;
+mod database;
 mod delivery;
+mod dns;
+mod events;
+mod greeting;
+mod idempotency;
+mod memory;
+mod nodes;
+mod outbox_model;

@@ -15,7 +15,7 @@ use crate::model::Secret;
 use crate::supervisor::Supervisor;
 
 /// Post messages to a running gateway and tell rate and latency
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct LoadArgs {
     /// Where the gateway listens
     #[arg(long, default_value = "127.0.0.1:8080")]
@@ -41,6 +41,12 @@ pub struct LoadArgs {
     /// The recipient; `{domain}` in it goes round --domains numbers
     #[arg(long, default_value = "sink@example.net")]
     to: String,
+    /// Recipients of each message: the local part gets a number when there is more than one
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    recipients: u64,
+    /// Print the body of one request and post nothing
+    #[arg(long)]
+    show: bool,
     /// How many domains
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     domains: u64,
@@ -51,6 +57,10 @@ pub struct LoadArgs {
 /// # Errors
 /// There is no key, or nothing answers.
 pub async fn run(context: &Context, args: LoadArgs) -> anyhow::Result<ExitCode> {
+    if args.show {
+        context.output.document(&serde_json::from_str::<Value>(&body(&args))?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let Some(key) = args.key.clone().or_else(|| std::env::var("PENNYPOST_KEY").ok()).filter(|key| !key.is_empty()) else {
         return Err(Failure::usage("an API key is needed").fix("set PENNYPOST_KEY; `pennypost key create` makes one").into());
     };
@@ -76,12 +86,41 @@ pub async fn run(context: &Context, args: LoadArgs) -> anyhow::Result<ExitCode> 
     Ok(if all && report.accepted() > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A message of about the wanted size, with lines as people write them and a number that makes it differ from all others.
+/// A message of the wanted size, with a number in it that makes it differ from all others.
 fn body(args: &LoadArgs) -> String {
-    const LINE: &str = "The quick brown fox jumps over the lazy dog, then naps under the old oak.\n";
-    let text = LINE.chars().cycle().take(args.size).collect::<String>();
+    let text = prose(args.size);
     let to = args.to.replace("{domain}", DOMAIN);
+    let to = match args.recipients {
+        1 => json!(to),
+        more => (0..more).map(|number| format!("{number}.{to}")).collect(),
+    };
     json!({"from": args.from, "to": to, "subject": format!("Bench {NUMBER}"), "text": text}).to_string()
+}
+
+/// Text that compresses about as well as letters do, the same in every run: lines of words out of a vocabulary of made-up ones.
+fn prose(octets: usize) -> String {
+    const SYLLABLES: [&str; 16] = ["ba", "con", "di", "en", "for", "ga", "hi", "in", "lo", "men", "no", "per", "ra", "sta", "ti", "ver"];
+    // xorshift64, enough to make text.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below).unwrap_or(0)
+    };
+    let mut word = || (0..=next(3)).filter_map(|_| SYLLABLES.get(next(16)).copied()).collect::<String>();
+    let vocabulary = (0..600).map(|_| word()).collect::<Vec<_>>();
+    let mut text = String::with_capacity(octets + 16);
+    let mut line = 0;
+    while text.len() < octets {
+        let chosen = vocabulary.get(next(600)).map_or("", String::as_str);
+        line += chosen.len() + 1;
+        text.push_str(chosen);
+        text.push(if line > 70 { '\n' } else { ' ' });
+        line = if line > 70 { 0 } else { line };
+    }
+    text.truncate(octets);
+    text
 }
 
 fn document(args: &LoadArgs, report: &LoadReport) -> Value {
@@ -123,8 +162,12 @@ mod tests {
             size: 50_000,
             from: "a@b.example".to_owned(),
             to: "x@d{domain}.example".to_owned(),
+            recipients: 1,
+            show: false,
             domains: 3,
         };
+        let many = serde_json::from_str::<Value>(&body(&LoadArgs { recipients: 50, ..args.clone() })).unwrap();
+        assert_eq!(many.get("to").and_then(Value::as_array).map(Vec::len), Some(50));
         let body = serde_json::from_str::<Value>(&body(&args)).unwrap();
         assert_eq!(body.get("text").and_then(Value::as_str).map(str::len), Some(50_000));
         assert_eq!(body.get("to").and_then(Value::as_str), Some(format!("x@d{DOMAIN}.example").as_str()));

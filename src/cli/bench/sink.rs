@@ -1,6 +1,6 @@
 //! `pennypost bench sink`: an SMTP receiver for measurements and trials, and with `--dns` the zone that leads to it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub struct SinkArgs {
     /// Offer STARTTLS with a certificate made now
     #[arg(long)]
     starttls: bool,
-    /// Answer DNS here too: every domain below `sink.test`, and `sink.test` itself, has its MX at the sink
+    /// Answer DNS here too: `sink.test` and all below it have their MX at the sink, `dead.test` where nobody listens
     #[arg(long, value_name = "ADDRESS")]
     dns: Option<SocketAddr>,
     /// Stop after so many messages
@@ -60,6 +60,8 @@ pub enum Manner {
 }
 
 const HOSTNAME: &str = "mx.sink.test";
+/// An address of loopback on which nothing of the bench listens.
+const NOBODY: Ipv4Addr = Ipv4Addr::new(127, 99, 99, 99);
 
 /// Runs until a signal comes or enough messages have.
 ///
@@ -109,5 +111,8 @@ pub async fn run(context: &Context, args: SinkArgs) -> anyhow::Result<ExitCode> 
 fn zone(sink: &Sink) -> anyhow::Result<Zone> {
     let kind = if sink.local_addr.is_ipv4() { "A" } else { "AAAA" };
     let address = sink.local_addr.ip();
-    Ok(Zone::parse(&format!("sink.test MX 10 {HOSTNAME}\n*.sink.test MX 10 {HOSTNAME}\n{HOSTNAME} {kind} {address}"))?)
+    Ok(Zone::parse(&format!(
+        "sink.test MX 10 {HOSTNAME}\n*.sink.test MX 10 {HOSTNAME}\n{HOSTNAME} {kind} {address}\n\
+         dead.test MX 10 mx.dead.test\nmx.dead.test A {NOBODY}"
+    ))?)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::accept::checks::times;
+use crate::accept::checks::{TIME_FORM, read_time};
 use crate::accept::fault::Code;
 use crate::accept::json;
 use crate::access::{CreatedKey, KeyRecord, NewKey, Scope};
@@ -72,7 +72,7 @@ impl KeyRequest {
 
 fn expiry(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Problem> {
     let wrong = |code, reason| Problem::field("/expires_at", code, reason);
-    let at = times::parse(text).ok_or_else(|| wrong(Code::InvalidTime, "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z"))?;
+    let at = read_time(text).ok_or_else(|| wrong(Code::InvalidTime, TIME_FORM))?;
     if at > now { Ok(at) } else { Err(wrong(Code::TimeInPast, "this time is over")) }
 }
 

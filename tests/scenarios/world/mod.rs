@@ -3,10 +3,14 @@
 //! Every world has its own block of loopback addresses, so that worlds run side by side. Time is moved by [`World::advance`].
 
 pub mod api;
+pub mod checker;
 pub mod database;
 pub mod gateway;
 pub mod http;
+pub mod proxy;
 pub mod script;
+pub mod server;
+pub mod telling;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,12 +45,16 @@ pub struct World {
 impl World {
     /// A world with an empty database and an empty zone.
     pub async fn new() -> Self {
+        Self::on(database::fresh().await).await
+    }
+
+    /// A world on a database that the test brings along.
+    pub async fn on(database_url: String) -> Self {
         let clock = Clock::movable();
         let lab = Supervisor::default();
         let zone = Zone::default();
         let block = address_block();
         let dns = zone.serve(SocketAddr::from(([127, block[0], block[1], 53], 0)), &lab, &clock).await.unwrap();
-        let database_url = database::fresh().await;
         let mut config = pennypost::config::load::load(None, &Environment::default()).unwrap().config;
         config.server.hostname = "mail.sender.example".into();
         config.server.http_listen = SocketAddr::from(([127, block[0], block[1], 80], 0));
@@ -73,6 +81,22 @@ impl World {
         Gateway::start(self, roles).await
     }
 
+    /// Runs a statement on the database. Answers the rows touched.
+    pub async fn execute(&self, statement: &str) -> u64 {
+        database::execute(&self.database_url, statement).await
+    }
+
+    /// Reads one number from the database.
+    pub async fn number(&self, query: &str) -> i64 {
+        database::number(&self.database_url, query).await
+    }
+
+    /// Makes a node look silent for a minute, and lets a second pass so that the others look.
+    pub async fn silence_node(&self, incarnation: i64) {
+        self.execute(&format!("update node set heartbeat_at = heartbeat_at - interval '1 minute' where incarnation = {incarnation}")).await;
+        self.advance(Duration::from_secs(1));
+    }
+
     /// Lets the time pass.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
@@ -84,6 +108,12 @@ impl World {
         Sink::start(SinkSettings { listen, ..settings }, &self.lab, &self.clock).await.unwrap()
     }
 
+    /// A mail host at an address, which no name leads to yet.
+    pub async fn host_at(&self, address: IpAddr, settings: SinkSettings) -> Sink {
+        let listen = SocketAddr::new(address, self.config.delivery.mx_port);
+        Sink::start(SinkSettings { listen, ..settings }, &self.lab, &self.clock).await.unwrap()
+    }
+
     /// A mail host for `domain` that takes everything.
     pub async fn accepting_mx(&self, domain: &str) -> Sink {
         self.mx(domain, SinkSettings { by_local_part: true, ..SinkSettings::default() }).await
@@ -91,7 +121,7 @@ impl World {
 
     /// A mail host for `domain` that follows a script, one connection after the other.
     pub async fn scripted_mx(&self, domain: &str, scripts: &[&str]) -> ScriptedHost {
-        ScriptedHost::start(self.publish_host(domain), scripts, &self.lab).await
+        ScriptedHost::start(self.publish_host(domain), scripts, &self.lab, &self.clock).await
     }
 
     /// Publishes the next mail host of `domain` and answers the address it has to listen on. Nobody listens there yet.
@@ -101,6 +131,11 @@ impl World {
         self.zone.add(&format!("{domain} MX {} mx{number}.{domain}", 10 * number)).unwrap();
         self.zone.add(&format!("mx{number}.{domain} A {address}")).unwrap();
         SocketAddr::new(address, self.config.delivery.mx_port)
+    }
+
+    /// The next address of this world's block that nobody has.
+    pub fn fresh_address(&self) -> IpAddr {
+        self.address(self.hosts.fetch_add(1, Ordering::Relaxed))
     }
 
     /// An address of this world's block; 53 and 80 are taken.

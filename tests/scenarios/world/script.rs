@@ -1,38 +1,51 @@
 //! A mail host that follows a script: `S:` lines are sent, `C:` lines are awaited, `!` lines do something else.
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
-//! it, `!silence` says nothing until the client goes, `!starttls` is not offered. Lines are without CRLF; `S:- text` sends raw text
-//! with `\r`, `\n`, `\0` escapes and no line end. One script serves one connection; the last serves all later ones.
+//! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
+//! [`ScriptedHost::go_on`], `!wait 60` lets a minute of the world's time pass, `!take` takes all mail from here on. Lines are without
+//! CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end, `S:* 100 text` sends such text a hundred times.
+//! One script serves one connection; the last serves all later ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use pennypost::clock::Clock;
 use pennypost::supervisor::Supervisor;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+use super::checker::Copy;
 
 /// A scripted host that listens.
 pub struct ScriptedHost {
+    /// Where it listens.
+    pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
     heard: Arc<std::sync::Mutex<Vec<String>>>,
+    go: Arc<Notify>,
 }
 
 impl ScriptedHost {
-    pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor) -> Self {
+    pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor, clock: &Clock) -> Self {
         let listener = TcpListener::bind(listen).await.unwrap();
+        let clock = clock.clone();
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
         let connections = Arc::new(AtomicUsize::new(0));
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let (count, log, tasks) = (Arc::clone(&connections), Arc::clone(&heard), lab.clone());
+        let go = Arc::new(Notify::new());
+        let (count, log, tasks, gate) = (Arc::clone(&connections), Arc::clone(&heard), lab.clone(), Arc::clone(&go));
         lab.spawn("scripted host", async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let script = scripts.get(number).or(scripts.last()).unwrap().clone();
-                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log)));
+                let cues = Cues { go: Arc::clone(&gate), clock: clock.clone() };
+                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), cues));
             }
         });
-        Self { connections, heard }
+        Self { address: listen, connections, heard, go }
     }
 
     /// Connections so far.
@@ -44,15 +57,45 @@ impl ScriptedHost {
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
+
+    /// Lets one connection pass its `!wait`.
+    pub fn go_on(&self) {
+        self.go.notify_one();
+    }
+
+    /// Messages heard to their final dot, whatever was answered. Of sessions that do not overlap.
+    pub fn copies(&self) -> Vec<Copy> {
+        let (mut copies, mut recipients, mut content) = (Vec::new(), Vec::new(), None::<Vec<u8>>);
+        for line in self.heard() {
+            match (&mut content, line.as_str()) {
+                (Some(octets), ".") => {
+                    copies.extend(recipients.drain(..).map(|recipient| Copy { recipient, content: octets.clone() }));
+                    content = None;
+                }
+                (Some(octets), text) => octets.extend_from_slice(format!("{}\r\n", text.strip_prefix('.').unwrap_or(text)).as_bytes()),
+                (None, "DATA") => content = Some(Vec::new()),
+                (None, text) if text.starts_with("MAIL ") => recipients.clear(),
+                (None, text) => recipients.extend(text.strip_prefix("RCPT TO:<").and_then(|rest| rest.split_once('>')).map(|(to, _)| to.to_owned())),
+            }
+        }
+        copies
+    }
 }
 
-async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>) {
+/// What a script can wait for.
+struct Cues {
+    go: Arc<Notify>,
+    clock: Clock,
+}
+
+async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, cues: Cues) {
     let mut stream = BufReader::new(stream);
     for step in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let more = match step.split_at_checked(2) {
             Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
-            _ => act(&mut stream, step).await,
+            _ if step == "!take" => take(&mut stream, &heard).await,
+            _ => act(&mut stream, step, &cues).await,
         };
         if !more {
             return;
@@ -63,9 +106,14 @@ async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec
 }
 
 fn said(text: &str) -> Vec<u8> {
-    match text.strip_prefix('-') {
-        Some(raw) => raw.trim_start().replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0").into_bytes(),
-        None => format!("{}\r\n", text.trim_start()).into_bytes(),
+    let escaped = |raw: &str| raw.trim_start().replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0");
+    match text.split_at_checked(1) {
+        Some(("-", raw)) => escaped(raw).into_bytes(),
+        Some(("*", many)) => {
+            let (times, raw) = many.trim_start().split_once(' ').unwrap();
+            escaped(raw).repeat(times.parse().unwrap()).into_bytes()
+        }
+        _ => format!("{}\r\n", text.trim_start()).into_bytes(),
     }
 }
 
@@ -86,7 +134,32 @@ async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync
     }
 }
 
-async fn act(stream: &mut BufReader<TcpStream>, step: &str) -> bool {
+/// Says yes to everything, in the greeting's place too.
+async fn take(stream: &mut BufReader<TcpStream>, heard: &std::sync::Mutex<Vec<String>>) -> bool {
+    let mut reply = "220 mx";
+    loop {
+        if stream.write_all(format!("{reply}\r\n").as_bytes()).await.is_err() || reply.starts_with("221") || !hear(stream, "", heard).await {
+            return false;
+        }
+        let line = heard.lock().unwrap().last().cloned().unwrap_or_default();
+        reply = match line.split([' ', ':']).next().unwrap_or_default() {
+            "DATA" => {
+                if stream.write_all(b"354 go\r\n").await.is_err() || !hear(stream, ".", heard).await {
+                    return false;
+                }
+                "250 2.0.0 taken"
+            }
+            "QUIT" => "221 bye",
+            _ => "250 ok",
+        };
+    }
+}
+
+async fn act(stream: &mut BufReader<TcpStream>, step: &str, cues: &Cues) -> bool {
+    if let Some(seconds) = step.strip_prefix("!wait ") {
+        cues.clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
+        return true;
+    }
     match step {
         "!close" => {
             let _gone = stream.shutdown().await;
@@ -100,6 +173,11 @@ async fn act(stream: &mut BufReader<TcpStream>, step: &str) -> bool {
             let mut rest = Vec::new();
             let _gone = tokio::io::AsyncReadExt::read_to_end(stream, &mut rest).await;
             false
+        }
+        "!stall" => std::future::pending().await,
+        "!wait" => {
+            cues.go.notified().await;
+            true
         }
         other => panic!("no such step: {other}"),
     }
