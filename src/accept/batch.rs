@@ -276,22 +276,24 @@ impl Writing {
     async fn commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Option<Vec<Uuid>>, StoreError> {
         self.store.ensure_partitions_for(self.clock.now()).await?;
         let ids: Vec<Uuid> = group.iter().map(|entry| entry.message.id.uuid()).collect();
-        let failed_at = self.clock.tick();
+        let started = self.clock.tick();
         let mut result = self.try_commit(owner, group, places).await;
         let mut lookups = 0;
         // A connection that broke leaves the outcome of its commit unknown: ask for the ids, never write blindly again.
         while let Err(Unwritten::Unknown(error)) = &result
             && (error.is_transient() || matches!(error, StoreError::Conflict { .. }))
             && lookups < LOOKUPS
-            && self.clock.tick().since(failed_at) < LOOKUP_TIME
         {
             lookups += 1;
             self.clock.sleep(self.clock.jitter(Duration::from_millis(100 * u64::from(lookups)), 0.3)).await;
-            match self.store.existing(&ids).await {
-                Ok(existing) if existing.is_empty() => result = self.try_commit(owner, group, places).await,
+            let left = LOOKUP_TIME.saturating_sub(self.clock.tick().since(started));
+            match self.clock.timeout(left, self.store.existing(&ids)).await {
+                Ok(Ok(existing)) if existing.is_empty() => result = self.try_commit(owner, group, places).await,
                 // One statement wrote them: those that are not there lost their keys.
-                Ok(existing) => return Ok(Some(existing)),
-                Err(again) => result = Err(Unwritten::Unknown(again)),
+                Ok(Ok(existing)) => return Ok(Some(existing)),
+                Ok(Err(again)) => result = Err(Unwritten::Unknown(again)),
+                // Their callers have waited long enough; an idempotency key finds out later.
+                Err(_) => break,
             }
         }
         result.map_err(|unwritten| match unwritten {

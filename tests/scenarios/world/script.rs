@@ -2,9 +2,9 @@
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
 //! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
-//! [`ScriptedHost::go_on`], `!wait 60` lets a minute of the world's time pass, `!take` takes all mail from here on. Lines are without
-//! CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end, `S:* 100 text` sends such text a hundred times.
-//! One script serves one connection; the last serves all later ones.
+//! [`ScriptedHost::go_on`], `!wait 60` lets a minute of the world's time pass, `!take` greets and takes all mail from here on, `!more`
+//! takes what was just sent and all that follows. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes
+//! and no line end, `S:* 100 text` sends such text a hundred times. One script serves one connection; the last all later ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -94,7 +94,8 @@ async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec
         let more = match step.split_at_checked(2) {
             Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
-            _ if step == "!take" => take(&mut stream, &heard).await,
+            _ if step == "!take" => take(&mut stream, "220 mx", &heard).await,
+            _ if step == "!more" => take(&mut stream, "250 taken", &heard).await,
             _ => act(&mut stream, step, &cues).await,
         };
         if !more {
@@ -134,9 +135,8 @@ async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync
     }
 }
 
-/// Says yes to everything, in the greeting's place too.
-async fn take(stream: &mut BufReader<TcpStream>, heard: &std::sync::Mutex<Vec<String>>) -> bool {
-    let mut reply = "220 mx";
+/// Says `reply`, and then yes to everything.
+async fn take(stream: &mut BufReader<TcpStream>, mut reply: &'static str, heard: &std::sync::Mutex<Vec<String>>) -> bool {
     loop {
         if stream.write_all(format!("{reply}\r\n").as_bytes()).await.is_err() || reply.starts_with("221") || !hear(stream, "", heard).await {
             return false;
