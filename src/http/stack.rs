@@ -26,7 +26,19 @@ use crate::telemetry::{metrics, spans};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+/// On every answer that does not say otherwise: read as what it is, kept by no cache, nothing run or framed by a browser.
+const SAFE: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+/// Octets of a path with its query.
+const MAX_URI_OCTETS: usize = 8 * 1024;
+/// Octets of all header fields together.
+const MAX_HEADER_OCTETS: usize = 16 * 1024;
+/// Header fields.
+const MAX_HEADERS: usize = 100;
 /// Characters of a request id that a client may choose.
 const MAX_ID_CHARACTERS: usize = 64;
 
@@ -83,7 +95,9 @@ impl Stack {
             response = written(&problem, shown_id, route, response.headers());
         }
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in SAFE {
+            headers.entry(name).or_insert(value);
+        }
         if let Some(state) = noted.and_then(|noted| noted.0.get().copied()) {
             add_rate_limit(headers, state);
         }
@@ -95,6 +109,9 @@ impl Stack {
 
     /// The router's answer; a panic is a fault of ours and ends this request only.
     async fn answer(&self, request: Request) -> Response<Body> {
+        if let Some(problem) = excess(&request) {
+            return problem.into_response();
+        }
         match AssertUnwindSafe(self.router.clone().call(request)).catch_unwind().await {
             Ok(Ok(response)) => response,
             Err(_) => Problem::internal("a handler panicked").into_response(),
@@ -121,6 +138,19 @@ impl Stack {
             let mut buffer = uuid::Uuid::encode_buffer();
             HeaderValue::from_str(self.clock.uuid().simple().encode_lower(&mut buffer)).unwrap_or_else(|_| HeaderValue::from_static("-"))
         })
+    }
+}
+
+/// What is too large about the head of a request. The listener cuts off what is larger still, without a word.
+fn excess(request: &Request) -> Option<Problem> {
+    let uri = request.uri().path_and_query().map_or(0, |text| text.as_str().len());
+    let octets: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if uri > MAX_URI_OCTETS {
+        Some(Problem::UriTooLong(MAX_URI_OCTETS))
+    } else if octets > MAX_HEADER_OCTETS || request.headers().len() > MAX_HEADERS {
+        Some(Problem::HeadersTooLarge(MAX_HEADER_OCTETS))
+    } else {
+        None
     }
 }
 

@@ -7,7 +7,10 @@ mod world;
 
 mod api;
 mod api_bad_input;
+mod api_http;
 mod api_keys;
+mod api_messages;
+mod api_naughty;
 mod api_send;
 mod api_senders;
 mod content;
