@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn waits_grow_as_configured_and_the_last_repeats() {
-        let schedule = Schedule { waits: vec![Duration::from_secs(60), Duration::from_secs(300)], jitter: 0.0, greylist: Duration::from_secs(120) };
+        let schedule = Schedule { waits: vec![Duration::from_mins(1), Duration::from_mins(5)], jitter: 0.0, greylist: Duration::from_mins(2) };
         let clock = Clock::system();
         let waits: Vec<u64> = (0..4).map(|before| schedule.wait(before, None, &clock).as_secs()).collect();
         assert_eq!(waits, [60, 300, 300, 300]);

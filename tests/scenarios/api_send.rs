@@ -38,7 +38,7 @@ fn decoded(message: &Message<'_>, name: &'static str) -> String {
 
 /// The messages as Python's email package reads them; none without a Python.
 fn read_by_python(messages: &[Vec<u8>]) -> Option<Vec<Value>> {
-    const SCRIPT: &str = r#"
+    const SCRIPT: &str = r"
 import base64, email, email.policy, json, sys
 out = []
 for text in json.load(sys.stdin):
@@ -57,7 +57,7 @@ for text in json.load(sys.stdin):
                 'structure': [p.get_content_type() for p in m.walk()], 'parts': parts, 'defects': defects,
                 'names': [k.lower() for k in m.keys()], 'headers': {k.lower(): str(v) for k, v in m.items()}})
 json.dump(out, sys.stdout)
-"#;
+";
     let mut child = Command::new("python3").args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
     let encoded: Vec<String> = messages.iter().map(|message| STANDARD.encode(message)).collect();
     child.stdin.take()?.write_all(json!(encoded).to_string().as_bytes()).ok()?;

@@ -173,9 +173,9 @@ async fn a_greylisted_message_waits_as_long_as_configured() {
         let delivery = gateway.attempted(&id, "greylist@example.net", 1).await;
         assert_eq!(told(&delivery), "queued deferred rcpt recipient 4.7.1");
         if seconds == 5 {
-            assert_waits(&delivery, expected)
+            assert_waits(&delivery, expected);
         } else {
-            assert_waits_at_least(&delivery, expected)
+            assert_waits_at_least(&delivery, expected);
         }
         gateway.stop().await;
     }
