@@ -41,8 +41,8 @@ gen-check: setup-clients ## Fail if anything printed from code is stale
 
 interop: ## Deliver to other programs, verify with other programs
 	scripts/setup.sh --interop
-	cargo build --locked
-	tests/interop/run.sh
+	cargo build --quiet --locked
+	scripts/interop.sh
 
 fuzz: ## Feed every parser that strangers reach (needs nightly and cargo-fuzz); SECONDS_EACH=60
 	scripts/fuzz.sh

@@ -33,8 +33,11 @@ use crate::store::embedded::PrivatePostgres;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics;
 
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a role, taken or not")]
 pub struct Roles {
     /// Answer HTTP.
     pub api: bool,
@@ -162,7 +165,7 @@ pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Cl
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = if roles.deliver { Some(start.engine()?) } else { None };
+    let handoff = if roles.deliver { Some(start.engine()) } else { None };
     if roles.worker {
         let housekeeping = housekeeping::Housekeeping {
             store: house.store.clone(),
@@ -172,6 +175,7 @@ pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Cl
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
     }
+    supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
     let http = if roles.api { Some(start.api(handoff).await?) } else { None };
     tracing::info!(incarnation = node.incarnation(), "ready");
     let drain = Duration::from_secs(config.delivery.drain_seconds);
@@ -216,7 +220,7 @@ struct Start<'s> {
 
 impl Start<'_> {
     /// Starts the engine and what feeds it.
-    fn engine(&self) -> anyhow::Result<handoff::Handoff> {
+    fn engine(&self) -> handoff::Handoff {
         let (handoff, arrivals) = handoff::channel();
         let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
         self.supervisor.spawn_essential("settle writer", writer.run());
@@ -242,7 +246,7 @@ impl Start<'_> {
             handoff: handoff.clone(),
         };
         self.supervisor.spawn_essential("refill", refill.run(self.supervisor.clone()));
-        Ok(handoff)
+        handoff
     }
 
     /// Opens the HTTP door.
@@ -284,6 +288,17 @@ impl Start<'_> {
         listener.serve(Stack::new(Api::new(rooms)), self.supervisor);
         tracing::info!(address = %bound, "listening for HTTP");
         Ok(bound)
+    }
+}
+
+/// Folds recorded histogram values together now and then, or they would pile up until somebody reads `/metrics`.
+async fn keep_metrics(supervisor: Supervisor, clock: Clock) {
+    while !supervisor.is_draining() {
+        metrics::upkeep();
+        tokio::select! {
+            () = clock.sleep(METRICS_UPKEEP) => {}
+            () = supervisor.draining() => {}
+        }
     }
 }
 

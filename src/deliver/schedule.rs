@@ -47,6 +47,13 @@ impl Schedule {
         clock.jitter(planned, self.jitter).max(least)
     }
 
+    /// How long a site rests whose hosts asked for less mail, or refuse all of ours.
+    #[must_use]
+    pub fn rest(&self, at_least: Option<AtLeast>, clock: &Clock) -> Duration {
+        let least = if at_least == Some(AtLeast::Throttled) { THROTTLE_WAIT } else { Duration::ZERO };
+        self.pause(1, clock).max(least)
+    }
+
     /// How long a site rests after `failures` failed tries in a row to open a session to any of its hosts.
     #[must_use]
     pub fn pause(&self, failures: u32, clock: &Clock) -> Duration {
@@ -62,7 +69,7 @@ mod tests {
 
     #[test]
     fn waits_grow_as_configured_and_the_last_repeats() {
-        let schedule = Schedule { waits: vec![Duration::from_secs(60), Duration::from_secs(300)], jitter: 0.0, greylist: Duration::from_secs(120) };
+        let schedule = Schedule { waits: vec![Duration::from_mins(1), Duration::from_mins(5)], jitter: 0.0, greylist: Duration::from_mins(2) };
         let clock = Clock::system();
         let waits: Vec<u64> = (0..4).map(|before| schedule.wait(before, None, &clock).as_secs()).collect();
         assert_eq!(waits, [60, 300, 300, 300]);

@@ -88,6 +88,14 @@ pub struct Verdict {
     pub min_wait: Option<AtLeast>,
 }
 
+impl Verdict {
+    /// True if the receiver holds back all mail of ours, whoever it is for: it wants it slower, or not at all.
+    #[must_use]
+    pub fn is_about_all_our_mail(&self) -> bool {
+        self.min_wait == Some(AtLeast::Throttled) || (self.outcome == Outcome::Bounced && self.scope == Scope::Site)
+    }
+}
+
 /// Judges the end of an attempt that got as far as `stage`.
 #[must_use]
 pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
@@ -95,10 +103,9 @@ pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
         Ending::Reply(reply) => of_reply(stage, reply),
         Ending::Fault(fault) => of_fault(stage, fault),
         Ending::NotTried(reply) => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 5, 3))),
-        Ending::Dial(DialError::Source { .. } | DialError::Resources(_)) => deferred(Scope::Us, status(4, 3, 5)),
+        Ending::Dial(DialError::Source { .. } | DialError::Resources(_)) | Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
         Ending::Dial(_) => deferred(Scope::Host, status(4, 4, 1)),
         Ending::Mx(error) => of_mx(error),
-        Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
     }
 }
 

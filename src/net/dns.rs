@@ -189,6 +189,18 @@ impl Resolver {
         self.records(name, RecordType::SOA, pick).await
     }
 
+    /// True if no server finds even the servers of the root now: then failures say nothing about the names that were asked for.
+    pub async fn is_down(&self) -> bool {
+        for server in self.servers.iter() {
+            // A kept answer would prove nothing.
+            server.clear_lookup_cache(Name::root(), RecordType::NS);
+            if !matches!(server.lookup(Name::root(), RecordType::NS).await.map_err(explain), Err(DnsError::Temporary(_))) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Forgets what is kept about one name, so that the next look-up is live.
     pub fn forget(&self, name: &str) {
         if let Ok(name) = absolute(name) {

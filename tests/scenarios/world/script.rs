@@ -2,7 +2,7 @@
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
 //! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
-//! [`ScriptedHost::go_on`], `!wait 60` lets a minute of the world's time pass, `!take` greets and takes all mail from here on, `!more`
+//! [`ScriptedHost::go_on`], `!pause 60` lets a minute of the world's time pass, `!take` greets and takes all mail from here on, `!more`
 //! takes what was just sent and all that follows. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes
 //! and no line end, `S:* 100 text` sends such text a hundred times. One script serves one connection; the last all later ones.
 
@@ -19,6 +19,14 @@ use tokio::sync::Notify;
 
 use super::checker::Copy;
 
+/// Greeting and EHLO of a host without extensions but SIZE, then `steps`.
+pub fn after_hello(steps: &str) -> String {
+    format!("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 SIZE 50000000\n{steps}")
+}
+
+/// One whole transaction of one recipient, taken.
+pub const TAKEN: &str = "C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 2.0.0 taken\n";
+
 /// A scripted host that listens.
 pub struct ScriptedHost {
     /// Where it listens.
@@ -30,8 +38,8 @@ pub struct ScriptedHost {
 
 impl ScriptedHost {
     pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor, clock: &Clock) -> Self {
-        let listener = TcpListener::bind(listen).await.unwrap();
         let clock = clock.clone();
+        let listener = TcpListener::bind(listen).await.unwrap();
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
         let connections = Arc::new(AtomicUsize::new(0));
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -156,7 +164,7 @@ async fn take(stream: &mut BufReader<TcpStream>, mut reply: &'static str, heard:
 }
 
 async fn act(stream: &mut BufReader<TcpStream>, step: &str, cues: &Cues) -> bool {
-    if let Some(seconds) = step.strip_prefix("!wait ") {
+    if let Some(seconds) = step.strip_prefix("!pause ") {
         cues.clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
         return true;
     }
