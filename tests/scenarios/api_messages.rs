@@ -1,4 +1,5 @@
 //! Finding messages, reading them, and changing what waits: `/v1/messages`, `/v1/queue`, `/v1/sandbox`, `/v1/events`.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "the helpers of tests fail the test")]
 
 use std::time::Duration;
 
@@ -79,8 +80,7 @@ async fn messages_are_found_by_state_sender_recipient_tag_and_time() {
         (&format!("until={middle}"), vec![&foreign, &bounced, &delivered]),
         (&format!("since={start}&until={middle}&tag=flow:reset"), vec![&bounced]),
         ("since=9999-12-31T23:59:59Z", vec![]),
-        ("since=9999-12-31T23:59:59-23:59", vec![]),
-        ("until=0000-01-01T00:00:00%2B23:59", vec![]),
+        ("until=0000-01-01T00:00:00Z", vec![]),
     ] {
         for limit in [1, 2, 100] {
             let found = all(&gateway, query, limit).await;
@@ -138,6 +138,8 @@ async fn a_query_that_is_not_understood_is_refused() {
         "until=2026-13-01T00:00:00Z",
         "until=%00",
         "since=1",
+        "since=9999-12-31T23:59:59-23:59",
+        "until=0000-01-01T00:00:00%2B23:59",
         "sender='%20or%20'1'='1",
     ] {
         gateway.get(&format!("/v1/messages?{query}")).await.assert_problem(400, "invalid-parameter", query);
@@ -314,7 +316,7 @@ async fn nothing_of_another_project_is_seen_or_changed_by_any_endpoint() {
     // The stranger: a full key of a second project.
     let mut ledger = Ledger::open(&world.database_url).await;
     let (stranger_id, stranger) = gateway.make_key(json!({ "scope": "full", "name": "stranger" })).await;
-    let project = uuid::Uuid::now_v7();
+    let project = world.clock.uuid();
     ledger
         .execute(format!(
             "insert into project (id, name) values ('{project}', 'strangers'); update api_key set project_id = '{project}' where name = 'stranger'"
@@ -385,7 +387,7 @@ async fn a_domain_changes_hands_only_when_its_old_proof_is_gone() {
     let gateway = world.gateway().await;
     let mut ledger = Ledger::open(&world.database_url).await;
     let (_, stranger) = gateway.make_key(json!({ "scope": "full", "name": "stranger" })).await;
-    let project = uuid::Uuid::now_v7();
+    let project = world.clock.uuid();
     ledger
         .execute(format!(
             "insert into project (id, name) values ('{project}', 'strangers'); update api_key set project_id = '{project}' where name = 'stranger'"

@@ -1,4 +1,5 @@
 //! Whose name may stand in a message: the project's own verified domains, exactly (faults A6, A8, rule C7).
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail the test")]
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ async fn only_a_domain_of_the_project_in_its_exact_name_sends() {
     let world = World::new().await;
     let gateway = world.gateway().await;
     let mut ledger = Ledger::open(&world.database_url).await;
-    let (other, domain) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+    let (other, domain) = (world.clock.uuid(), world.clock.uuid());
     ledger
         .execute(format!(
             "insert into project (id, name) values ('{other}', 'other');
