@@ -47,7 +47,7 @@ async fn two_nodes_share_the_work_and_deliver_each_message_once() {
     let mut ids = send_many(&one, "example.net", 6).await;
     ids.extend(send_many(&two, "example.net", 6).await);
     // Due a little later, so that both ask the database for them.
-    let send_at = time::OffsetDateTime::now_utc() + Duration::from_mins(2);
+    let send_at = world.clock.now() + Duration::from_mins(2);
     let send_at = send_at.format(&time::format_description::well_known::Rfc3339).unwrap();
     for _ in 0..10 {
         ids.push(one.send_with(&["later@example.net"], json!({ "send_at": send_at })).await);
@@ -209,7 +209,7 @@ async fn work_that_no_known_node_owns_is_freed() {
     let gateway = world.gateway().await;
     let id = gateway.send(&["refuse@example.net"]).await;
     gateway.delivery_in(&id, "refuse@example.net", "bounced").await;
-    let send_at = (time::OffsetDateTime::now_utc() + Duration::from_mins(1)).format(&time::format_description::well_known::Rfc3339).unwrap();
+    let send_at = (world.clock.now() + Duration::from_mins(1)).format(&time::format_description::well_known::Rfc3339).unwrap();
     let id = gateway.send_with(&["bee@example.net"], json!({ "send_at": send_at })).await;
     // What a node leaves behind that wrote with an incarnation whose row was gone already.
     assert_eq!(world.execute("update delivery set owner = 4711").await, 1);
