@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
-# Writes clients/python/pennypost_client and clients/typescript/schema.d.ts from the OpenAPI document, and type-checks the TypeScript.
-# Usage: clients/generate.sh [DOCUMENT]        default: openapi/pennypost.json, as printed by `pennypost openapi`
-# Needs python3 (3.11 or later), node (20 or later) and npm; the generators, pinned here and in package-lock.json, go to target/clients.
+# Writes the clients from the OpenAPI document: clients/python/pennypost_client and clients/typescript/schema.d.ts; type-checks the latter.
+#
+# Usage: clients/generate.sh [OUT [DOCUMENT]]
+#   OUT       where to write python/ and typescript/, whole folders each; default: clients/ itself
+#   DOCUMENT  default: openapi/pennypost.json, as printed by `pennypost openapi`
+#
+# Needs python3 (3.11 or later), node (20 or later) and npm. The generators are pinned here and in package-lock.json; they and all they
+# install go to target/clients, so that the folders hold sources only.
 set -euo pipefail
 
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-document="$(realpath "${1:-$root/openapi/pennypost.json}")"
+clients="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+root="$(dirname "$clients")"
+out="$(realpath -m "${1:-$clients}")"
+document="$(realpath "${2:-$root/openapi/pennypost.json}")"
 tools="$root/target/clients"
 generator='openapi-python-client==0.29.1'
 formatter='ruff==0.17.6'
@@ -18,16 +25,26 @@ if [[ "$(cat "$tools/pins" 2>/dev/null)" != "$generator $formatter" ]]; then
   echo "$generator $formatter" > "$tools/pins"
 fi
 
-# Into a fresh folder first: a file that is no longer made must go, and a failure must leave what was there.
-fresh="$(mktemp -d "$tools/fresh.XXXXXX")"
-trap 'rm -rf "$fresh"' EXIT
-PATH="$tools/venv/bin:$PATH" openapi-python-client generate --path "$document" --config "$root/clients/python/generator.yml" \
-  --meta none --output-path "$fresh/pennypost_client" --fail-on-warning
-rm -rf "$root/clients/python/pennypost_client"
-mv "$fresh/pennypost_client" "$root/clients/python/pennypost_client"
+# A folder of its own: files that are no longer made must go, and a failure must leave what was there.
+work="$tools/work"
+rm -rf "$work"
+mkdir -p "$work/python" "$work/typescript"
+find "$clients/python" -maxdepth 1 -type f -exec cp {} "$work/python/" \;
+find "$clients/typescript" -maxdepth 1 -type f -exec cp {} "$work/typescript/" \;
 
-cd "$root/clients/typescript"
-npm ci --silent --ignore-scripts --no-fund --no-audit
-npx --no-install openapi-typescript "$document" --output "$fresh/schema.d.ts"
-mv "$fresh/schema.d.ts" schema.d.ts
-npx --no-install tsc --noEmit
+PATH="$tools/venv/bin:$PATH" openapi-python-client generate --path "$document" --config "$clients/python/generator.yml" \
+  --meta none --output-path "$work/python/pennypost_client" --fail-on-warning >&2
+find "$work/python" -name '__pycache__' -o -name '.ruff_cache' | xargs -r rm -rf
+
+cd "$work/typescript"
+npm ci --silent --ignore-scripts --no-fund --no-audit >&2
+npx --no-install openapi-typescript "$document" --output schema.d.ts >&2
+npx --no-install tsc --noEmit >&2
+rm -rf "$tools/node_modules"
+mv node_modules "$tools/node_modules"
+
+rm -rf "$out/python/pennypost_client"
+for client in python typescript; do
+  mkdir -p "$out/$client"
+  cp -R "$work/$client/." "$out/$client/"
+done

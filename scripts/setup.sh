@@ -2,8 +2,9 @@
 # Installs what building and testing need and this machine lacks; does nothing when all is there.
 #
 #   scripts/setup.sh             a C compiler and the PostgreSQL server programs
+#   scripts/setup.sh --clients   also python3 with venv, node and npm, which generate and try the clients
 #   scripts/setup.sh --bench     also postfix (with smtp-source and smtp-sink) and opendkim, as peers to measure against
-#   scripts/setup.sh --interop   also receivers and verifiers, unpacked under target/interop; none of them is started
+#   scripts/setup.sh --interop   also receivers and verifiers, in /var/cache/pennypost-interop (or $PENNYPOST_INTEROP); nothing is installed or started
 #
 # On Debian and Ubuntu it installs by apt, as root or by sudo without a password. Elsewhere it says what to install.
 set -euo pipefail
@@ -66,40 +67,80 @@ base() {
     [ -n "$(find_postgres)" ] || die "PostgreSQL was installed and initdb is not found; set database.bin_dir."
 }
 
+clients() {
+    local missing=()
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    [ ${#missing[@]} = 0 ] || install "what clients are made with" "${missing[@]}"
+}
+
 bench() {
     local missing=()
     command -v postfix >/dev/null || [ -x /usr/sbin/postfix ] || missing+=(postfix)
     command -v opendkim >/dev/null || [ -x /usr/sbin/opendkim ] || missing+=(opendkim)
+    command -v python3 >/dev/null || missing+=(python3)
+    command -v openssl >/dev/null || missing+=(openssl)
     command -v pgbench >/dev/null || [ -x "$(find_postgres)/pgbench" ] || missing+=(postgresql-contrib)
     [ ${#missing[@]} = 0 ] && return
     can_install && echo "postfix postfix/main_mailer_type select No configuration" | as_root debconf-set-selections
     without_services install "peers to measure against" "${missing[@]}"
 }
 
-# Mail servers exclude each other as Debian packages, so they are unpacked side by side and not installed.
+# Mail servers exclude each other as Debian packages, so none is installed: each is unpacked with all it needs, the C library too,
+# into a root of its own, outside the repository. What cannot be had is skipped here and named by the checks.
 interop() {
-    local program
-    for program in postfix exim4-daemon-light opensmtpd chasquid opendkim-tools; do
-        local place=target/interop/$program
-        [ -e "$place/.unpacked" ] && continue
-        can_install || die "receivers missing: this needs apt (Debian or Ubuntu) and root."
-        mkdir -p "$place/archives/partial"
-        say "fetching $program"
-        as_root apt-get -q -y --no-install-recommends --reinstall --download-only -o "Dir::Cache::archives=$PWD/$place/archives" install "$program" >&2
-        find "$place/archives" -name '*.deb' -exec dpkg -x {} "$place" \;
-        touch "$place/.unpacked"
-    done
-    if [ ! -x target/interop/python/bin/python ]; then
-        python3 -m venv target/interop/python || die "python3 with venv missing: apt-get install python3-venv"
-        target/interop/python/bin/pip install -q dkimpy schemathesis >&2
+    local cache=${PENNYPOST_INTEROP:-/var/cache/pennypost-interop} list=tests/interop/requirements.txt
+    if can_install; then
+        as_root mkdir -p "$cache/roots"
+        unpack "$cache/roots" postfix postfix dash coreutils
+        unpack "$cache/roots" exim4 exim4-daemon-light
+        unpack "$cache/roots" opensmtpd opensmtpd dash coreutils
+        unpack "$cache/roots" chasquid chasquid dash coreutils
+        unpack "$cache/roots" opendkim opendkim-tools
+    else
+        say "receivers are skipped: unpacking them needs apt (Debian or Ubuntu) and root"
     fi
+    cmp -s "$list" "$cache/python/.installed" && return
+    say "installing from PyPI: $(tr '\n' ' ' <"$list")"
+    python3 -c 'import ensurepip, venv' 2>/dev/null || install "Python with venv" python3 python3-venv
+    as_root python3 -m venv --clear "$cache/python"
+    as_root "$cache/python/bin/pip" install -q --disable-pip-version-check -r "$list" >&2 || { say "PyPI programs are skipped: pip failed"; return; }
+    as_root cp "$list" "$cache/python/.installed"
+}
+
+# unpack ROOTS NAME PACKAGE..: apt with an empty list of installed packages names and fetches everything that PACKAGE needs.
+unpack() {
+    local roots=$1 name=$2 root=$1/$2 archive
+    shift 2
+    [ -e "$root/.unpacked" ] && return
+    say "unpacking $name: $*"
+    [ -n "${lists_are_fresh:-}" ] || as_root apt-get update -q >&2 || true
+    lists_are_fresh=yes
+    as_root rm -rf "$root"
+    as_root mkdir -p "$root/archives/partial" "$root"/usr/{bin,sbin,lib,lib64}
+    as_root touch "$root/archives/status"
+    local links=(bin sbin lib lib64) link
+    for link in "${links[@]}"; do as_root ln -s "usr/$link" "$root/$link"; done
+    if ! as_root apt-get -q -y --no-install-recommends --download-only -o "Dir::State::status=$root/archives/status" -o "Dir::Cache::archives=$root/archives" \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= install "$@" >&2; then
+        say "$name is skipped: apt could not fetch it"
+        return
+    fi
+    for archive in "$root"/archives/*.deb; do
+        dpkg-deb --fsys-tarfile "$archive" | as_root tar -x --keep-directory-symlink -C "$root"
+    done
+    dpkg-deb -f "$root/archives/$1"_*.deb Version | as_root tee "$root/.version" >/dev/null
+    as_root rm -rf "$root/archives"
+    as_root touch "$root/.unpacked"
 }
 
 base
 for option in "$@"; do
     case $option in
+        --clients) clients ;;
         --bench) bench ;;
         --interop) interop ;;
-        *) die "unknown option $option; known are --bench and --interop" ;;
+        *) die "unknown option $option; known are --clients, --bench and --interop" ;;
     esac
 done

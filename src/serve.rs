@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer};
 use crate::events::Events;
+pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Rooms, Stack};
 use crate::model::{DomainName, ProjectId};
 use crate::net::dns::Resolver;

@@ -157,8 +157,14 @@ impl Faults {
     }
 }
 
-/// A JSON pointer one step below another (RFC 6901 3).
+/// Octets of a name that an answer repeats.
+const MAX_NAME_OCTETS: usize = 256;
+
+/// A JSON pointer one step below another (RFC 6901 3). A name too long to be repeated is left out: the pointer names what holds it.
 #[must_use]
 pub fn below(parent: &str, name: &str) -> String {
+    if name.len() > MAX_NAME_OCTETS {
+        return parent.to_owned();
+    }
     format!("{parent}/{}", name.replace('~', "~0").replace('/', "~1"))
 }

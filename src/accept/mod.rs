@@ -155,17 +155,20 @@ impl Accept {
         Ok(Accepted { id, deliveries, replayed, accepted_at: time_of(id.uuid()) })
     }
 
-    /// The domain that signs: the author's. The reverse-path must be the project's too.
+    /// The domain that signs: the author's. Reverse-path and Sender field must be the project's too.
     async fn sender(&self, caller: &Caller, checked: &Checked) -> Result<SenderDomain, AcceptError> {
-        let (author, reverse_path) = match &checked.content {
-            Content::Parts(parts) => (parts.from.address.domain(), None),
-            Content::Raw(raw) => (raw.headers.from.address.domain(), raw.reverse_path.address()),
+        let (author, others) = match &checked.content {
+            Content::Parts(parts) => (parts.from.address.domain(), [None, None]),
+            Content::Raw(raw) => {
+                let sender = raw.headers.sender.as_ref().map(|mailbox| &mailbox.address);
+                (raw.headers.from.address.domain(), [raw.reverse_path.address(), sender])
+            }
         };
-        let sender = self.permitted(caller, author).await?;
-        if let Some(address) = reverse_path.filter(|address| address.domain() != author) {
+        let signer = self.permitted(caller, author).await?;
+        for address in others.into_iter().flatten().filter(|address| address.domain() != author) {
             self.permitted(caller, address.domain()).await?;
         }
-        Ok(sender)
+        Ok(signer)
     }
 
     /// The project's domain of exactly this name, if it may send now by this key.

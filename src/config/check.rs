@@ -123,6 +123,7 @@ fn retries(doubts: &mut Doubts<'_>, delivery: &Delivery) {
     let jitter = delivery.retry_jitter;
     let fix = "use 0 to 1: with 0.2 a wait of 60 seconds lasts 48 to 72";
     doubts.add(!(0.0..=1.0).contains(&jitter), "delivery.retry_jitter", format!("is {jitter}"), fix);
+    doubts.within("delivery.greylist_seconds", delivery.greylist_seconds, 0..=DAY_SECONDS, "seconds");
     let first = waits.first().copied().unwrap_or(0);
     let expire = delivery.expire_seconds;
     let what = format!("is {expire}, before the second attempt after {first}");

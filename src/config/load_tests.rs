@@ -99,6 +99,7 @@ smart_host = "smtp.example.com"
 allow_private_addresses = true
 retry_seconds = []
 retry_jitter = 1.5
+greylist_seconds = 100000
 expire_seconds = 9000000
 max_connections = 10
 max_connections_per_domain = 11

@@ -97,6 +97,8 @@ pub struct Delivery {
     pub retry_seconds: Vec<u64>,
     /// Each wait varies by up to this share of itself, 0 to 1.
     pub retry_jitter: f64,
+    /// Seconds to wait at least after a receiver greylisted a message.
+    pub greylist_seconds: u64,
     /// Seconds after which an undelivered message expires.
     pub expire_seconds: u64,
     /// Sessions to all hosts together.

@@ -13,6 +13,8 @@ use crate::net::mx::{self, MxError};
 
 /// Addresses tried in one attempt at most, over all hosts.
 const MAX_TARGETS: usize = 8;
+/// Addresses of one host among them at most, so that a host with many does not hide the next (RFC 5321 5.1 asks for two at least).
+const MAX_TARGETS_OF_HOST: usize = 4;
 
 /// One address to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +43,15 @@ pub struct Planning<'p> {
 /// The targets of a domain: never none.
 pub async fn targets(planning: &Planning<'_>, domain: &DomainName) -> Result<Vec<Target>, MxError> {
     let (hosts, port) = match planning.settings.smart_host.rsplit_once(':') {
-        Some((host, port)) => (vec![host.to_owned()], port.parse().unwrap_or(25)),
+        Some((host, port)) => (vec![host.trim_matches(['[', ']']).to_owned()], port.parse().unwrap_or(25)),
         None => {
             let hops = mx::next_hops(planning.resolver, domain, planning.hostname, planning.clock).await?;
             (hops.into_iter().map(|hop| hop.name).collect(), planning.settings.mx_port)
         }
     };
-    let policy = AddressPolicy { allow_private: planning.settings.allow_private_addresses };
+    // Strangers choose the addresses of MX hosts; that of the smart host is the operator's choice, and often a private one.
+    let has_smart_host = !planning.settings.smart_host.is_empty();
+    let policy = AddressPolicy { allow_private: planning.settings.allow_private_addresses || has_smart_host };
     let mut targets = Vec::new();
     let mut temporary = None;
     for host in hosts {
@@ -57,10 +61,13 @@ pub async fn targets(planning: &Planning<'_>, domain: &DomainName) -> Result<Vec
             Err(_) => mx::host_addresses(planning.resolver, &host, policy, planning.clock).await,
         };
         match addresses {
-            Ok(addresses) => targets.extend(addresses.into_iter().filter_map(|address| {
-                let source = source_for(&planning.settings.egress, address, planning.clock)?;
-                Some(Target { host: host.clone(), address: SocketAddr::new(address, port), source })
-            })),
+            Ok(addresses) => {
+                let reachable = addresses.into_iter().filter_map(|address| {
+                    let source = source_for(&planning.settings.egress, address, planning.clock)?;
+                    Some(Target { host: host.clone(), address: SocketAddr::new(address, port), source })
+                });
+                targets.extend(reachable.take(MAX_TARGETS_OF_HOST));
+            }
             Err(MxError::Temporary(reason)) => temporary = Some(reason),
             Err(_) => {}
         }

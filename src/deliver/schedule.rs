@@ -1,12 +1,17 @@
 //! When to try again.
 //!
-//! Pure: the waits come from the configuration, the minimum from the verdict, the variation from the clock.
+//! Pure: the waits come from the configuration, the reason for a longer one from the verdict, the variation from the clock.
 
 use std::time::Duration;
 
+use super::verdict::AtLeast;
 use crate::clock::Clock;
 use crate::config;
 
+/// Before a message is sent again whose outcome is unknown: the first copy may be on its way still (RFC 1047).
+const UNKNOWN_WAIT: Duration = Duration::from_mins(30);
+/// Where a receiver asks to slow down.
+const THROTTLE_WAIT: Duration = Duration::from_mins(10);
 /// Longest pause of a site whose hosts cannot be reached.
 const MAX_PAUSE: Duration = Duration::from_mins(15);
 
@@ -15,20 +20,38 @@ const MAX_PAUSE: Duration = Duration::from_mins(15);
 pub struct Schedule {
     waits: Vec<Duration>,
     jitter: f64,
+    greylist: Duration,
 }
 
 impl Schedule {
     /// As configured.
     #[must_use]
     pub fn new(delivery: &config::Delivery) -> Self {
-        Self { waits: delivery.retry_seconds.iter().map(|seconds| Duration::from_secs(*seconds)).collect(), jitter: delivery.retry_jitter }
+        Self {
+            waits: delivery.retry_seconds.iter().map(|seconds| Duration::from_secs(*seconds)).collect(),
+            jitter: delivery.retry_jitter,
+            greylist: Duration::from_secs(delivery.greylist_seconds),
+        }
     }
 
     /// The wait after a failed attempt; `before` counts the attempts before it.
     #[must_use]
-    pub fn wait(&self, before: u16, at_least: Option<Duration>, clock: &Clock) -> Duration {
+    pub fn wait(&self, before: u16, at_least: Option<AtLeast>, clock: &Clock) -> Duration {
         let planned = self.waits.get(usize::from(before)).or(self.waits.last()).copied().unwrap_or(Duration::from_hours(1));
-        clock.jitter(planned, self.jitter).max(at_least.unwrap_or_default())
+        let least = match at_least {
+            None => Duration::ZERO,
+            Some(AtLeast::Greylisted) => self.greylist,
+            Some(AtLeast::Throttled) => THROTTLE_WAIT,
+            Some(AtLeast::Unknown) => UNKNOWN_WAIT,
+        };
+        clock.jitter(planned, self.jitter).max(least)
+    }
+
+    /// How long a site rests whose hosts asked for less mail, or refuse all of ours.
+    #[must_use]
+    pub fn rest(&self, at_least: Option<AtLeast>, clock: &Clock) -> Duration {
+        let least = if at_least == Some(AtLeast::Throttled) { THROTTLE_WAIT } else { Duration::ZERO };
+        self.pause(1, clock).max(least)
     }
 
     /// How long a site rests after `failures` failed tries in a row to open a session to any of its hosts.
@@ -46,18 +69,20 @@ mod tests {
 
     #[test]
     fn waits_grow_as_configured_and_the_last_repeats() {
-        let schedule = Schedule { waits: vec![Duration::from_secs(60), Duration::from_secs(300)], jitter: 0.0 };
+        let schedule = Schedule { waits: vec![Duration::from_secs(60), Duration::from_secs(300)], jitter: 0.0, greylist: Duration::from_secs(120) };
         let clock = Clock::system();
         let waits: Vec<u64> = (0..4).map(|before| schedule.wait(before, None, &clock).as_secs()).collect();
         assert_eq!(waits, [60, 300, 300, 300]);
-        assert_eq!(schedule.wait(0, Some(Duration::from_mins(30)), &clock), Duration::from_mins(30));
+        let reasons = [AtLeast::Greylisted, AtLeast::Throttled, AtLeast::Unknown];
+        assert_eq!(reasons.map(|reason| schedule.wait(0, Some(reason), &clock).as_secs()), [120, 600, 1800]);
+        assert_eq!(schedule.wait(1, Some(AtLeast::Greylisted), &clock).as_secs(), 300, "never sooner than planned");
         let pauses: Vec<u64> = (1..7).map(|failures| schedule.pause(failures, &clock).as_secs()).collect();
         assert_eq!(pauses, [60, 120, 240, 480, 900, 900]);
     }
 
     #[test]
     fn jitter_stays_within_its_share() {
-        let schedule = Schedule { waits: vec![Duration::from_secs(100)], jitter: 0.2 };
+        let schedule = Schedule { waits: vec![Duration::from_secs(100)], jitter: 0.2, greylist: Duration::ZERO };
         let clock = Clock::system();
         let waits: Vec<f64> = (0..200).map(|_| schedule.wait(0, None, &clock).as_secs_f64()).collect();
         assert!(waits.iter().all(|wait| (80.0..=120.0).contains(wait)));

@@ -1,6 +1,7 @@
 //! What waits in memory for one recipient domain, and who works on it.
 //!
-//! Answers: the next job of the domain, by priority; how many sessions it has; whether its hosts are rested after failures.
+//! Answers: the next job of the domain, by priority; how many sessions it has and may have; whether its hosts are rested after
+//! failures, or because they asked for less mail.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ use crate::outbox::{ClaimedDelivery, OutboundMessage};
 
 /// How long after its rest a site's failures are remembered, so that the next rest is longer.
 const MEMORY: Duration = Duration::from_hours(1);
+
+/// A site that was slowed down may have one session more each such while.
+const GROWTH: Duration = Duration::from_mins(1);
 
 /// Deliveries of one message to one domain, for one transaction.
 #[derive(Debug)]
@@ -42,11 +46,30 @@ struct State {
     idle: usize,
     failures: u32,
     paused_until: Option<Tick>,
+    /// As `paused_until`, but asked for by the hosts: reaching them does not end it.
+    slowed_until: Option<Tick>,
+    /// Sessions that the hosts bear, and since when.
+    ceiling: Option<(usize, Tick)>,
 }
 
 impl State {
     fn waiting(&self) -> usize {
         self.queue.iter().map(VecDeque::len).sum()
+    }
+
+    fn resting_until(&self, now: Tick) -> Option<Tick> {
+        self.paused_until.max(self.slowed_until).filter(|until| *until > now)
+    }
+
+    fn limit(&self, configured: usize, now: Tick) -> usize {
+        self.ceiling.map_or(configured, |(least, since)| {
+            let more = now.since(since).as_secs() / GROWTH.as_secs();
+            usize::try_from(more).unwrap_or(configured).saturating_add(least).min(configured)
+        })
+    }
+
+    fn take_all(&mut self) -> Vec<Job> {
+        self.queue.iter_mut().flat_map(std::mem::take).collect()
     }
 }
 
@@ -90,7 +113,7 @@ impl Site {
     #[must_use]
     pub fn next(&self, now: Tick) -> Next {
         let mut state = self.state.lock();
-        if state.paused_until.is_some_and(|until| until > now) {
+        if state.resting_until(now).is_some() {
             return Next::Paused;
         }
         state.queue.iter_mut().find_map(VecDeque::pop_front).map_or(Next::Empty, Next::Job)
@@ -107,8 +130,7 @@ impl Site {
     #[must_use]
     pub fn hire(&self, limit: usize, now: Tick) -> bool {
         let mut state = self.state.lock();
-        let rested = state.paused_until.is_none_or(|until| until <= now);
-        let wanted = rested && state.workers < limit && state.waiting() > state.idle;
+        let wanted = state.resting_until(now).is_none() && state.workers < state.limit(limit, now) && state.waiting() > state.idle;
         if wanted {
             state.workers += 1;
         }
@@ -125,22 +147,23 @@ impl Site {
     #[must_use]
     pub fn is_forgettable(&self, now: Tick) -> bool {
         let state = self.state.lock();
-        let remembers = state.failures > 0 && state.paused_until.is_some_and(|until| until.plus(MEMORY) > now);
+        let failed = state.failures > 0 && state.paused_until.is_some_and(|until| until.plus(MEMORY) > now);
+        let remembers = failed || state.ceiling.is_some_and(|(_, since)| since.plus(MEMORY) > now);
         state.workers == 0 && state.waiting() == 0 && !remembers
     }
 
     /// Empties the queue.
     #[must_use]
     pub fn take_all(&self) -> Vec<Job> {
-        self.state.lock().queue.iter_mut().flat_map(std::mem::take).collect()
+        self.state.lock().take_all()
     }
 
     /// If the site rests, answers until when, with whatever arrived meanwhile.
     #[must_use]
     pub fn take_if_resting(&self, now: Tick) -> Option<(Tick, Vec<Job>)> {
         let mut state = self.state.lock();
-        let until = state.paused_until.filter(|until| *until > now)?;
-        Some((until, state.queue.iter_mut().flat_map(std::mem::take).collect()))
+        let until = state.resting_until(now)?;
+        Some((until, state.take_all()))
     }
 
     /// Notes that no host could be reached: the site rests until `until(failures in a row)`. Answers what waited in memory.
@@ -150,7 +173,28 @@ impl Site {
         state.failures = state.failures.saturating_add(1);
         let until = until(state.failures);
         state.paused_until = Some(until);
-        (until, state.queue.iter_mut().flat_map(std::mem::take).collect())
+        (until, state.take_all())
+    }
+
+    /// Notes that the hosts ask for less mail: the site rests until `until` and begins again with one session. Answers what
+    /// waited in memory.
+    #[must_use]
+    pub fn slow_down(&self, until: Tick) -> Vec<Job> {
+        let mut state = self.state.lock();
+        state.slowed_until = state.slowed_until.max(Some(until));
+        state.ceiling = Some((1, until));
+        state.take_all()
+    }
+
+    /// Notes that the hosts take no session beside those that there are. False: there are none beside the one refused.
+    #[must_use]
+    pub fn bears_no_more(&self, now: Tick) -> bool {
+        let mut state = self.state.lock();
+        let others = state.workers.saturating_sub(1);
+        if others > 0 {
+            state.ceiling = Some((others, now));
+        }
+        others > 0
     }
 
     /// Notes that a session was opened: the site is well.

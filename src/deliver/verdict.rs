@@ -7,20 +7,22 @@
 //! message: 503, 530 and 535 are tried again. What the texts of large receivers add is the scope: an unknown user is about the
 //! recipient, a block list is not, and only the first may ever be suppressed.
 
-use std::time::Duration;
-
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::model::{EnhancedStatus, Reply};
 use crate::net::dial::DialError;
 use crate::net::mx::MxError;
 use crate::smtp::client::{Cause, End, Fault};
 
-/// Wait at least so long before a message is sent again whose outcome is unknown: the first copy may be on its way still (RFC 1047).
-pub const UNKNOWN_WAIT: Duration = Duration::from_mins(30);
-/// Wait at least so long where a receiver asks to slow down.
-pub const THROTTLE_WAIT: Duration = Duration::from_mins(10);
-/// Wait at least so long where a receiver greylists.
-pub const GREYLIST_WAIT: Duration = Duration::from_mins(5);
+/// Why the next attempt must not come soon. How long that is, `schedule` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtLeast {
+    /// The receiver greylists: it takes the message after a while.
+    Greylisted,
+    /// The receiver asks to slow down.
+    Throttled,
+    /// The outcome is unknown: the first copy may be on its way still (RFC 1047).
+    Unknown,
+}
 
 /// What ended an attempt.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ pub enum Ending<'a> {
     Dial(&'a DialError),
     /// No host.
     Mx(&'a MxError),
+    /// No signature: nothing was tried.
+    Unsigned,
 }
 
 impl<'a> From<&'a End> for Ending<'a> {
@@ -80,8 +84,16 @@ pub struct Verdict {
     pub enhanced_status: EnhancedStatus,
     /// The message may have been taken: do not try another host, and record it before it is sent again (invariant 6).
     pub outcome_unknown: bool,
-    /// Wait at least so long before the next attempt.
-    pub min_wait: Option<Duration>,
+    /// Why the next attempt must not come sooner than the schedule's plan, if there is a reason.
+    pub min_wait: Option<AtLeast>,
+}
+
+impl Verdict {
+    /// True if the receiver holds back all mail of ours, whoever it is for: it wants it slower, or not at all.
+    #[must_use]
+    pub fn is_about_all_our_mail(&self) -> bool {
+        self.min_wait == Some(AtLeast::Throttled) || (self.outcome == Outcome::Bounced && self.scope == Scope::Site)
+    }
 }
 
 /// Judges the end of an attempt that got as far as `stage`.
@@ -94,6 +106,7 @@ pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
         Ending::Dial(DialError::Source { .. } | DialError::Resources(_)) => deferred(Scope::Us, status(4, 3, 5)),
         Ending::Dial(_) => deferred(Scope::Host, status(4, 4, 1)),
         Ending::Mx(error) => of_mx(error),
+        Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
     }
 }
 
@@ -129,7 +142,7 @@ const fn lost(stage: Stage, status: EnhancedStatus) -> Verdict {
             scope: Scope::Message,
             enhanced_status: status,
             outcome_unknown: true,
-            min_wait: Some(UNKNOWN_WAIT),
+            min_wait: Some(AtLeast::Unknown),
         },
         _ => deferred(Scope::Host, status),
     }
@@ -155,10 +168,10 @@ fn of_transient(stage: Stage, reply: &Reply) -> Verdict {
     let text = Text::of(reply);
     let given = reply.enhanced;
     if !matches!(stage, Stage::Greeting | Stage::Ehlo | Stage::Tls) && text.says(GREYLIST) {
-        return Verdict { min_wait: Some(GREYLIST_WAIT), ..deferred(Scope::Recipient, given.unwrap_or(status(4, 7, 1))) };
+        return Verdict { min_wait: Some(AtLeast::Greylisted), ..deferred(Scope::Recipient, given.unwrap_or(status(4, 7, 1))) };
     }
     if is_throttle(reply, &text) {
-        return Verdict { min_wait: Some(THROTTLE_WAIT), ..deferred(Scope::Site, given.unwrap_or(status(4, 7, 0))) };
+        return Verdict { min_wait: Some(AtLeast::Throttled), ..deferred(Scope::Site, given.unwrap_or(status(4, 7, 0))) };
     }
     if reply.code == 421 || matches!(stage, Stage::Greeting | Stage::Ehlo | Stage::Tls) {
         let scope = if given.is_some_and(|status| status.subject == 7) && reply.code == 421 { Scope::Site } else { Scope::Host };
@@ -173,7 +186,7 @@ fn of_transient(stage: Stage, reply: &Reply) -> Verdict {
     });
     match (enhanced_status.subject, stage) {
         // 4.7.1 after RCPT is what greylisting looks like when it does not say so.
-        (7, Stage::Rcpt) if reply.code != 454 => Verdict { min_wait: Some(GREYLIST_WAIT), ..deferred(Scope::Recipient, enhanced_status) },
+        (7, Stage::Rcpt) if reply.code != 454 => Verdict { min_wait: Some(AtLeast::Greylisted), ..deferred(Scope::Recipient, enhanced_status) },
         (7, _) => deferred(Scope::Site, enhanced_status),
         (3..=5, _) if given.is_some() || reply.code == 452 => deferred(Scope::Host, enhanced_status),
         (1 | 2, _) | (_, Stage::Rcpt) => deferred(Scope::Recipient, enhanced_status),
@@ -215,6 +228,7 @@ fn guess(stage: Stage, reply: &Reply, text: &Text) -> EnhancedStatus {
     }
     match (reply.code, stage) {
         (552, Stage::Rcpt) => status(5, 2, 2),
+        (552, Stage::Data | Stage::EndOfData) if text.says(UNKNOWN_USER) => status(5, 1, 1),
         (552, _) if text.says(FULL) && !text.says(SIZE) => status(5, 2, 2),
         (552 | 523, _) => status(5, 3, 4),
         _ if text.says(FULL) => status(5, 2, 2),
@@ -346,3 +360,6 @@ const fn deferred(scope: Scope, enhanced_status: EnhancedStatus) -> Verdict {
 const fn bounced(scope: Scope, enhanced_status: EnhancedStatus) -> Verdict {
     Verdict { outcome: Outcome::Bounced, scope, enhanced_status, outcome_unknown: false, min_wait: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,12 +12,12 @@ use super::engine::Engine;
 use super::plan::{self, Planning, Target};
 use super::sign;
 use super::site::{Job, Next, Site};
-use super::verdict::{self, Verdict};
+use super::verdict::{self, AtLeast, Verdict};
 use crate::model::EmailAddress;
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::net::dial;
 use crate::net::mx::MxError;
-use crate::smtp::client::{End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
+use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
 
 /// A worker on its way through its site's queue.
@@ -43,6 +43,14 @@ struct Unreached {
     ending: Ending,
 }
 
+/// What a worker does after a job.
+enum Then {
+    /// Asks for the next.
+    Stay,
+    /// Ends: the hosts bear fewer sessions than there are.
+    Part,
+}
+
 /// Counts the worker out, however it ends.
 struct Dismissal(Arc<Engine>, Arc<Site>);
 
@@ -61,7 +69,11 @@ impl Worker {
         let _dismissal = Dismissal(Arc::clone(&self.engine), Arc::clone(&self.site));
         while !self.engine.is_draining() {
             match self.site.next(self.engine.parts.clock.tick()) {
-                Next::Job(job) => self.work(job).await,
+                Next::Job(job) => {
+                    if matches!(self.work(job).await, Then::Part) {
+                        break;
+                    }
+                }
                 Next::Paused => break,
                 Next::Empty => {
                     if self.open.is_none() || self.engine.is_crowded() || !await_work(&self.engine, &self.site).await {
@@ -80,25 +92,29 @@ impl Worker {
         }
     }
 
-    async fn work(&mut self, job: Job) {
-        let Some(job) = self.still_due(job).await else { return };
+    async fn work(&mut self, job: Job) -> Then {
+        let Some(job) = self.still_due(job).await else { return Then::Stay };
         if self.engine.parts.settings.sandbox {
             for delivery in job.deliveries {
                 self.engine.keep_in_sandbox(delivery).await;
             }
-            return;
+            return Then::Stay;
         }
         let signed = sign::signature(&self.engine.parts.domains, &self.engine.parts.clock, &job.message).await;
         if let Err(error) = signed {
-            // Nothing was tried: the claims are given back by being dropped, and come again with the next refill.
-            tracing::error!(message = %job.message.id, %error, "the message cannot be signed now");
-            return;
+            self.engine.leave_unsigned(job.deliveries, &error).await;
+            return Then::Stay;
         }
-        if self.open.as_ref().is_some_and(|open| !open.session.is_reusable() || open.used >= self.engine.parts.settings.max_messages_per_connection) {
+        let most = self.engine.parts.settings.max_messages_per_connection;
+        // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
+        if self.open.as_mut().is_some_and(|open| open.used >= most || !open.session.is_alive()) {
             self.part().await;
         }
         match self.reach().await {
-            Ok(()) => self.transact(job).await,
+            Ok(()) => {
+                self.transact(job).await;
+                Then::Stay
+            }
             Err(unreached) => self.fail(job, *unreached).await,
         }
     }
@@ -136,10 +152,8 @@ impl Worker {
                 return Err(Box::new(Unreached { circumstances, ending }));
             }
         };
-        let mut worst: Option<Ending> = None;
+        let mut worst: Option<(Ending, Target)> = None;
         for target in targets {
-            circumstances.mx_host = Some(target.host.clone());
-            circumstances.mx_ip = Some(target.address.ip());
             match self.open_session(&target, &mut circumstances.transcript).await {
                 Ok(session) => {
                     self.engine.session_opened();
@@ -149,19 +163,25 @@ impl Worker {
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
                 Err(ending) => {
-                    let keep =
-                        worst.as_ref().is_some_and(|kept| kept.verdict.outcome == Outcome::Deferred && ending.verdict.outcome != Outcome::Deferred);
+                    let keep = worst
+                        .as_ref()
+                        .is_some_and(|(kept, _)| kept.verdict.outcome == Outcome::Deferred && ending.verdict.outcome != Outcome::Deferred);
                     if !keep {
-                        worst = Some(ending);
+                        worst = Some((ending, target));
                     }
                 }
             }
         }
-        let ending = worst.unwrap_or_else(|| Ending {
-            stage: Stage::Dns,
-            reply: MxError::NoUsableHost.to_string(),
-            verdict: verdict::verdict(Stage::Dns, &MxError::NoUsableHost),
-        });
+        let ending = match worst {
+            Some((ending, target)) => {
+                circumstances.mx_host = Some(target.host);
+                circumstances.mx_ip = Some(target.address.ip());
+                ending
+            }
+            None => {
+                Ending { stage: Stage::Dns, reply: MxError::NoUsableHost.to_string(), verdict: verdict::verdict(Stage::Dns, &MxError::NoUsableHost) }
+            }
+        };
         Err(Box::new(Unreached { circumstances, ending }))
     }
 
@@ -192,6 +212,9 @@ impl Worker {
             }
             Err(mut failure) => {
                 transcript.append(&mut failure.transcript);
+                if let Cause::Fault(fault) = &failure.cause {
+                    transcript.push(format!("* {fault}"));
+                }
                 Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict: verdict::verdict(failure.stage, &failure.cause) })
             }
         }
@@ -218,8 +241,8 @@ impl Worker {
         open.used += 1;
         let mut transcript = std::mem::take(&mut open.opening);
         transcript.append(&mut open.session.take_transcript());
-        if reused && was_closed_while_idle(&sent) {
-            // The host ended the session between two messages: not an attempt. Start over in a fresh one.
+        if reused && was_not_begun(&sent) {
+            // The host ended the session between two messages, or would not hear another: not an attempt. Start over in a fresh one.
             self.open = None;
             self.engine.session_closed();
             self.site.push_front(job);
@@ -240,12 +263,16 @@ impl Worker {
         let Job { message, deliveries } = job;
         let progress = sent.recipients.iter().any(|end| !matches!(end.end, End::NotTried(_)));
         let mut again = Vec::new();
+        let mut slow = None;
         for (delivery, RecipientEnd { stage, end }) in deliveries.into_iter().zip(sent.recipients) {
             match end {
                 // "Too many recipients": those behind the limit follow at once in a transaction of their own.
                 End::NotTried(_) if progress => again.push(delivery),
                 end => {
                     let ending = Ending { stage, reply: end.to_string(), verdict: verdict::verdict(stage, &end) };
+                    if ending.verdict.is_about_all_our_mail() {
+                        slow = Some(ending.clone());
+                    }
                     self.engine.conclude(delivery, circumstances, ending).await;
                 }
             }
@@ -253,23 +280,63 @@ impl Worker {
         if !again.is_empty() {
             self.site.push_front(Job { message, deliveries: again });
         }
+        if let Some(ending) = slow {
+            self.slow_down(&ending).await;
+        }
+    }
+
+    /// The hosts want less mail of ours, or none: the domain rests, whoever its recipients are.
+    async fn slow_down(&self, ending: &Ending) {
+        let clock = &self.engine.parts.clock;
+        let until = clock.tick().plus(self.engine.schedule.rest(ending.verdict.min_wait, clock));
+        let waiting = self.site.slow_down(until);
+        self.engine.parts.claims.pause(self.site.domain.lane(), until);
+        tracing::warn!(domain = %self.site.domain, reply = ending.reply, waiting = waiting.len(), "the hosts hold our mail back; the domain rests");
+        self.engine.give_back(waiting, until).await;
     }
 
     /// No session could be had: the attempt fails, and if that is no fault of the message the site rests.
-    async fn fail(&self, job: Job, unreached: Unreached) {
+    async fn fail(&self, job: Job, unreached: Unreached) -> Then {
         metrics::session(SessionResult::Failed);
         let Unreached { circumstances, ending } = unreached;
+        let is_throttle = ending.verdict.min_wait == Some(AtLeast::Throttled);
+        if is_throttle && self.site.bears_no_more(self.engine.parts.clock.tick()) {
+            // Not an attempt: the sessions that there are go on with the queue.
+            self.site.push_front(job);
+            return Then::Part;
+        }
         let Verdict { outcome, scope, .. } = ending.verdict;
-        if outcome == Outcome::Deferred && matches!(scope, Scope::Host | Scope::Site | Scope::Us) {
-            let clock = &self.engine.parts.clock;
-            let (until, waiting) = self.site.rest(|failures| clock.tick().plus(self.engine.schedule.pause(failures, clock)));
-            self.engine.parts.claims.pause(self.site.domain.lane(), until);
-            tracing::info!(domain = %self.site.domain, reply = ending.reply, waiting = waiting.len(), "no host can be reached; the domain rests");
-            self.engine.give_back(waiting, until).await;
+        let is_dns = ending.stage == Stage::Dns && outcome == Outcome::Deferred;
+        if is_dns && self.engine.parts.resolver.is_down().await {
+            tracing::error!(domain = %self.site.domain, reply = ending.reply, "the DNS resolver does not work; mail waits for it, no attempt is counted");
+            self.site.push_front(job);
+            self.rest(&ending).await;
+            return Then::Stay;
+        }
+        if is_throttle {
+            self.slow_down(&ending).await;
+        } else if outcome == Outcome::Deferred && matches!(scope, Scope::Host | Scope::Site | Scope::Us) {
+            self.rest(&ending).await;
         }
         for delivery in job.deliveries {
             self.engine.conclude(delivery, &circumstances, ending.clone()).await;
         }
+        Then::Stay
+    }
+}
+
+impl Worker {
+    /// No host could be reached: the domain rests, and what waits for it goes back unspent.
+    async fn rest(&self, ending: &Ending) {
+        let (clock, schedule) = (&self.engine.parts.clock, &self.engine.schedule);
+        let (until, waiting) = self.site.rest(|failures| {
+            // The DNS is asked again soon: when it is back, nothing waits for long.
+            let failures = if ending.stage == Stage::Dns { 1 } else { failures };
+            clock.tick().plus(schedule.pause(failures, clock))
+        });
+        self.engine.parts.claims.pause(self.site.domain.lane(), until);
+        tracing::info!(domain = %self.site.domain, reply = ending.reply, waiting = waiting.len(), "no host can be reached; the domain rests");
+        self.engine.give_back(waiting, until).await;
     }
 }
 
@@ -282,14 +349,16 @@ async fn await_work(engine: &Engine, site: &Site) -> bool {
     }
 }
 
-/// True if a session was gone before the host can have seen anything of the transaction.
-fn was_closed_while_idle(sent: &Sent) -> bool {
+/// True if a session ended before the host can have begun the transaction.
+fn was_not_begun(sent: &Sent) -> bool {
     sent.recipients.iter().all(|recipient| {
         recipient.stage == Stage::Mail
             && match &recipient.end {
                 End::Fault(Fault::Disconnected | Fault::Io(_)) => true,
                 End::Reply(reply) => reply.code == 421,
-                _ => false,
+                // RSET was refused.
+                End::NotTried(_) => true,
+                End::Fault(_) => false,
             }
     })
 }

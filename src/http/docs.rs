@@ -83,7 +83,9 @@ fn add_problems(operation: &mut Operation) {
     let mut common = vec![
         ("401", "No valid API key: `unauthorized`."),
         ("403", "The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`."),
+        ("414", "Path and query are too long: `uri-too-long`."),
         ("429", "Too many requests by this key: `rate-limited`. Try again after Retry-After."),
+        ("431", "The header of the request is too large: `headers-too-large`."),
         ("500", "A fault of the server: `internal`."),
         ("503", "The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After."),
     ];
@@ -106,6 +108,8 @@ fn add_problems(operation: &mut Operation) {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]
@@ -116,7 +120,7 @@ mod tests {
             for (method, operation) in item.as_object().unwrap() {
                 let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
                 let id = operation["operationId"].as_str().unwrap();
-                shown += &format!("{} {path} {id} {}\n", method.to_uppercase(), statuses.join(" "));
+                writeln!(shown, "{} {path} {id} {}", method.to_uppercase(), statuses.join(" ")).unwrap();
             }
         }
         insta::assert_snapshot!(shown);

@@ -25,10 +25,10 @@ use crate::supervisor::Supervisor;
 pub const MAX_CONNECTIONS: usize = 4096;
 /// How long a client may take for the head of a request, the wait for it included.
 pub const HEADER_TIME: Duration = Duration::from_secs(10);
-/// Octets of a request head.
-const MAX_HEADER_OCTETS: usize = 32 * 1024;
-/// Fields of a request head.
-const MAX_HEADERS: usize = 100;
+/// Octets of a request head that is read at all; `stack` tells of a smaller limit.
+const MAX_HEADER_OCTETS: u32 = 64 * 1024;
+/// Fields of a request head that is read at all.
+const MAX_HEADERS: usize = 400;
 /// Requests of one HTTP/2 connection at once.
 const MAX_STREAMS: u32 = 128;
 /// How long to wait after accepting failed: most such failures are a lack of file descriptors.
@@ -98,13 +98,13 @@ fn server(stack: &Stack) -> auto::Builder<TokioExecutor> {
         .timer(timer.clone())
         .header_read_timeout(HEADER_TIME)
         .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEADER_OCTETS)
+        .max_buf_size(MAX_HEADER_OCTETS as usize)
         .pipeline_flush(true);
     server
         .http2()
         .timer(timer)
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(16 * 1024)
+        .max_header_list_size(MAX_HEADER_OCTETS)
         .keep_alive_interval(HEADER_TIME)
         .keep_alive_timeout(HEADER_TIME);
     server
@@ -117,7 +117,6 @@ async fn connection(
     stack: Stack,
     supervisor: Supervisor,
 ) {
-    let _counted = stack.figures.connected();
     // Answers are small and whole: waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
     let clock = stack.clock().clone();

@@ -8,13 +8,13 @@ pub mod api;
 pub mod body;
 pub mod docs;
 pub mod extract;
-pub mod figures;
 pub mod json;
 pub mod limit;
 pub mod listen;
 pub mod patience;
 pub mod problem;
 pub mod public;
+pub mod route;
 pub mod stack;
 pub mod timer;
 

@@ -41,7 +41,10 @@ impl<S> Patience<S> {
             let clock = clock.clone();
             Box::pin(async move { clock.sleep(WRITE_TIME).await })
         });
-        waiting.as_mut().poll(context).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")))
+        waiting.as_mut().poll(context).map(|()| {
+            self.waiting = None;
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read"))
+        })
     }
 }
 
@@ -92,7 +95,7 @@ mod tests {
 
         let slow_reader = async {
             for _ in 0..6 {
-                clock.advance(WRITE_TIME - Duration::from_secs(1));
+                clock.advance(WRITE_TIME.mul_f32(0.9));
                 theirs.read_u8().await.unwrap();
                 tokio::task::yield_now().await;
             }

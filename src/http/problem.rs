@@ -66,6 +66,10 @@ pub enum Problem {
     IdempotencyKeyReuse,
     /// The first request with this idempotency key is not answered yet.
     IdempotencyInProgress,
+    /// Path and query have too many octets.
+    UriTooLong(usize),
+    /// There are too many header fields, or octets in them.
+    HeadersTooLarge(usize),
     /// The body has too many octets.
     BodyTooLarge(usize),
     /// The message has too many octets.
@@ -153,6 +157,8 @@ impl Problem {
             Self::DomainTaken => (StatusCode::CONFLICT, "domain-taken", "Another project holds this domain"),
             Self::IdempotencyKeyReuse => (StatusCode::CONFLICT, "idempotency-key-reuse", "The idempotency key stands for another request"),
             Self::IdempotencyInProgress => (StatusCode::CONFLICT, "idempotency-in-progress", "The first request with this key is not answered yet"),
+            Self::UriTooLong(_) => (StatusCode::URI_TOO_LONG, "uri-too-long", "The path or the query is too long"),
+            Self::HeadersTooLarge(_) => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "The header of the request is too large"),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
             Self::MessageTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "message-too-large", "The message is too large"),
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be application/json"),
@@ -172,6 +178,8 @@ impl Problem {
             Self::InvalidParameter { name, reason } => Some(format!("{name}: {reason}")),
             Self::InvalidIdempotencyKey => Some("give it once, with 1 to 256 printable ASCII characters".to_owned()),
             Self::Unauthorized(reason) | Self::InsufficientScope(reason) => Some((*reason).to_owned()),
+            Self::UriTooLong(limit) => Some(format!("at most {limit} octets are accepted in path and query")),
+            Self::HeadersTooLarge(limit) => Some(format!("at most {limit} octets in 100 header fields are accepted")),
             Self::BodyTooLarge(limit) => Some(format!("at most {limit} octets are accepted here")),
             Self::MessageTooLarge(limit) => Some(format!("at most {limit} octets are accepted, encoded attachments included")),
             Self::UnsupportedMediaType => Some("send Content-Type: application/json, in UTF-8".to_owned()),
@@ -197,7 +205,9 @@ impl Problem {
             Self::Unauthorized(_) => Some((header::WWW_AUTHENTICATE, HeaderText::Fixed("Bearer realm=\"pennypost\""))),
             Self::InsufficientScope(_) => Some((header::WWW_AUTHENTICATE, HeaderText::Fixed("Bearer error=\"insufficient_scope\""))),
             Self::UnsupportedEncoding => Some((header::ACCEPT_ENCODING, HeaderText::Fixed("identity"))),
-            Self::IncompleteBody | Self::RequestTimeout | Self::BodyTooLarge(_) => Some((header::CONNECTION, HeaderText::Fixed("close"))),
+            Self::IncompleteBody | Self::RequestTimeout | Self::UriTooLong(_) | Self::HeadersTooLarge(_) | Self::BodyTooLarge(_) => {
+                Some((header::CONNECTION, HeaderText::Fixed("close")))
+            }
             Self::RateLimited { retry_after } => Some((header::RETRY_AFTER, HeaderText::Seconds(*retry_after))),
             Self::IdempotencyInProgress | Self::Overloaded => Some((header::RETRY_AFTER, HeaderText::Seconds(RETRY_SECONDS))),
             Self::StorageFull => Some((header::RETRY_AFTER, HeaderText::Seconds(60))),
@@ -309,7 +319,7 @@ impl From<DomainError> for Problem {
             DomainError::Exists => Self::DomainExists,
             DomainError::TakenElsewhere => Self::DomainTaken,
             DomainError::NotFound => Self::NotFound,
-            DomainError::TooLong => Self::InvalidParameter { name: "name".into(), reason: error.to_string() },
+            DomainError::TooLong => Self::field("/name", Code::InvalidDomain, error),
             DomainError::Keys(error) => Self::internal(error.to_string()),
             DomainError::Store(error) => error.into(),
         }
@@ -351,6 +361,8 @@ impl From<AcceptError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     fn every_problem() -> Vec<Problem> {
@@ -372,6 +384,8 @@ mod tests {
             Problem::DomainTaken,
             Problem::IdempotencyKeyReuse,
             Problem::IdempotencyInProgress,
+            Problem::UriTooLong(8_192),
+            Problem::HeadersTooLarge(16_384),
             Problem::BodyTooLarge(65_536),
             Problem::MessageTooLarge(26_214_400),
             Problem::UnsupportedMediaType,
@@ -393,11 +407,11 @@ mod tests {
         for problem in every_problem() {
             let (parts, body) = problem.render("req1").into_parts();
             let body = body.collect().await.unwrap().to_bytes();
-            shown += &format!("{}\n", parts.status);
+            writeln!(shown, "{}", parts.status).unwrap();
             for (name, value) in &parts.headers {
-                shown += &format!("{name}: {}\n", value.to_str().unwrap());
+                writeln!(shown, "{name}: {}", value.to_str().unwrap()).unwrap();
             }
-            shown += &format!("{}\n\n", String::from_utf8_lossy(&body));
+            writeln!(shown, "{}\n", String::from_utf8_lossy(&body)).unwrap();
         }
         assert!(!shown.contains("hunter2"));
         insta::assert_snapshot!(shown);

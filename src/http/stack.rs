@@ -9,21 +9,36 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use axum::response::IntoResponse;
 use futures_util::FutureExt;
 use tower::Service;
+use tracing::Instrument;
 
 use super::extract::Noted;
-use super::figures::Figures;
 use super::limit::RateState;
 use super::problem::{Carried, Problem};
-use super::{Api, api, public};
-use crate::clock::Clock;
+use super::route::Patterns;
+use super::{Api, api, openapi, public};
+use crate::clock::{Clock, Tick};
+use crate::telemetry::{metrics, spans};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+/// On every answer that does not say otherwise: read as what it is, kept by no cache, nothing run or framed by a browser.
+const SAFE: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+/// Octets of a path with its query.
+const MAX_URI_OCTETS: usize = 8 * 1024;
+/// Octets of all header fields together.
+const MAX_HEADER_OCTETS: usize = 16 * 1024;
+/// Header fields.
+const MAX_HEADERS: usize = 100;
 /// Characters of a request id that a client may choose.
 const MAX_ID_CHARACTERS: usize = 64;
 
@@ -33,7 +48,7 @@ pub struct Stack {
     router: Router,
     clock: Clock,
     rate_limit: RateLimit,
-    pub(super) figures: Figures,
+    patterns: Arc<Patterns>,
 }
 
 /// Whether answers carry RateLimit headers.
@@ -51,40 +66,60 @@ impl Stack {
     pub fn new(api: Api) -> Self {
         let rate_limit = if api.limiter.is_on() { RateLimit::On } else { RateLimit::Off };
         let clock = api.clock.clone();
-        Self::around(Router::new().merge(api::routes()).merge(public::routes()).with_state(Arc::new(api)), clock, rate_limit)
+        let routes = Router::new().merge(api::routes()).merge(public::routes()).with_state(Arc::new(api));
+        let patterns = openapi().paths.paths.into_keys().chain(["/send", "/openapi.json", "/docs/"].map(str::to_owned));
+        Self { patterns: Arc::new(Patterns::new(patterns)), ..Self::around(routes, clock, rate_limit) }
     }
 
     /// Surrounds `routes`; other paths and methods are problems.
     #[must_use]
     pub fn around(routes: Router, clock: Clock, rate_limit: RateLimit) -> Self {
         let router = routes.fallback(async || Problem::NotFound).method_not_allowed_fallback(async || Problem::MethodNotAllowed);
-        Self { router, clock, rate_limit, figures: Figures::new() }
+        Self { router, clock, rate_limit, patterns: Arc::default() }
     }
 
     /// Answers one request. Never fails: what goes wrong is a problem.
     pub async fn respond(&self, mut request: Request) -> Response<Body> {
         let began = self.clock.tick();
         let id = self.request_id(request.headers());
+        let shown_id = id.to_str().unwrap_or("-");
+        let path = request.uri().path().to_owned();
+        let route = self.patterns.of(&path);
         let noted = (self.rate_limit == RateLimit::On).then(Noted::default);
         if let Some(noted) = &noted {
             request.extensions_mut().insert(noted.clone());
         }
-        let answering = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
-        let mut response = match answering.await {
-            Ok(Ok(response)) => response,
-            Err(_) => Carried(Arc::new(Problem::internal("a handler panicked"))).response(),
-        };
+        let span = spans::http_request(request.method().as_str(), route, shown_id);
+        let mut response = self.answer(request).instrument(span.clone()).await;
         if let Some(Carried(problem)) = response.extensions_mut().remove::<Carried>() {
-            response = written(&problem, &id, response.headers());
+            response = written(&problem, shown_id, route, response.headers());
         }
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        for (name, value) in SAFE {
+            headers.entry(name).or_insert(value);
+        }
         if let Some(state) = noted.and_then(|noted| noted.0.get().copied()) {
             add_rate_limit(headers, state);
         }
-        headers.insert(REQUEST_ID, id);
-        self.figures.answered(response.status().as_u16(), began, &self.clock);
+        headers.insert(REQUEST_ID, id.clone());
+        span.record("status", response.status().as_u16());
+        self.count(route, response.status().as_u16(), began);
         response
+    }
+
+    /// The router's answer; a panic is a fault of ours and ends this request only.
+    async fn answer(&self, request: Request) -> Response<Body> {
+        if let Some(problem) = excess(&request) {
+            return problem.into_response();
+        }
+        match AssertUnwindSafe(self.router.clone().call(request)).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Err(_) => Problem::internal("a handler panicked").into_response(),
+        }
+    }
+
+    fn count(&self, route: &str, status: u16, began: Tick) {
+        metrics::http_request(route, status, self.clock.tick().since(began));
     }
 
     /// The clock that the rooms share.
@@ -106,23 +141,30 @@ impl Stack {
     }
 }
 
-impl Carried {
-    fn response(self) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        response.extensions_mut().insert(self);
-        response
+/// What is too large about the head of a request. The listener cuts off what is larger still, without a word.
+fn excess(request: &Request) -> Option<Problem> {
+    let uri = request.uri().path_and_query().map_or(0, |text| text.as_str().len());
+    let octets: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if uri > MAX_URI_OCTETS {
+        Some(Problem::UriTooLong(MAX_URI_OCTETS))
+    } else if octets > MAX_HEADER_OCTETS || request.headers().len() > MAX_HEADERS {
+        Some(Problem::HeadersTooLarge(MAX_HEADER_OCTETS))
+    } else {
+        None
     }
 }
 
 /// The problem as an answer, with the headers that the router had added (Allow). A fault of ours is logged here, once.
-fn written(problem: &Problem, id: &HeaderValue, added: &HeaderMap) -> Response<Body> {
-    let id = id.to_str().unwrap_or("-");
+fn written(problem: &Problem, id: &str, route: &str, added: &HeaderMap) -> Response<Body> {
     if let Some(cause) = problem.cause() {
-        tracing::error!(request_id = id, problem = problem.slug(), cause, "a request failed");
+        tracing::error!(request_id = id, route, problem = problem.slug(), cause, "a request failed");
+    }
+    if matches!(route, "/v1/send" | "/send") {
+        metrics::refused(problem.slug());
     }
     let mut response = problem.render(id);
-    if let Some(allow) = added.get(axum::http::header::ALLOW) {
-        response.headers_mut().insert(axum::http::header::ALLOW, allow.clone());
+    if let Some(allow) = added.get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
     }
     response
 }

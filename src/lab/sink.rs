@@ -262,3 +262,94 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, supervisor: Supervis
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// Says `client` at once to a fresh sink of these settings and returns all it answers until it closes, with the sink.
+    async fn told(settings: SinkSettings, client: &str) -> (String, Sink) {
+        let (clock, supervisor) = (Clock::movable(), Supervisor::default());
+        let sink = Sink::start(settings, &supervisor, &clock).await.expect("a sink");
+        let mut stream = TcpStream::connect(sink.local_addr).await.expect("a connection");
+        stream.write_all(client.as_bytes()).await.expect("a sink that listens");
+        let mut answer = String::new();
+        // A connection dropped with input unread ends in an error; what came before it counts.
+        let _ = stream.read_to_string(&mut answer).await;
+        supervisor.drain();
+        supervisor.ended().await;
+        (answer, sink)
+    }
+
+    fn codes(answer: &str) -> Vec<&str> {
+        answer.lines().filter(|line| line.as_bytes().get(3) == Some(&b' ')).filter_map(|line| line.get(..3)).collect()
+    }
+
+    const ENVELOPE: &str = "EHLO c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<";
+
+    #[tokio::test]
+    async fn a_message_is_kept_as_it_came() {
+        let client = format!("{ENVELOPE}x@c.example>\r\nDATA\r\nSubject: a\r\n\r\n..dot\r\n...\r\n\n.\r\nb\r\n.\r\nQUIT\r\n");
+        let (answer, sink) = told(SinkSettings::default(), &client).await;
+        assert_eq!(codes(&answer), ["220", "250", "250", "250", "354", "250", "221"]);
+        let received = sink.received();
+        assert_eq!(received.len(), 1);
+        assert_eq!(received[0].content, b"Subject: a\r\n\r\n.dot\r\n..\r\n\n.\r\nb\r\n", "a dot behind a bare LF ends nothing");
+        assert_eq!((received[0].reverse_path.as_str(), received[0].recipients.join(" ").as_str()), ("a@b.example", "x@c.example"));
+        assert_eq!(sink.counts(), Counts { connections: 1, messages: 1, recipients: 1, octets: 31 });
+        sink.wait_for(1).await;
+    }
+
+    #[tokio::test]
+    async fn chunks_are_read_whatever_is_answered() {
+        let client = format!("{ENVELOPE}x@c.example>\r\nBDAT 3\r\nab\nBDAT 4 LAST\r\nQUITBDAT 4 LAST\r\nQUITRSET\r\nQUIT\r\n");
+        let (answer, sink) = told(SinkSettings::default(), &client).await;
+        assert_eq!(codes(&answer), ["220", "250", "250", "250", "250", "250", "503", "250", "221"]);
+        assert_eq!(sink.received()[0].content, b"ab\nQUIT");
+        assert!(sink.received()[0].chunked);
+    }
+
+    #[tokio::test]
+    async fn local_parts_choose_what_happens() {
+        let rest = "@c.example>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n";
+        for (local, expected, kept) in [
+            ("refuse-1", vec!["550", "554", "500", "500", "221"], 0),
+            ("greylist", vec!["451", "554", "500", "500", "221"], 0),
+            ("full", vec!["452", "554", "500", "500", "221"], 0),
+            ("spam", vec!["250", "354", "550", "221"], 0),
+            ("busy", vec!["421"], 0),
+            ("someone", vec!["250", "354", "250", "221"], 1),
+        ] {
+            let (answer, sink) = told(SinkSettings::default(), &format!("{ENVELOPE}{local}{rest}")).await;
+            assert_eq!(codes(&answer)[3..], expected, "{local}");
+            assert_eq!(sink.received().len(), kept, "{local}");
+        }
+        let blind = SinkSettings { by_local_part: false, ..SinkSettings::default() };
+        assert_eq!(told(blind, &format!("{ENVELOPE}refuse{rest}")).await.1.received().len(), 1);
+        let (answer, sink) = told(SinkSettings::default(), &format!("{ENVELOPE}drop{rest}")).await;
+        assert_eq!(sink.received().len(), 1, "kept");
+        assert!(!answer.contains("taken"), "and not acknowledged");
+    }
+
+    #[tokio::test]
+    async fn a_greylisted_sender_is_taken_the_second_time() {
+        let behaviour = Behaviour::Greylist;
+        let again = format!("{ENVELOPE}x@c.example>\r\nRCPT TO:<x@c.example>\r\nRCPT TO:<y@c.example>\r\nQUIT\r\n");
+        let (answer, _) = told(SinkSettings { behaviour, ..SinkSettings::default() }, &again).await;
+        assert_eq!(codes(&answer), ["220", "250", "250", "451", "250", "451", "221"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_out_of_order_or_too_large_is_refused() {
+        let small = || SinkSettings { offer: Offer { size: 10, ..SinkSettings::default().offer }, max_recipients: 1, ..SinkSettings::default() };
+        let client = "MAIL FROM:<a@b.example>\r\nEHLO c\r\nRCPT TO:<x@c.example>\r\nDATA\r\nMAIL FROM:<a@b.example> SIZE=11\r\nMAIL FROM:a\r\nSTARTTLS\r\nQUIT\r\n";
+        assert_eq!(codes(&told(small(), client).await.0), ["220", "503", "250", "503", "503", "552", "501", "502", "221"]);
+        let client = format!("{ENVELOPE}x@c.example>\r\nRCPT TO:<y@c.example>\r\nDATA\r\n0123456789\r\n.\r\nQUIT\r\n");
+        let (answer, sink) = told(small(), &client).await;
+        assert_eq!(codes(&answer), ["220", "250", "250", "250", "452", "354", "552", "221"]);
+        assert_eq!(sink.counts().messages, 0);
+    }
+}

@@ -309,3 +309,84 @@ pub fn reverse_name(address: std::net::IpAddr) -> String {
 pub fn is_name(text: &str) -> bool {
     name(text).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::dns::{DnsError, Resolver};
+
+    struct World {
+        zone: Zone,
+        resolver: Resolver,
+        clock: Clock,
+        supervisor: Supervisor,
+    }
+
+    impl World {
+        async fn new(text: &str) -> Self {
+            let (clock, supervisor) = (Clock::movable(), Supervisor::default());
+            let zone = Zone::parse(text).expect("a zone");
+            let server = zone.serve("127.0.0.1:0".parse().expect("an address"), &supervisor, &clock).await.expect("a server");
+            let resolver = Resolver::of_servers(&[server.local_addr], Duration::from_secs(3)).expect("a resolver");
+            Self { zone, resolver, clock, supervisor }
+        }
+
+        async fn end(self) {
+            self.supervisor.drain();
+            self.supervisor.ended().await;
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_record_is_named() {
+        for (line, reason) in [
+            ("a.example", "expected: name TYPE data"),
+            ("a.example A", "expected: name TYPE data"),
+            ("a.example A nowhere", "invalid IPv4 address syntax"),
+            ("a.example SPF x", "unknown type SPF"),
+            ("a.example MX mx.example", "expected: preference host"),
+            ("a.example TXT \"open", "a quote is not closed"),
+        ] {
+            let error = Zone::parse(&format!("; a comment\n\n# another\n{line}\n")).expect_err(line);
+            assert_eq!((error.line.as_str(), error.reason.as_str()), (line, reason));
+        }
+        assert!(is_name("mx.example") && !is_name("a..b"));
+    }
+
+    #[tokio::test]
+    async fn wildcards_answer_for_names_that_do_not_exist() {
+        let world = World::new("*.bench.example TXT any\nown.bench.example TXT own\nbelow.own.bench.example A 192.0.2.1").await;
+        assert_eq!(world.resolver.txt("d17.bench.example").await, Ok(vec!["any".to_owned()]));
+        assert_eq!(world.resolver.txt("x.y.bench.example").await, Ok(vec!["any".to_owned()]));
+        assert_eq!(world.resolver.txt("own.bench.example").await, Ok(vec!["own".to_owned()]));
+        assert_eq!(world.resolver.txt("below.own.bench.example").await, Err(DnsError::NoRecords));
+        assert_eq!(world.resolver.txt("bench.example").await, Err(DnsError::NoRecords));
+        world.end().await;
+    }
+
+    #[tokio::test]
+    async fn aliases_are_followed_and_their_loops_end() {
+        let world = World::new(
+            "a.example CNAME b.example\nb.example CNAME c.example\nc.example TXT end\nx.example CNAME y.example\ny.example CNAME x.example",
+        )
+        .await;
+        assert_eq!(world.resolver.txt("a.example").await, Ok(vec!["end".to_owned()]));
+        assert!(world.resolver.txt("x.example").await.is_err());
+        world.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_delayed_answer_comes_when_its_time_has_come() {
+        let world = World::new("a.example TXT late").await;
+        world.zone.set_fault("a.example", Some(ZoneFault::Delay(Duration::from_mins(1))));
+        let mover = async {
+            while world.zone.queries() == 0 {
+                tokio::task::yield_now().await;
+            }
+            world.clock.advance(Duration::from_mins(1));
+        };
+        let (answer, ()) = tokio::join!(world.resolver.txt("a.example"), mover);
+        assert_eq!(answer, Ok(vec!["late".to_owned()]));
+        world.end().await;
+    }
+}

@@ -5,9 +5,13 @@
 //! Does not: apply search domains or the hosts file, choose MX hosts (see `mx`), or judge addresses (see `dial`).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as NegativeAnswer, NetError};
 use hickory_resolver::proto::op::ResponseCode;
@@ -19,8 +23,8 @@ use crate::model::DomainName;
 
 const MIN_TTL: Duration = Duration::from_secs(30);
 const MAX_TTL: Duration = Duration::from_hours(1);
-/// Repeats of a query that got no answer or a SERVFAIL.
-const REPEATS: usize = 2;
+/// Repeats of a query to a server that gave no answer or a SERVFAIL.
+const REPEATS: usize = 1;
 /// Answers kept.
 const CACHE_ENTRIES: u64 = 65_536;
 const KEPT_TYPES: [RecordType; 8] =
@@ -52,9 +56,12 @@ pub enum ResolverError {
 }
 
 /// Asks the DNS. Clones share the cache.
+///
+/// The server that answered last is asked first; the others only if it gives no answer, a SERVFAIL or a REFUSED.
 #[derive(Clone, Debug)]
 pub struct Resolver {
-    inner: hickory_resolver::TokioResolver,
+    servers: Arc<[TokioResolver]>,
+    preferred: Arc<AtomicUsize>,
 }
 
 impl Resolver {
@@ -77,21 +84,9 @@ impl Resolver {
         } else {
             servers.iter().map(|server| name_server(*server)).collect()
         };
-        let config = ResolverConfig::from_name_servers(name_servers);
-        let mut builder = hickory_resolver::TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        let options = builder.options_mut();
-        options.ndots = 0;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.attempts = REPEATS;
-        options.timeout = limit.checked_div(u32::try_from(REPEATS).unwrap_or(0) + 1).unwrap_or(limit);
-        options.cache_size = CACHE_ENTRIES;
-        options.positive_min_ttl = Some(MIN_TTL);
-        options.positive_max_ttl = Some(MAX_TTL);
-        options.negative_min_ttl = Some(MIN_TTL);
-        options.negative_max_ttl = Some(MAX_TTL);
-        options.max_active_requests = 1024;
-        let inner = builder.build().map_err(|error| ResolverError::Build(error.to_string()))?;
-        Ok(Self { inner })
+        let limit = limit.checked_div(u32::try_from(name_servers.len()).unwrap_or(1)).unwrap_or(limit);
+        let servers = name_servers.into_iter().map(|server| one_server(server, limit)).collect::<Result<_, _>>()?;
+        Ok(Self { servers, preferred: Arc::default() })
     }
 
     /// The MX records of a domain as they stand: preference and host (lower case, no final dot; empty for the root).
@@ -194,25 +189,74 @@ impl Resolver {
         self.records(name, RecordType::SOA, pick).await
     }
 
+    /// True if no server finds even the servers of the root now: then failures say nothing about the names that were asked for.
+    pub async fn is_down(&self) -> bool {
+        for server in self.servers.iter() {
+            // A kept answer would prove nothing.
+            server.clear_lookup_cache(Name::root(), RecordType::NS);
+            if !matches!(server.lookup(Name::root(), RecordType::NS).await.map_err(explain), Err(DnsError::Temporary(_))) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Forgets what is kept about one name, so that the next look-up is live.
     pub fn forget(&self, name: &str) {
         if let Ok(name) = absolute(name) {
-            for kind in KEPT_TYPES {
-                self.inner.clear_lookup_cache(name.clone(), kind);
+            for (server, kind) in self.servers.iter().flat_map(|server| KEPT_TYPES.map(|kind| (server, kind))) {
+                server.clear_lookup_cache(name.clone(), kind);
             }
         }
     }
 
     /// Forgets everything.
     pub fn forget_all(&self) {
-        self.inner.clear_cache();
+        self.servers.iter().for_each(TokioResolver::clear_cache);
     }
 
     async fn records<T>(&self, name: &str, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Result<Vec<T>, DnsError> {
-        let lookup = self.inner.lookup(absolute(name)?, kind).await.map_err(explain)?;
+        let lookup = self.lookup(absolute(name)?, kind).await?;
         let found: Vec<T> = lookup.answers().iter().filter_map(|record| pick(&record.data)).collect();
         if found.is_empty() { Err(DnsError::NoRecords) } else { Ok(found) }
     }
+
+    async fn lookup(&self, name: Name, kind: RecordType) -> Result<Lookup, DnsError> {
+        let preferred = self.preferred.load(Ordering::Relaxed);
+        let mut last = DnsError::Temporary("no server is configured".to_owned());
+        for place in 0..self.servers.len() {
+            let place = (preferred + place) % self.servers.len();
+            let Some(server) = self.servers.get(place) else { break };
+            last = match server.lookup(name.clone(), kind).await.map_err(explain) {
+                Err(temporary @ DnsError::Temporary(_)) => temporary,
+                answer => {
+                    if place != preferred {
+                        self.preferred.store(place, Ordering::Relaxed);
+                    }
+                    return answer;
+                }
+            };
+        }
+        Err(last)
+    }
+}
+
+/// One resolver for one server: a pool of hickory's would take the first server's SERVFAIL for the answer of all.
+fn one_server(server: NameServerConfig, limit: Duration) -> Result<TokioResolver, ResolverError> {
+    let config = ResolverConfig::from_name_servers(vec![server]);
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let options = builder.options_mut();
+    options.ndots = 0;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.attempts = REPEATS;
+    options.timeout = limit.checked_div(u32::try_from(REPEATS).unwrap_or(0) + 1).unwrap_or(limit);
+    options.cache_size = CACHE_ENTRIES;
+    options.positive_min_ttl = Some(MIN_TTL);
+    options.positive_max_ttl = Some(MAX_TTL);
+    options.negative_min_ttl = Some(MIN_TTL);
+    options.negative_max_ttl = Some(MAX_TTL);
+    options.max_active_requests = 1024;
+    builder.build().map_err(|error| ResolverError::Build(error.to_string()))
 }
 
 fn name_server(server: SocketAddr) -> NameServerConfig {
@@ -250,5 +294,62 @@ fn explain(error: NetError) -> DnsError {
         },
         NetError::Dns(NegativeAnswer::ResponseCode(code)) => DnsError::Temporary(code.to_string()),
         other => DnsError::Temporary(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::lab::zone::{Zone, ZoneFault, reverse_name};
+    use crate::supervisor::Supervisor;
+
+    #[tokio::test]
+    async fn every_type_is_read_and_no_search_domain_applied() {
+        let (clock, supervisor) = (Clock::movable(), Supervisor::default());
+        let address: IpAddr = "192.0.2.9".parse().expect("an address");
+        let long = "k".repeat(300);
+        let text = format!(
+            "d.example TXT v=spf1 -all\nd.example TXT \"one\" \" two\"\nkey.d.example TXT {long}\nd.example NS Ns1.d.example.\nd.example SOA ns1.d.example hostmaster.d.example\nwww.d.example CNAME d.example\n{} PTR mail.d.example\nd.example.local A 192.0.2.1",
+            reverse_name(address)
+        );
+        let zone = Zone::parse(&text).expect("a zone");
+        let server = zone.serve("[::1]:0".parse().expect("an address"), &supervisor, &clock).await.expect("a server");
+        let config = config::Dns { servers: vec![server.local_addr], timeout_seconds: 5 };
+        let resolver = Resolver::new(&config).expect("a resolver");
+        let mut texts = resolver.txt("d.example").await.expect("records");
+        texts.sort();
+        assert_eq!(texts, ["one two", "v=spf1 -all"]);
+        assert_eq!(resolver.txt("key.d.example").await, Ok(vec![long]));
+        assert_eq!(resolver.ns("d.example").await, Ok(vec!["ns1.d.example".to_owned()]));
+        assert_eq!(resolver.soa("d.example").await, Ok(vec!["ns1.d.example".to_owned()]));
+        assert_eq!(resolver.cname("www.d.example").await, Ok(vec!["d.example".to_owned()]));
+        assert_eq!(resolver.ptr(address).await, Ok(vec!["mail.d.example".to_owned()]));
+        assert_eq!(resolver.addresses("d.example").await, Err(DnsError::NoRecords));
+        assert_eq!(resolver.addresses("no.example").await, Err(DnsError::NoSuchName));
+        assert_eq!(resolver.addresses("192.0.2.77").await, Ok(vec!["192.0.2.77".parse().expect("an address")]));
+        supervisor.drain();
+        supervisor.ended().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_that_fails_is_passed_over_and_remembered() {
+        let (clock, supervisor) = (Clock::movable(), Supervisor::default());
+        let (broken, sound) = (Zone::parse("").expect("a zone"), Zone::parse("a.example TXT a\nb.example TXT b").expect("a zone"));
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        let mut servers = Vec::new();
+        for zone in [&broken, &sound] {
+            servers.push(zone.serve(listen, &supervisor, &clock).await.expect("a server").local_addr);
+        }
+        for fault in [ZoneFault::ServFail, ZoneFault::Refused] {
+            broken.set_fault("a.example", Some(fault));
+            let resolver = Resolver::of_servers(&servers, Duration::from_secs(10)).expect("a resolver");
+            assert_eq!(resolver.txt("a.example").await, Ok(vec!["a".to_owned()]), "{fault:?}");
+            let asked = broken.queries();
+            assert_eq!(resolver.txt("b.example").await, Ok(vec!["b".to_owned()]));
+            assert_eq!(broken.queries(), asked, "the sound one is asked first now");
+        }
+        supervisor.drain();
+        supervisor.ended().await;
     }
 }

@@ -26,10 +26,13 @@ pub enum TlsError {
     Rustls(#[from] rustls::Error),
 }
 
+/// How we speak TLS as a client. Shared by all sessions, and their tickets with it.
+pub type ClientTls = Arc<ClientConfig>;
+
 /// TLS 1.2 or later with whatever certificate the host shows; sessions are resumed. Make one and share it.
 #[must_use]
 #[expect(clippy::expect_used, reason = "fails only if the compiled-in provider lacked every cipher suite")]
-pub fn opportunistic() -> Arc<ClientConfig> {
+pub fn opportunistic() -> ClientTls {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(AnyCertificate { provider: Arc::clone(&provider) });
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -98,5 +101,54 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shakes hands in memory and says what both sides got.
+    fn shake(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>, name: &str) -> Result<String, rustls::Error> {
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let mut client = rustls::ClientConnection::new(Arc::clone(client), name)?;
+        let mut server = rustls::ServerConnection::new(Arc::clone(server))?;
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).expect("memory");
+            server.read_tls(&mut wire.as_slice()).expect("memory");
+            server.process_new_packets()?;
+            wire.clear();
+            server.write_tls(&mut wire).expect("memory");
+            client.read_tls(&mut wire.as_slice()).expect("memory");
+            client.process_new_packets()?;
+        }
+        Ok(facts(&client))
+    }
+
+    #[test]
+    fn any_certificate_will_do_and_the_key_exchange_outlives_quantum_computers() {
+        let server = self_signed("other.example").expect("a certificate");
+        let found = shake(&opportunistic(), &server, "mx.example").expect("a handshake");
+        assert_eq!(found, "TLSv1.3 TLS_AES_256_GCM_SHA384 X25519MLKEM768");
+    }
+
+    #[test]
+    fn sessions_are_resumed_where_the_server_lets_them() {
+        let server = self_signed("mx.example").expect("a certificate");
+        let mut old = ServerConfig::clone(&server);
+        old.send_tls13_tickets = 2;
+        let (client, old) = (opportunistic(), Arc::new(old));
+        shake(&client, &old, "mx.example").expect("a handshake");
+        assert!(shake(&client, &old, "mx.example").expect("a handshake").ends_with(" resumed"));
+        assert!(!shake(&client, &old, "mx2.example").expect("a handshake").ends_with(" resumed"), "another host has tickets of its own");
+        let client = opportunistic();
+        shake(&client, &server, "mx.example").expect("a handshake");
+        assert!(!shake(&client, &server, "mx.example").expect("a handshake").ends_with(" resumed"), "our own servers give no tickets");
+    }
+
+    #[test]
+    fn a_name_that_fits_no_certificate_is_refused() {
+        assert!(matches!(self_signed("bücher"), Err(TlsError::Certificate(_))));
     }
 }

@@ -176,7 +176,8 @@ async fn play(text: &str) -> Result<(), String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let client = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
     let (server, _) = listener.accept().await.expect("a connection");
-    let (departure, report) = tokio::join!(serve(server, dialog.script, clock.clone()), send(client, dialog.messages, dialog.tls, clock.clone()));
+    // The client first, so that it waits already when the script moves the clock.
+    let (report, departure) = tokio::join!(send(client, dialog.messages, dialog.tls, clock.clone()), serve(server, dialog.script, clock.clone()));
     if let Some(departure) = departure {
         return Err(format!("{departure}; report {report:#?}"));
     }

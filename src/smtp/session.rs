@@ -206,7 +206,7 @@ async fn turn(wire: &mut Wire, settings: &Settings, stage: Stage) -> Step<Reply>
     }
     let limit = settings.timeouts.command;
     if let Err(fault) = wire.send(limit).await {
-        return match wire.last_words().await {
+        return match wire.last_words(&fault).await {
             Some(reply) => Err(unexpected(stage, reply)),
             None => Err(Stop::fault(stage, fault)),
         };

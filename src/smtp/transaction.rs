@@ -268,7 +268,7 @@ impl Session {
     }
 
     async fn unsent(&mut self, stage: Stage, fault: Fault) -> Stop {
-        match self.wire.last_words().await {
+        match self.wire.last_words(&fault).await {
             Some(reply) if reply.is_transient() || reply.is_permanent() => Stop::Reply(stage, reply),
             _ => Stop::Fault(stage, fault),
         }

@@ -19,6 +19,8 @@ use crate::model::Reply;
 const INPUT_OCTETS: usize = 4 * 1024;
 /// What a session keeps for output between two messages.
 const OUTPUT_OCTETS: usize = 16 * 1024;
+/// What a closing server said is here already, or follows at once.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Anything that SMTP can be spoken over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
@@ -95,9 +97,13 @@ impl Wire {
         }
     }
 
-    /// After a failed write: what the server said before it closed, if it said anything.
-    pub(crate) async fn last_words(&mut self) -> Option<Reply> {
-        self.reply(Duration::from_secs(5)).await.ok()
+    /// After a write that failed by `fault`: what the server said before it closed, if it said anything.
+    pub(crate) async fn last_words(&mut self, fault: &Fault) -> Option<Reply> {
+        match fault {
+            // It is still there and has had its time.
+            Fault::TimedOut(_) => None,
+            _ => self.reply(LAST_WORDS).await.ok(),
+        }
     }
 
     /// True if no octet has come that nobody asked for. A 421 may come at any time (RFC 5321 3.8) and is read as the next reply.

@@ -9,7 +9,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("zstd", &["store/", "outbox/"]),
     ("hickory_resolver", &["net/", "lab/"]),
     ("hickory_proto", &["net/", "lab/"]),
-    ("mail_auth", &["mail/", "net/"]),
+    // A receiver of the demo checks signatures with the keys in DNS, which mail/ itself never does.
+    ("mail_auth", &["mail/", "net/", "cli/demo/verify.rs"]),
     ("mail_builder", &["mail/"]),
     ("mail_parser", &["mail/"]),
     ("lettre", &["smtp/", "model/", "cli/send.rs"]),

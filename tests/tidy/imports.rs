@@ -24,7 +24,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &["store", "mail", "net", "smtp"]),
     ("domains", &["store", "mail", "net", "smtp"]),
     ("events", &["store", "mail", "net", "smtp"]),
-    ("outbox", &["store", "mail", "net", "smtp"]),
+    // A change of state is told together with its event, so the outbox names the kinds of events.
+    ("outbox", &["store", "mail", "net", "smtp", "events"]),
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),

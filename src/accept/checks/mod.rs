@@ -12,7 +12,9 @@ mod labels;
 mod raw;
 #[cfg(test)]
 mod tests;
-mod times;
+pub mod times;
+
+pub use times::{TIME_FORM, read_time};
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -33,7 +35,7 @@ pub struct Checked {
     pub content: Content,
     /// Words to find it by.
     pub tags: Tags,
-    /// The caller's object; null if none was given.
+    /// The caller's object; empty if none was given.
     pub metadata: Value,
     /// Which goes first.
     pub priority: Priority,

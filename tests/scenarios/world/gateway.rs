@@ -72,6 +72,15 @@ impl Gateway {
         answer.json()["id"].as_str().unwrap().to_owned()
     }
 
+    /// Sends a whole message as it is, from `hello@sender.example`, and answers its id.
+    pub async fn send_raw(&self, to: &[&str], content: &[u8]) -> String {
+        use base64::Engine;
+        let raw = base64::engine::general_purpose::STANDARD.encode(content);
+        let answer = self.post("/v1/send", &json!({ "envelope": { "from": "hello@sender.example", "to": to }, "raw": raw })).await;
+        assert_eq!(answer.status, 202, "{}", String::from_utf8_lossy(&answer.body));
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
     /// A message as the API shows it.
     pub async fn message(&self, id: &str) -> Value {
         let answer = self.get(&format!("/v1/messages/{id}")).await;

@@ -2,6 +2,7 @@
 //!
 //! Every world has its own block of loopback addresses, so that worlds run side by side. Time is moved by [`World::advance`].
 
+pub mod api;
 pub mod checker;
 pub mod database;
 pub mod gateway;
@@ -9,6 +10,7 @@ pub mod http;
 pub mod proxy;
 pub mod script;
 pub mod server;
+pub mod telling;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -106,6 +108,12 @@ impl World {
         Sink::start(SinkSettings { listen, ..settings }, &self.lab, &self.clock).await.unwrap()
     }
 
+    /// A mail host at an address, which no name leads to yet.
+    pub async fn host_at(&self, address: IpAddr, settings: SinkSettings) -> Sink {
+        let listen = SocketAddr::new(address, self.config.delivery.mx_port);
+        Sink::start(SinkSettings { listen, ..settings }, &self.lab, &self.clock).await.unwrap()
+    }
+
     /// A mail host for `domain` that takes everything.
     pub async fn accepting_mx(&self, domain: &str) -> Sink {
         self.mx(domain, SinkSettings { by_local_part: true, ..SinkSettings::default() }).await
@@ -113,7 +121,7 @@ impl World {
 
     /// A mail host for `domain` that follows a script, one connection after the other.
     pub async fn scripted_mx(&self, domain: &str, scripts: &[&str]) -> ScriptedHost {
-        ScriptedHost::start(self.publish_host(domain), scripts, &self.lab).await
+        ScriptedHost::start(self.publish_host(domain), scripts, &self.lab, &self.clock).await
     }
 
     /// Publishes the next mail host of `domain` and answers the address it has to listen on. Nobody listens there yet.
@@ -123,6 +131,11 @@ impl World {
         self.zone.add(&format!("{domain} MX {} mx{number}.{domain}", 10 * number)).unwrap();
         self.zone.add(&format!("mx{number}.{domain} A {address}")).unwrap();
         SocketAddr::new(address, self.config.delivery.mx_port)
+    }
+
+    /// The next address of this world's block that nobody has.
+    pub fn fresh_address(&self) -> IpAddr {
+        self.address(self.hosts.fetch_add(1, Ordering::Relaxed))
     }
 
     /// An address of this world's block; 53 and 80 are taken.

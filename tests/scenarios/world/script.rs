@@ -2,14 +2,16 @@
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
 //! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
-//! [`ScriptedHost::go_on`]. `!take` greets and takes all mail from here on, `!more` takes what was just sent and all that follows.
-//! Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end. One script serves one
-//! connection; the last serves all later ones.
+//! [`ScriptedHost::go_on`], `!pause 60` lets a minute of the world's time pass, `!take` greets and takes all mail from here on, `!more`
+//! takes what was just sent and all that follows. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes
+//! and no line end, `S:* 100 text` sends such text a hundred times. One script serves one connection; the last all later ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use pennypost::clock::Clock;
 use pennypost::supervisor::Supervisor;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,15 +19,26 @@ use tokio::sync::Notify;
 
 use super::checker::Copy;
 
+/// Greeting and EHLO of a host without extensions but SIZE, then `steps`.
+pub fn after_hello(steps: &str) -> String {
+    format!("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 SIZE 50000000\n{steps}")
+}
+
+/// One whole transaction of one recipient, taken.
+pub const TAKEN: &str = "C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 2.0.0 taken\n";
+
 /// A scripted host that listens.
 pub struct ScriptedHost {
+    /// Where it listens.
+    pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
     heard: Arc<std::sync::Mutex<Vec<String>>>,
     go: Arc<Notify>,
 }
 
 impl ScriptedHost {
-    pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor) -> Self {
+    pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor, clock: &Clock) -> Self {
+        let clock = clock.clone();
         let listener = TcpListener::bind(listen).await.unwrap();
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -36,10 +49,11 @@ impl ScriptedHost {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let script = scripts.get(number).or(scripts.last()).unwrap().clone();
-                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), Arc::clone(&gate)));
+                let cues = Cues { go: Arc::clone(&gate), clock: clock.clone() };
+                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), cues));
             }
         });
-        Self { connections, heard, go }
+        Self { address: listen, connections, heard, go }
     }
 
     /// Connections so far.
@@ -76,7 +90,13 @@ impl ScriptedHost {
     }
 }
 
-async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, go: Arc<Notify>) {
+/// What a script can wait for.
+struct Cues {
+    go: Arc<Notify>,
+    clock: Clock,
+}
+
+async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, cues: Cues) {
     let mut stream = BufReader::new(stream);
     for step in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let more = match step.split_at_checked(2) {
@@ -84,7 +104,7 @@ async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
             _ if step == "!take" => take(&mut stream, "220 mx", &heard).await,
             _ if step == "!more" => take(&mut stream, "250 taken", &heard).await,
-            _ => act(&mut stream, step, &go).await,
+            _ => act(&mut stream, step, &cues).await,
         };
         if !more {
             return;
@@ -95,9 +115,14 @@ async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec
 }
 
 fn said(text: &str) -> Vec<u8> {
-    match text.strip_prefix('-') {
-        Some(raw) => raw.trim_start().replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0").into_bytes(),
-        None => format!("{}\r\n", text.trim_start()).into_bytes(),
+    let escaped = |raw: &str| raw.trim_start().replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0");
+    match text.split_at_checked(1) {
+        Some(("-", raw)) => escaped(raw).into_bytes(),
+        Some(("*", many)) => {
+            let (times, raw) = many.trim_start().split_once(' ').unwrap();
+            escaped(raw).repeat(times.parse().unwrap()).into_bytes()
+        }
+        _ => format!("{}\r\n", text.trim_start()).into_bytes(),
     }
 }
 
@@ -138,7 +163,11 @@ async fn take(stream: &mut BufReader<TcpStream>, mut reply: &'static str, heard:
     }
 }
 
-async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool {
+async fn act(stream: &mut BufReader<TcpStream>, step: &str, cues: &Cues) -> bool {
+    if let Some(seconds) = step.strip_prefix("!pause ") {
+        cues.clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
+        return true;
+    }
     match step {
         "!close" => {
             let _gone = stream.shutdown().await;
@@ -155,7 +184,7 @@ async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool
         }
         "!stall" => std::future::pending().await,
         "!wait" => {
-            go.notified().await;
+            cues.go.notified().await;
             true
         }
         other => panic!("no such step: {other}"),

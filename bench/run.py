@@ -1,0 +1,158 @@
+"""Measures Pennypost beside its peers in one run, and prints one table and the ratios that count.
+
+Rates move from day to day and machine to machine; ratios and processor time for each message hold. Everything is on loopback, durability is on
+everywhere. The load generator and the sink share the machine with what they measure.
+
+    BENCH_SECONDS=8           length of each measurement of accepting
+    BENCH_MESSAGES=20000      messages of each measurement from end to end at 4 KiB; a quarter of it at 50 KiB
+    BENCH_THROUGH=100000      messages that memory is watched over
+    BENCH_BACKLOG=1000000     deliveries that wait for a dead destination
+    BENCH_BINARY=path         another program than target/release/pennypost
+"""
+
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import gateway
+import peers
+from gateway import BINARY, Gateway, Postgres, Sink, single_row_commits
+
+
+def number(name, default):
+    return int(os.environ.get(name, default))
+
+
+SECONDS = number("BENCH_SECONDS", 8)
+MESSAGES = number("BENCH_MESSAGES", 20_000)
+THROUGH = number("BENCH_THROUGH", 100_000)
+BACKLOG = number("BENCH_BACKLOG", 1_000_000)
+SIZES = {"4 KiB": 4096, "50 KiB": 51_200}
+COLUMNS = ["", "msg/s", "p50 ms", "p95 ms", "p99 ms", "CPU us/msg", "PostgreSQL us", "WAL octets", "peak MiB"]
+KEYS = ["rate", "p50_ms", "p95_ms", "p99_ms", "cpu_own", "cpu_database", "wal", "peak"]
+
+
+class Results:
+    """Rows of the table, and goals with whether they are met."""
+
+    def __init__(self):
+        self.rows, self.goals, self.by_name = [], [], {}
+
+    def add(self, name, values):
+        values = values or {}
+        self.by_name[name] = values
+        self.rows.append([name] + ["-" if key not in values else f"{values[key]:.1f}" if key.endswith("_ms") else f"{values[key]:.0f}" for key in KEYS])
+        print(f"  {name}: {values.get('rate', 0):.0f}/s" if values else f"  {name}: not measured", flush=True)
+
+    def rate(self, name):
+        return self.by_name.get(name, {}).get("rate")
+
+    def goal(self, text, value, met, unit=""):
+        shown = "not measured" if value is None else f"{value:.2f}{unit}"
+        self.goals.append((text, shown, "-" if value is None else "yes" if met(value) else "NO"))
+
+    def ratio(self, text, name, other, least):
+        own, peer = self.rate(name), self.rate(other)
+        self.goal(f"{text} (at least {least})", own / peer if own and peer else None, lambda value: value >= least, " x")
+
+    def show(self):
+        widths = [max(len(str(row[place])) for row in [COLUMNS, *self.rows]) for place in range(len(COLUMNS))]
+        print()
+        for row in [COLUMNS, *self.rows]:
+            print("  ".join(str(cell).ljust(width) if place == 0 else str(cell).rjust(width) for place, (cell, width) in enumerate(zip(row, widths))))
+        print()
+        width = max(len(text) for text, _, _ in self.goals)
+        for text, shown, met in self.goals:
+            print(f"{text.ljust(width)}  {shown.rjust(14)}  {met}")
+
+
+def accepting(results, work, postgres):
+    print("accepting, durably, without delivering:", flush=True)
+    for label, size in SIZES.items():
+        house = Gateway(work, postgres, f"accept_{size}", roles="api")
+        for clients in [1, 16, 64]:
+            results.add(f"accept {label}, {clients} clients", house.accept(clients, size, SECONDS))
+        house.stop()
+        results.add(f"single-row commits {label}, 64 clients", commits(postgres, work, size))
+
+
+def commits(postgres, work, size):
+    done = single_row_commits(postgres, work, size, SECONDS)
+    if done:
+        postgres.query("drop database single")
+    return done
+
+
+def delivering(results, work, postgres):
+    print("from end to end: accepted, signed by RSA-2048 and Ed25519, delivered:", flush=True)
+    for label, size in SIZES.items():
+        messages = MESSAGES if size < 10_000 else max(MESSAGES // 4, 1)
+        house = Gateway(work, postgres, f"deliver_{size}")
+        house.deliver(size, max(messages // 10, 1))
+        results.add(f"Pennypost {label}", house.deliver(size, messages))
+        house.stop()
+        relays(results, work, label, size, messages)
+
+
+def relays(results, work, label, size, messages):
+    missing = peers.available()
+    for name, signed, share in [("Postfix unsigned", False, 5), ("Postfix + OpenDKIM", True, 15)]:
+        if missing or (signed and not gateway.machine.find("opendkim")):
+            print(f"  {name}: {missing or 'opendkim is not installed'}", flush=True)
+            results.add(f"{name} {label}", None)
+        else:
+            results.add(f"{name} {label}", peers.relay(work, size, max(messages // share, 50), signed))
+
+
+def holding(results, work, postgres):
+    print("memory and backlog:", flush=True)
+    house = Gateway(work, postgres, "through")
+    through = house.deliver(4096, THROUGH)
+    results.add(f"Pennypost 4 KiB, {THROUGH} messages", through)
+    results.goal(f"peak memory while {THROUGH} messages go through, MiB (below 150)", through["peak"], lambda value: value < 150)
+    without = statistics.median(house.deliver(4096, MESSAGES)["rate"] for _ in range(3))
+    house.load(16, 200, messages=max(BACKLOG // 50, 1), to="x@dead.test", recipients=50)
+    waiting = int(postgres.query("select count(*) from delivery", "through"))
+    runs = [house.deliver(4096, MESSAGES) for _ in range(3)]
+    results.add(f"Pennypost 4 KiB, {waiting} waiting", sorted(runs, key=lambda run: run["rate"])[1])
+    results.goal(f"rate with {waiting} deliveries waiting for a dead destination, against none (at least 0.9)",
+                 statistics.median(run["rate"] for run in runs) / without, lambda value: value >= 0.9, " x")
+    house.restart()
+    results.goal("ready after, s (below 0.3)", house.ready_seconds, lambda value: value < 0.3)
+    house.stop()
+
+
+def judge(results):
+    results.ratio("end to end 4 KiB against Postfix + OpenDKIM, goal 12", "Pennypost 4 KiB", "Postfix + OpenDKIM 4 KiB", 8)
+    results.ratio("end to end 4 KiB against Postfix unsigned, goal 3.5", "Pennypost 4 KiB", "Postfix unsigned 4 KiB", 2.5)
+    results.ratio("end to end 50 KiB against Postfix + OpenDKIM", "Pennypost 50 KiB", "Postfix + OpenDKIM 50 KiB", 1)
+    results.ratio("end to end 50 KiB against Postfix unsigned", "Pennypost 50 KiB", "Postfix unsigned 50 KiB", 1)
+    results.ratio("accepting 4 KiB, 64 clients, against single-row commits", "accept 4 KiB, 64 clients", "single-row commits 4 KiB, 64 clients", 5)
+    end = results.by_name["Pennypost 4 KiB"]
+    results.goal("CPU of Pennypost and PostgreSQL for one message, us (at most 600)", end["cpu_own"] + end["cpu_database"], lambda value: value <= 600)
+    results.goal("size of the program, MiB (below 40)", os.path.getsize(BINARY) / 1024 / 1024, lambda value: value < 40)
+
+
+def main():
+    if not os.path.exists(BINARY):
+        raise SystemExit(f"bench: {BINARY} is not there: cargo build --release --locked")
+    # Short, since a socket lies in it, and open to the user that PostgreSQL runs as.
+    work = tempfile.mkdtemp(prefix="pennypost-bench-", dir="/tmp")
+    os.chmod(work, 0o755)
+    results, postgres = Results(), Postgres(work)
+    try:
+        accepting(results, work, postgres)
+        delivering(results, work, postgres)
+        holding(results, work, postgres)
+        judge(results)
+        results.show()
+    finally:
+        postgres.stop()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Contains all the data models used in inputs/outputs"""
+
+from .attachment_request import AttachmentRequest
+from .attempt import Attempt
+from .changed import Changed
+from .created_key_view import CreatedKeyView
+from .delivery_view import DeliveryView
+from .dns_record import DnsRecord
+from .domain_list import DomainList
+from .domain_view import DomainView
+from .envelope_request import EnvelopeRequest
+from .event_page import EventPage
+from .event_view import EventView
+from .event_view_data import EventViewData
+from .field_error import FieldError
+from .key_kind import KeyKind
+from .key_list import KeyList
+from .key_record import KeyRecord
+from .key_scope import KeyScope
+from .known_delivery_state import KnownDeliveryState
+from .known_domain_state import KnownDomainState
+from .known_event_kind import KnownEventKind
+from .known_failure_scope import KnownFailureScope
+from .known_outcome import KnownOutcome
+from .known_record_state import KnownRecordState
+from .known_send_status import KnownSendStatus
+from .known_stage import KnownStage
+from .list_messages_state import ListMessagesState
+from .message_list import MessageList
+from .message_summary import MessageSummary
+from .message_summary_metadata import MessageSummaryMetadata
+from .message_summary_tags import MessageSummaryTags
+from .message_view import MessageView
+from .new_domain import NewDomain
+from .new_key import NewKey
+from .priority import Priority
+from .problem import Problem
+from .queue_lane import QueueLane
+from .queue_list import QueueList
+from .record_list import RecordList
+from .record_purpose import RecordPurpose
+from .record_type import RecordType
+from .send_request import SendRequest
+from .send_request_headers import SendRequestHeaders
+from .send_request_metadata import SendRequestMetadata
+from .send_request_tags import SendRequestTags
+from .send_response import SendResponse
+
+__all__ = (
+    "AttachmentRequest",
+    "Attempt",
+    "Changed",
+    "CreatedKeyView",
+    "DeliveryView",
+    "DnsRecord",
+    "DomainList",
+    "DomainView",
+    "EnvelopeRequest",
+    "EventPage",
+    "EventView",
+    "EventViewData",
+    "FieldError",
+    "KeyKind",
+    "KeyList",
+    "KeyRecord",
+    "KeyScope",
+    "KnownDeliveryState",
+    "KnownDomainState",
+    "KnownEventKind",
+    "KnownFailureScope",
+    "KnownOutcome",
+    "KnownRecordState",
+    "KnownSendStatus",
+    "KnownStage",
+    "ListMessagesState",
+    "MessageList",
+    "MessageSummary",
+    "MessageSummaryMetadata",
+    "MessageSummaryTags",
+    "MessageView",
+    "NewDomain",
+    "NewKey",
+    "Priority",
+    "Problem",
+    "QueueLane",
+    "QueueList",
+    "RecordList",
+    "RecordPurpose",
+    "RecordType",
+    "SendRequest",
+    "SendRequestHeaders",
+    "SendRequestMetadata",
+    "SendRequestTags",
+    "SendResponse",
+)

@@ -1,0 +1,14 @@
+from enum import StrEnum
+
+
+class KnownEventKind(StrEnum):
+    ACCEPTED = "accepted"
+    BOUNCED = "bounced"
+    CANCELLED = "cancelled"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
+
+    def __str__(self) -> str:
+        return str(self.value)

@@ -1,0 +1,151 @@
+//! `pennypost domain`: sending domains and the DNS records they need.
+
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::table;
+use crate::domains::{DomainView, render};
+use crate::model::page::{MAX_LIMIT, PageRequest, read_cursor};
+use crate::model::{DomainId, DomainName};
+use crate::serve::House;
+
+/// Add, list, check and remove sending domains
+#[derive(Debug, Subcommand)]
+pub enum DomainCommand {
+    /// Add a domain and make its DKIM keys
+    Add {
+        /// The domain, as in example.com
+        domain: DomainName,
+    },
+    /// List domains
+    List,
+    /// Show one domain with its records
+    Show {
+        /// The domain or its id
+        domain: String,
+    },
+    /// Print the DNS records to publish
+    Dns {
+        /// The domain or its id
+        domain: String,
+        /// How
+        #[arg(long, value_enum, default_value_t = RecordFormat::Table)]
+        format: RecordFormat,
+    },
+    /// Look the records up and say which are missing or wrong; exit code 1 unless the domain is verified
+    Check {
+        /// The domain or its id
+        domain: String,
+    },
+    /// Remove a domain with its keys; its mail can be sent no more
+    Remove {
+        /// The domain or its id
+        domain: String,
+    },
+}
+
+/// How records are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RecordFormat {
+    /// For people
+    Table,
+    /// Lines of a zone file
+    Zone,
+    /// For programs
+    Json,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The database cannot be used, or there is no such domain.
+pub async fn run(context: &Context, command: DomainCommand) -> anyhow::Result<ExitCode> {
+    let config = context.load()?.config;
+    let house = context.open(&config).await?;
+    let ended = work(context, &house, command).await;
+    house.close().await?;
+    ended
+}
+
+async fn work(context: &Context, house: &House, command: DomainCommand) -> anyhow::Result<ExitCode> {
+    let (output, domains) = (&context.output, &house.domains);
+    match command {
+        DomainCommand::Add { domain } => {
+            let view = domains.add(house.project, domain.clone()).await?;
+            output.show(&view, || {
+                format!("{domain} is added. Publish these records, then run `pennypost domain check {domain}`:\n\n{}", render::table(&view.records))
+            })?;
+        }
+        DomainCommand::List => {
+            let found = all(house).await?;
+            let columns = [("ID", "/id"), ("DOMAIN", "/name"), ("STATE", "/state"), ("ADDED", "/created_at"), ("CHECKED", "/checked_at")];
+            output.show(&json!({"data": found, "next_cursor": null}), || table(&columns, &found))?;
+        }
+        DomainCommand::Show { domain } => {
+            let view = find(house, &domain).await?;
+            output.show(&view, || description(&view))?;
+        }
+        DomainCommand::Dns { domain, format } => {
+            let records = find(house, &domain).await?.records;
+            match format {
+                _ if output.is_json() || format == RecordFormat::Json => output.document(&records)?,
+                RecordFormat::Zone => output.line(render::zone(&records)),
+                RecordFormat::Table | RecordFormat::Json => output.line(render::table(&records)),
+            }
+        }
+        DomainCommand::Check { domain } => {
+            let id = find(house, &domain).await?.id;
+            let view = domains.check(house.project, id).await?;
+            output.show(&view, || description(&view))?;
+            let verified = serde_json::to_value(&view)?.get("state").is_some_and(|state| state == "verified");
+            return Ok(if verified { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        DomainCommand::Remove { domain } => {
+            let view = find(house, &domain).await?;
+            domains.remove(house.project, view.id).await?;
+            output.show(&json!({"id": view.id, "removed": true}), || format!("{} is removed", view.name))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn description(view: &DomainView) -> String {
+    let shown = serde_json::to_value(view).unwrap_or_default();
+    let word = |name: &str| shown.get(name).map(super::output::plain).unwrap_or_default();
+    let facts =
+        format!("{} ({})\nstate: {}   checked: {}   verified: {}", view.name, view.id, word("state"), word("checked_at"), word("verified_at"));
+    format!("{facts}\n\n{}", render::table(&view.records))
+}
+
+/// The domain that `text` names, by name or id.
+///
+/// # Errors
+/// There is none.
+pub async fn find(house: &House, text: &str) -> anyhow::Result<DomainView> {
+    let domains = &house.domains;
+    let unknown = || Failure::new(format!("there is no domain {text}")).fix("`pennypost domain list` shows all");
+    if let Ok(id) = text.parse::<DomainId>() {
+        return domains.get(house.project, id).await.map_err(|error| unknown().because(error));
+    }
+    let name = DomainName::parse(text).map_err(|error| Failure::usage(format!("{text:?} is not a domain")).because(error))?;
+    domains.find(house.project, &name).await?.ok_or_else(|| unknown().into())
+}
+
+async fn all(house: &House) -> anyhow::Result<Vec<Value>> {
+    let mut page = PageRequest { limit: MAX_LIMIT, after: None };
+    let mut found = Vec::new();
+    loop {
+        let part = house.domains.list(house.project, page).await?;
+        for domain in &part.data {
+            found.push(serde_json::to_value(domain)?);
+        }
+        page.after = part.next_cursor.as_deref().and_then(read_cursor);
+        if page.after.is_none() {
+            return Ok(found);
+        }
+    }
+}
