@@ -35,6 +35,7 @@ use crate::telemetry::metrics;
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each role is on or off by itself")]
 pub struct Roles {
     /// Answer HTTP.
     pub api: bool,
@@ -162,7 +163,7 @@ pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Cl
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = if roles.deliver { Some(start.engine()?) } else { None };
+    let handoff = roles.deliver.then(|| start.engine());
     if roles.worker {
         let housekeeping = housekeeping::Housekeeping {
             store: house.store.clone(),
@@ -216,7 +217,7 @@ struct Start<'s> {
 
 impl Start<'_> {
     /// Starts the engine and what feeds it.
-    fn engine(&self) -> anyhow::Result<handoff::Handoff> {
+    fn engine(&self) -> handoff::Handoff {
         let (handoff, arrivals) = handoff::channel();
         let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
         self.supervisor.spawn_essential("settle writer", writer.run());
@@ -242,7 +243,7 @@ impl Start<'_> {
             handoff: handoff.clone(),
         };
         self.supervisor.spawn_essential("refill", refill.run(self.supervisor.clone()));
-        Ok(handoff)
+        handoff
     }
 
     /// Opens the HTTP door.

@@ -201,7 +201,9 @@ impl<'s> Model<'s> {
         assert_eq!(self.store.settle(owner, rows).await.unwrap(), sent.len() as u64, "a live node settles all it sent");
         if !taken {
             // What was refused was no copy.
-            sent.iter().for_each(|id| *self.copies.entry(*id).or_default() -= 1);
+            for id in &sent {
+                *self.copies.entry(*id).or_default() -= 1;
+            }
         }
     }
 
