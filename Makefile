@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint bench gen gen-check interop fuzz setup
+.PHONY: help demo dev test lint bench gen gen-check interop fuzz setup setup-clients
 
 # Queries are checked against .sqlx/, so that no database is needed to build.
 export SQLX_OFFLINE ?= true
@@ -19,9 +19,9 @@ dev: setup ## Keep a gateway running with a sandbox for all mail and a key on th
 	cargo build --quiet --locked
 	target/debug/pennypost dev
 
-test: setup lint ## Lint, tidy, unit and scenario tests, clients
+test: setup-clients lint ## Lint, tidy, unit and scenario tests, clients
 	cargo test --locked
-	@if [ -x clients/test.sh ]; then clients/test.sh; fi
+	scripts/test-clients.sh
 
 lint: ## Format and clippy, no warnings; dependencies too when cargo-deny is there
 	cargo fmt --check
@@ -33,10 +33,10 @@ bench: ## Speed, size and cost beside Postfix and single-row commits, in one run
 	cargo build --release --locked
 	scripts/bench.sh
 
-gen: setup ## Write again what is printed from code: .sqlx, openapi, clients, docs/operate/metrics.md
+gen: setup-clients ## Write again what is printed from code: .sqlx, openapi, clients, docs/operate/metrics.md
 	scripts/gen.sh
 
-gen-check: setup ## Fail if anything printed from code is stale
+gen-check: setup-clients ## Fail if anything printed from code is stale
 	scripts/gen.sh --check
 
 interop: ## Deliver to other programs, verify with other programs
@@ -49,3 +49,6 @@ fuzz: ## Feed every parser that strangers reach (needs nightly and cargo-fuzz); 
 
 setup:
 	@scripts/setup.sh
+
+setup-clients:
+	@scripts/setup.sh --clients

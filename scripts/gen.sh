@@ -29,7 +29,8 @@ queries() {
     local url
     url=$(scripts/dev-database.sh start "$work/database")
     # The macros write while they expand, and they expand only in a crate that is compiled.
-    touch src/lib.rs tests/*.rs tests/*/main.rs 2>/dev/null || true
+    touch src/lib.rs src/main.rs
+    find tests -name main.rs -exec touch {} +
     DATABASE_URL=$url SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$fresh/.sqlx cargo check --quiet --locked --all-targets
     scripts/dev-database.sh stop "$work/database"
 }
@@ -38,6 +39,7 @@ queries() {
 place() {
     if [ -z "$check" ]; then
         rm -rf "$2"
+        mkdir -p "$(dirname "$2")"
         cp -R "$1" "$2"
     elif ! diff -ru "$2" "$1" >"$work/diff" 2>&1; then
         head -40 "$work/diff" >&2
@@ -53,12 +55,10 @@ SQLX_OFFLINE=true cargo build --quiet --locked
 target/debug/pennypost openapi >"$fresh/openapi/pennypost.json"
 place "$fresh/openapi/pennypost.json" openapi/pennypost.json
 
-if [ -x clients/generate.sh ]; then
-    clients/generate.sh "$fresh/clients"
-    for client in "$fresh"/clients/*/; do
-        if [ -d "$client" ]; then place "${client%/}" "clients/$(basename "$client")"; fi
-    done
-fi
+clients/generate.sh "$fresh/clients" "$fresh/openapi/pennypost.json"
+for client in python typescript; do
+    place "$fresh/clients/$client" "clients/$client"
+done
 
 if [ -z "$check" ]; then
     PENNYPOST_WRITE_DOCS=1 cargo test --quiet --locked --test tidy docs:: >/dev/null

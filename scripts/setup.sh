@@ -2,6 +2,7 @@
 # Installs what building and testing need and this machine lacks; does nothing when all is there.
 #
 #   scripts/setup.sh             a C compiler and the PostgreSQL server programs
+#   scripts/setup.sh --clients   also python3 with venv, node and npm, which generate and try the clients
 #   scripts/setup.sh --bench     also postfix (with smtp-source and smtp-sink) and opendkim, as peers to measure against
 #   scripts/setup.sh --interop   also receivers and verifiers, unpacked under target/interop; none of them is started
 #
@@ -66,6 +67,14 @@ base() {
     [ -n "$(find_postgres)" ] || die "PostgreSQL was installed and initdb is not found; set database.bin_dir."
 }
 
+clients() {
+    local missing=()
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    [ ${#missing[@]} = 0 ] || install "what clients are made with" "${missing[@]}"
+}
+
 bench() {
     local missing=()
     command -v postfix >/dev/null || [ -x /usr/sbin/postfix ] || missing+=(postfix)
@@ -100,8 +109,9 @@ interop() {
 base
 for option in "$@"; do
     case $option in
+        --clients) clients ;;
         --bench) bench ;;
         --interop) interop ;;
-        *) die "unknown option $option; known are --bench and --interop" ;;
+        *) die "unknown option $option; known are --clients, --bench and --interop" ;;
     esac
 done

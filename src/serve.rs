@@ -24,7 +24,7 @@ use crate::model::{DomainName, ProjectId};
 use crate::net::dns::Resolver;
 use crate::net::tls;
 use crate::ops::housekeeping;
-use crate::outbox::node::Node;
+use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
 use crate::outbox::{Claims, Outbox, handoff, settle};
 use crate::smtp::timeouts::Timeouts;
@@ -183,12 +183,14 @@ impl Running {
     pub async fn wait(self) -> anyhow::Result<()> {
         self.supervisor.draining().await;
         tracing::info!("draining: no new work, open sessions finish");
+        let mut leaving = Leaving::InOrder;
         if self.clock.timeout(self.drain, self.supervisor.ended()).await.is_err() {
+            leaving = Leaving::CutOff;
             tracing::warn!("sessions did not end in time and are cut off; their messages are tried again");
             self.supervisor.kill();
             self.supervisor.ended().await;
         }
-        match self.node.leave().await {
+        match self.node.leave(leaving).await {
             Ok(released) => tracing::info!(released, "stopped"),
             Err(error) => tracing::warn!(%error, "the node could not sign off; others will take its work over"),
         }

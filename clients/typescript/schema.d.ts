@@ -651,7 +651,7 @@ export interface components {
             /** @description Its name. */
             name: string;
             /** @description What it may do. */
-            scope: components["schemas"]["Scope"];
+            scope: components["schemas"]["KeyScope"];
             /** @description The domains it may send from; null: all of the project. */
             domains?: string[] | null;
             /**
@@ -680,6 +680,11 @@ export interface components {
              */
             revoked_at?: string | null;
         };
+        /**
+         * @description What a key may do.
+         * @enum {string}
+         */
+        KeyScope: "full" | "send" | "read";
         /** @description A page of messages, newest first. */
         MessageList: {
             /** @description The messages. */
@@ -758,7 +763,7 @@ export interface components {
              */
             name: string;
             /** @description What it may do. */
-            scope: components["schemas"]["Scope"];
+            scope: components["schemas"]["KeyScope"];
             /** @description Domains it may send from; left out: every domain of the project. */
             domains?: string[] | null;
             /**
@@ -874,11 +879,6 @@ export interface components {
          * @enum {string}
          */
         RecordType: "TXT" | "MX";
-        /**
-         * @description What a key may do.
-         * @enum {string}
-         */
-        Scope: "full" | "send" | "read";
         /**
          * @description A message to send. Either `from`, recipients, `subject` and a body, or `envelope` and `raw`.
          * @example {

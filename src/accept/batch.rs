@@ -10,8 +10,8 @@ use aws_lc_rs::digest;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::model::{EventId, MessageId};
+use crate::clock::{Clock, Tick};
+use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
 use crate::outbox::claims::{ClaimFacts, Grant, Seat};
 use crate::outbox::handoff::Handoff;
 use crate::outbox::node::Node;
@@ -29,10 +29,11 @@ const GROUP_OCTETS: usize = 2 * 1024 * 1024;
 const QUEUE: usize = 2_048;
 /// Writers, each with a connection: one commits while the other gathers.
 const WRITERS: usize = 2;
-/// How long a message waits for a place in the queue before it is turned away.
+/// How long a message waits for a place in the queue, and in the queue for a writer, before it is turned away.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often a group whose commit has an unknown outcome is looked up again.
+/// How often, and for how long, a group whose commit has an unknown outcome is looked up again.
 const LOOKUPS: u32 = 5;
+const LOOKUP_TIME: Duration = Duration::from_secs(2);
 
 /// What became of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,17 @@ struct Entry {
     message: NewMessage,
     packed: (i16, Vec<u8>),
     key: Option<IdempotencyKey>,
+    queued_at: Tick,
     answer: oneshot::Sender<Result<Submitted, SubmitError>>,
+}
+
+/// Why a group was not written.
+#[derive(Debug)]
+enum Unwritten {
+    /// There was no connection to ask over: nothing can have been written.
+    NotAsked(StoreError),
+    /// Whether it was written is not known.
+    Unknown(StoreError),
 }
 
 /// What a group adds to the figures.
@@ -144,7 +155,7 @@ impl Batcher {
         }
         let packed = content::pack(&message.content);
         let (answer, answered) = oneshot::channel();
-        let entry = Entry { message, packed, key, answer };
+        let entry = Entry { message, packed, key, queued_at: self.clock.tick(), answer };
         match self.queue.try_send(entry) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(SubmitError::Unavailable),
@@ -189,7 +200,19 @@ impl Writing {
                     group.push(next);
                 }
             }
-            self.write(group).await;
+            self.turn_away_late(&mut group);
+            if !group.is_empty() {
+                self.write(group).await;
+            }
+        }
+    }
+
+    /// Answers those who waited too long, and forgets those whose caller is gone: nothing of them was written.
+    fn turn_away_late(&self, group: &mut Vec<Entry>) {
+        let now = self.clock.tick();
+        group.retain(|entry| !entry.answer.is_closed());
+        for late in group.extract_if(.., |entry| now.since(entry.queued_at) > PATIENCE) {
+            let _gone = late.answer.send(Err(SubmitError::Overloaded));
         }
     }
 
@@ -226,6 +249,9 @@ impl Writing {
             Err(error) => {
                 metrics::database_error(error.kind());
                 tracing::error!(%error, messages = group.len(), "messages could not be stored; their senders were told so");
+                // Should the rows be there all the same, nobody holds them in memory.
+                drop(places);
+                self.claims.suspect();
                 for entry in group {
                     let _gone = entry.answer.send(Err(refusal(&error)));
                 }
@@ -242,60 +268,54 @@ impl Writing {
         let grant = self.claims.grant(message.content.len())?;
         let now = self.clock.tick();
         let seats: Option<Vec<Seat>> =
-            message.envelope.recipients.iter().map(|recipient| self.claims.seat_for_new(recipient.domain().lane(), now)).collect();
+            recipients(message).map(|(id, recipient)| self.claims.seat_for_new(recipient.domain().lane(), id, now)).collect();
         seats.map(|seats| (grant, seats))
     }
 
     /// Writes a group. Answers the messages that won their keys, if there were keys.
     async fn commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Option<Vec<Uuid>>, StoreError> {
         self.store.ensure_partitions_for(self.clock.now()).await?;
-        let keys = self.key_rows(group);
-        let mut result = self.try_commit(owner, group, places, keys).await;
+        let ids: Vec<Uuid> = group.iter().map(|entry| entry.message.id.uuid()).collect();
+        let started = self.clock.tick();
+        let mut result = self.try_commit(owner, group, places).await;
         let mut lookups = 0;
         // A connection that broke leaves the outcome of its commit unknown: ask for the ids, never write blindly again.
-        while let Err(error) = &result
+        while let Err(Unwritten::Unknown(error)) = &result
             && (error.is_transient() || matches!(error, StoreError::Conflict { .. }))
             && lookups < LOOKUPS
         {
             lookups += 1;
             self.clock.sleep(self.clock.jitter(Duration::from_millis(100 * u64::from(lookups)), 0.3)).await;
-            let ids: Vec<Uuid> = group.iter().map(|entry| entry.message.id.uuid()).collect();
-            match self.store.existing(&ids).await {
-                Ok(existing) if existing.is_empty() => result = self.try_commit(owner, group, places, self.key_rows(group)).await,
+            let left = LOOKUP_TIME.saturating_sub(self.clock.tick().since(started));
+            match self.clock.timeout(left, self.store.existing(&ids)).await {
+                Ok(Ok(existing)) if existing.is_empty() => result = self.try_commit(owner, group, places).await,
                 // One statement wrote them: those that are not there lost their keys.
-                Ok(existing) => return Ok(Some(existing)),
-                Err(again) => result = Err(again),
+                Ok(Ok(existing)) => return Ok(Some(existing)),
+                Ok(Err(again)) => result = Err(Unwritten::Unknown(again)),
+                // Their callers have waited long enough; an idempotency key finds out later.
+                Err(_) => break,
             }
         }
-        if result.is_err() {
-            // Should the rows be there all the same, nobody holds them in memory: they are to be given back.
-            self.claims.note_dropped(group.iter().flat_map(|entry| {
-                (0..entry.message.envelope.recipients.len())
-                    .map(move |number| (owner, crate::model::DeliveryId { message: entry.message.id, rcpt_no: u16::try_from(number).unwrap_or(0) }))
-            }));
-        }
-        result
+        result.map_err(|unwritten| match unwritten {
+            Unwritten::NotAsked(error) | Unwritten::Unknown(error) => error,
+        })
     }
 
-    async fn try_commit(
-        &self,
-        owner: i64,
-        group: &[Entry],
-        places: &[Option<(Grant, Vec<Seat>)>],
-        keys: Vec<KeyRow>,
-    ) -> Result<Option<Vec<Uuid>>, StoreError> {
+    async fn try_commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Option<Vec<Uuid>>, Unwritten> {
+        let keys = self.key_rows(group);
         if keys.is_empty() {
+            let mut connection = self.store.connection().await.map_err(Unwritten::NotAsked)?;
             let (messages, deliveries) = self.rows(owner, group, places, |_| true);
-            self.store.insert_group(messages, deliveries).await?;
+            Store::insert_messages(&mut *connection, messages, deliveries).await.map_err(Unwritten::Unknown)?;
             return Ok(None);
         }
-        let mut tx = self.store.begin().await?;
-        let won = Store::insert_keys(&mut tx, keys).await?;
+        let mut tx = self.store.begin().await.map_err(Unwritten::NotAsked)?;
+        let won = Store::insert_keys(&mut tx, keys).await.map_err(Unwritten::Unknown)?;
         let (messages, deliveries) = self.rows(owner, group, places, |entry| entry.key.is_none() || won.contains(&entry.message.id.uuid()));
         if !messages.is_empty() {
-            Store::insert_messages(&mut *tx, messages, deliveries).await?;
+            Store::insert_messages(&mut *tx, messages, deliveries).await.map_err(Unwritten::Unknown)?;
         }
-        tx.commit().await.map_err(StoreError::from)?;
+        tx.commit().await.map_err(|error| Unwritten::Unknown(error.into()))?;
         Ok(Some(won))
     }
 
@@ -373,6 +393,12 @@ impl Writing {
             accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),
         }
     }
+}
+
+/// The deliveries of a message with their recipients.
+fn recipients(message: &NewMessage) -> impl Iterator<Item = (DeliveryId, &EmailAddress)> {
+    let id = |number| DeliveryId { message: message.id, rcpt_no: u16::try_from(number).unwrap_or(u16::MAX) };
+    message.envelope.recipients.iter().enumerate().map(move |(number, recipient)| (id(number), recipient))
 }
 
 /// The claims of a message that was written with an owner.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
 
@@ -15,6 +15,17 @@ use serde_json::{Map, Number, Value};
 pub fn unique_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     let value = Unique::deserialize(deserializer)?.0;
     Ok(Some(value).filter(|value| !value.is_null()))
+}
+
+/// For `#[serde(deserialize_with)]`: an enumeration read from a string, never from an object, and told as of the wrong type if it is neither.
+pub fn word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    String::deserialize(deserializer).and_then(|text| T::deserialize(text.into_deserializer()))
+}
+
+/// As [`word`]; null is none.
+pub fn optional_word<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| T::deserialize(text.into_deserializer())).transpose()
 }
 
 /// A `T` read from an object, never from an array.

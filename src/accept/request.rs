@@ -75,7 +75,7 @@ pub struct SendRequest {
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// Which messages go first when there is a choice; `normal` unless said.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::optional_word")]
     pub priority: Option<Priority>,
     /// A name for this kind of mail: 1 to 64 characters from `A-Z a-z 0-9 _ - .`; `transactional` unless said.
     #[serde(skip_serializing_if = "Option::is_none")]

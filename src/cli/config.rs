@@ -84,6 +84,7 @@ mod tests {
         redact(&mut loaded);
         let text = text(&loaded);
         assert!(!text.contains("hush"), "{text}");
-        insta::assert_snapshot!(text);
+        let own = text.lines().filter(|line| line.contains('#') || line.starts_with("bin_dir")).collect::<Vec<_>>();
+        insta::assert_snapshot!(own.join("\n"));
     }
 }

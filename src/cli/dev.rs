@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::json;
 
 use super::context::{Context, obey_signals};
 use super::failure::Failure;
@@ -42,7 +43,9 @@ pub async fn run(context: &Context, args: DevArgs) -> anyhow::Result<ExitCode> {
     let running = started.map_err(|error| Failure::new("the gateway could not be started").because(error))?;
     let prepared = prepare(&running, &args.domain).await;
     if let (Ok(key), Some(address)) = (&prepared, running.http) {
-        context.output.line(banner(&format!("http://{address}"), &args.domain, key));
+        let url = format!("http://{address}");
+        let shown = json!({"url": url, "key": key.expose(), "domain": args.domain});
+        context.output.show(&shown, || banner(&url, &args.domain, key))?;
     } else {
         supervisor.drain();
     }

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use time::OffsetDateTime;
 
 use super::engine::Engine;
-use super::verdict::Verdict;
+use super::sign::SignError;
+use super::verdict::{self, Verdict};
 use crate::clock::Tick;
 use crate::events::EventKind;
 use crate::model::EnhancedStatus;
@@ -90,6 +91,28 @@ impl Engine {
         let facts = Attempt::never_made(self.parts.clock.now());
         log_end(&delivery, &facts, None);
         self.write(delivery, Outcome::Expired, None, &facts).await;
+    }
+
+    /// Puts off deliveries whose message cannot be signed. While the database is away nothing counts as an attempt: the claims are
+    /// given back by being dropped.
+    pub(super) async fn leave_unsigned(&self, deliveries: Vec<ClaimedDelivery>, error: &SignError) {
+        tracing::error!(%error, deliveries = deliveries.len(), "a message cannot be signed; it waits");
+        if error.is_transient() {
+            return;
+        }
+        let circumstances = Circumstances {
+            at: self.parts.clock.now(),
+            started: self.parts.clock.tick(),
+            mx_host: None,
+            mx_ip: None,
+            tls: None,
+            transcript: Vec::new(),
+        };
+        for delivery in deliveries {
+            let reply = format!("the message cannot be signed: {error}");
+            let ending = Ending { stage: Stage::Sign, reply, verdict: verdict::verdict(Stage::Sign, verdict::Ending::Unsigned) };
+            self.conclude(delivery, &circumstances, ending).await;
+        }
     }
 
     /// Keeps a message here instead of sending it.

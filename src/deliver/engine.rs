@@ -17,6 +17,7 @@ use crate::config;
 use crate::domains::Domains;
 use crate::model::{DomainName, MessageId};
 use crate::net::dns::Resolver;
+use crate::net::tls::ClientTls;
 use crate::outbox::handoff::Arrivals;
 use crate::outbox::node::Node;
 use crate::outbox::settle::Settler;
@@ -50,7 +51,7 @@ pub struct EngineParts {
     /// Time limits of SMTP.
     pub timeouts: Timeouts,
     /// Opportunistic TLS.
-    pub tls: Arc<rustls::ClientConfig>,
+    pub tls: ClientTls,
 }
 
 /// The engine. Shared by its workers.

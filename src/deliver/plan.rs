@@ -42,12 +42,11 @@ pub struct Planning<'p> {
 
 /// The targets of a domain: never none.
 pub async fn targets(planning: &Planning<'_>, domain: &DomainName) -> Result<Vec<Target>, MxError> {
-    let (hosts, port) = match planning.settings.smart_host.rsplit_once(':') {
-        Some((host, port)) => (vec![host.trim_matches(['[', ']']).to_owned()], port.parse().unwrap_or(25)),
-        None => {
-            let hops = mx::next_hops(planning.resolver, domain, planning.hostname, planning.clock).await?;
-            (hops.into_iter().map(|hop| hop.name).collect(), planning.settings.mx_port)
-        }
+    let (hosts, port) = if let Some((host, port)) = planning.settings.smart_host.rsplit_once(':') {
+        (vec![host.trim_matches(['[', ']']).to_owned()], port.parse().unwrap_or(25))
+    } else {
+        let hops = mx::next_hops(planning.resolver, domain, planning.hostname, planning.clock).await?;
+        (hops.into_iter().map(|hop| hop.name).collect(), planning.settings.mx_port)
     };
     // Strangers choose the addresses of MX hosts; that of the smart host is the operator's choice, and often a private one.
     let has_smart_host = !planning.settings.smart_host.is_empty();

@@ -21,6 +21,14 @@ pub enum SignError {
     Dkim(#[from] DkimError),
 }
 
+impl SignError {
+    /// True if the same call may succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Keys(SignerError::Store(error)) if error.is_transient())
+    }
+}
+
 /// The DKIM-Signature fields of a message; empty where an unverified sender was allowed.
 pub async fn signature<'m>(domains: &Domains, clock: &Clock, message: &'m OutboundMessage) -> Result<&'m Bytes, SignError> {
     message

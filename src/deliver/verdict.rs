@@ -37,6 +37,8 @@ pub enum Ending<'a> {
     Dial(&'a DialError),
     /// No host.
     Mx(&'a MxError),
+    /// No signature: nothing was tried.
+    Unsigned,
 }
 
 impl<'a> From<&'a End> for Ending<'a> {
@@ -104,6 +106,7 @@ pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
         Ending::Dial(DialError::Source { .. } | DialError::Resources(_)) => deferred(Scope::Us, status(4, 3, 5)),
         Ending::Dial(_) => deferred(Scope::Host, status(4, 4, 1)),
         Ending::Mx(error) => of_mx(error),
+        Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
     }
 }
 

@@ -102,8 +102,7 @@ impl Worker {
         }
         let signed = sign::signature(&self.engine.parts.domains, &self.engine.parts.clock, &job.message).await;
         if let Err(error) = signed {
-            // Nothing was tried: the claims are given back by being dropped, and come again with the next refill.
-            tracing::error!(message = %job.message.id, %error, "the message cannot be signed now");
+            self.engine.leave_unsigned(job.deliveries, &error).await;
             return Then::Stay;
         }
         let most = self.engine.parts.settings.max_messages_per_connection;
@@ -205,7 +204,7 @@ impl Worker {
             Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) }
         })?;
         transcript.push(format!("* connected to {} [{}]", target.host, target.address));
-        let settings = Settings { ehlo_name: parts.hostname.clone(), tls, timeouts: parts.timeouts.clone(), server_name: target.host.clone() };
+        let settings = Settings { ehlo_name: parts.hostname.clone(), tls, timeouts: parts.timeouts, server_name: target.host.clone() };
         match Session::open(stream, &settings, &parts.clock).await {
             Ok(mut session) => {
                 transcript.append(&mut session.take_transcript());
@@ -355,10 +354,9 @@ fn was_not_begun(sent: &Sent) -> bool {
     sent.recipients.iter().all(|recipient| {
         recipient.stage == Stage::Mail
             && match &recipient.end {
-                End::Fault(Fault::Disconnected | Fault::Io(_)) => true,
+                // Not tried: RSET was refused.
+                End::Fault(Fault::Disconnected | Fault::Io(_)) | End::NotTried(_) => true,
                 End::Reply(reply) => reply.code == 421,
-                // RSET was refused.
-                End::NotTried(_) => true,
                 End::Fault(_) => false,
             }
     })

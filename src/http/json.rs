@@ -15,6 +15,8 @@ use crate::accept::json::Object;
 
 /// Characters of a reason at most.
 const MAX_REASON_CHARACTERS: usize = 300;
+/// What is said of a value when nothing better is known.
+const NOT_FITTING: &str = "not of the expected kind";
 
 /// True if the headers say that the body is JSON in UTF-8.
 #[must_use]
@@ -45,8 +47,16 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Prob
     match error.classify() {
         Category::Data if text.starts_with("duplicate field") => Problem::MalformedJson(format!("a name is given twice in one object, at {place}")),
         Category::Data => at_path::<T>(bytes).unwrap_or_else(|| Problem::field("", Code::WrongType, describe(&text).1)),
+        // What a name of an enumeration should be and is not, serde_json calls bad syntax.
+        Category::Syntax if text.starts_with("expected value") && is_well_formed(bytes) => {
+            at_path::<T>(bytes).unwrap_or_else(|| Problem::field("", Code::WrongType, NOT_FITTING))
+        }
         Category::Syntax | Category::Eof | Category::Io => Problem::MalformedJson(format!("{} at {place}", without_place(&text))),
     }
+}
+
+fn is_well_formed(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 fn at_path<T: DeserializeOwned>(bytes: &[u8]) -> Option<Problem> {
@@ -74,7 +84,7 @@ fn describe(text: &str) -> (Code, String) {
     } else if text.starts_with("invalid value") {
         (Code::OutOfRange, expected.unwrap_or_else(|| "outside its range".to_owned()))
     } else {
-        (Code::WrongType, expected.unwrap_or_else(|| "not of the expected kind".to_owned()))
+        (Code::WrongType, expected.filter(|expected| expected != "expected value").unwrap_or_else(|| NOT_FITTING.to_owned()))
     };
     (code, reason.chars().take(MAX_REASON_CHARACTERS).collect())
 }
@@ -120,6 +130,8 @@ mod tests {
             (r#"{"attachments": [{"filename": "a"}]}"#, "/attachments/0/content", "required"),
             (r#"{"sbject": "Hi"}"#, "/sbject", "unknown-field"),
             (r#"{"priority": "s3cret"}"#, "/priority", "unknown-value"),
+            (r#"{"priority": 1}"#, "/priority", "wrong-type"),
+            (r#"{"priority": null, "to": {}}"#, "/to", "wrong-type"),
             (r#"{"envelope": {"to": []}}"#, "/envelope/from", "required"),
             (r#"{"attachments": [["a.txt", "YQ=="]]}"#, "/attachments/0", "wrong-type"),
             (r#"{"cc": null}"#, "/cc", "wrong-type"),

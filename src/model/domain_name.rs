@@ -49,8 +49,9 @@ impl DomainName {
         if text.starts_with('[') {
             return Err(DomainNameError::AddressLiteral);
         }
-        let ascii = if text.is_ascii() && !text.contains("xn--") && !text.contains("XN--") {
-            text.to_ascii_lowercase()
+        let lower = text.to_ascii_lowercase();
+        let ascii = if lower.is_ascii() && !lower.contains("xn--") {
+            lower
         } else {
             let strict = idna::AsciiDenyList::STD3;
             idna::uts46::Uts46::new()
@@ -166,6 +167,9 @@ mod tests {
             ("bank .com", DomainNameError::Invalid),
             ("-a.example", DomainNameError::Invalid),
             ("a\r\n.example", DomainNameError::Invalid),
+            ("xn--a.example", DomainNameError::Invalid),
+            ("Xn--a.example", DomainNameError::Invalid),
+            ("xN--a.example", DomainNameError::Invalid),
         ] {
             assert_eq!(DomainName::parse(text), Err(error), "{text}");
         }

@@ -67,6 +67,8 @@ pub enum Scope {
 #[derive(utoipa::ToSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// Making the DKIM signatures.
+    Sign,
     /// Looking up MX hosts and addresses.
     Dns,
     /// TCP.

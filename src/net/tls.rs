@@ -26,10 +26,13 @@ pub enum TlsError {
     Rustls(#[from] rustls::Error),
 }
 
+/// How we speak TLS as a client. Shared by all sessions, and their tickets with it.
+pub type ClientTls = Arc<ClientConfig>;
+
 /// TLS 1.2 or later with whatever certificate the host shows; sessions are resumed. Make one and share it.
 #[must_use]
 #[expect(clippy::expect_used, reason = "fails only if the compiled-in provider lacked every cipher suite")]
-pub fn opportunistic() -> Arc<ClientConfig> {
+pub fn opportunistic() -> ClientTls {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(AnyCertificate { provider: Arc::clone(&provider) });
     let mut config = ClientConfig::builder_with_provider(provider)

@@ -3,10 +3,13 @@
 //! Answers: is there room for another message, for another delivery of this lane; is a lane paused; which claims were dropped
 //! without being settled. Memory stays bounded: content counts in octets, deliveries count by lane, and what does not fit
 //! waits in the database. A claim that is dropped unsettled (a task panicked) is given back, never lost.
+//!
+//! The ledger names every delivery that memory holds, from before its claim is written to after its end is. What the database
+//! says is ours and the ledger does not know is nobody's work: a claim whose answer was lost on its way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -22,8 +25,16 @@ pub const SEATS_PER_LANE: usize = 1_000;
 /// What a delivery costs in memory beside the content, in octets.
 const DELIVERY_OCTETS: usize = 1_024;
 
-/// A claim by its owner and delivery.
-pub type ClaimRef = (i64, DeliveryId);
+/// A claim that memory let go of unsettled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The incarnation that claimed it.
+    pub owner: i64,
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The work on it broke off in a panic: the next hop may have taken the message.
+    pub uncertain: bool,
+}
 
 #[derive(Debug, Default)]
 struct Lane {
@@ -33,14 +44,28 @@ struct Lane {
     paused_until: Option<Tick>,
 }
 
+#[derive(Debug, Default)]
+struct Memory {
+    octets: usize,
+    messages: usize,
+    deliveries: usize,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    held: HashSet<DeliveryId>,
+    dropped: Vec<Dropped>,
+}
+
 /// The books of this process: octets, seats, pauses.
 #[derive(Debug)]
 pub struct Claims {
     limit: usize,
-    octets: AtomicUsize,
-    deliveries: AtomicUsize,
+    memory: Mutex<Memory>,
     lanes: Mutex<HashMap<i32, Lane>>,
-    dropped: Mutex<Vec<ClaimRef>>,
+    ledger: Mutex<Ledger>,
+    claiming: tokio::sync::Mutex<()>,
+    suspect: AtomicBool,
     room: Notify,
 }
 
@@ -50,10 +75,11 @@ impl Claims {
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
-            octets: AtomicUsize::new(0),
-            deliveries: AtomicUsize::new(0),
+            memory: Mutex::default(),
             lanes: Mutex::default(),
-            dropped: Mutex::default(),
+            ledger: Mutex::default(),
+            claiming: tokio::sync::Mutex::default(),
+            suspect: AtomicBool::new(false),
             room: Notify::new(),
         })
     }
@@ -61,22 +87,26 @@ impl Claims {
     /// Takes room for content; none if there is none. A message larger than everything is let in when it is alone.
     #[must_use]
     pub fn grant(self: &Arc<Self>, octets: usize) -> Option<Grant> {
-        let taken = self.octets.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
-            (used == 0 || used.saturating_add(octets) <= self.limit).then(|| used.saturating_add(octets))
-        });
-        taken.ok().map(|_| Grant { claims: Arc::clone(self), octets })
+        let mut memory = self.memory.lock();
+        if memory.messages > 0 && memory.octets.saturating_add(octets) > self.limit {
+            return None;
+        }
+        memory.messages += 1;
+        memory.octets = memory.octets.saturating_add(octets);
+        Some(Grant { claims: Arc::clone(self), octets })
     }
 
     /// True if there is room for a few more messages of common size.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.octets.load(Ordering::Acquire) < self.limit / 8 * 7
+        let memory = self.memory.lock();
+        memory.octets < self.limit / 8 * 7 || memory.messages == 0
     }
 
-    /// Takes a seat for a delivery that was accepted just now: none if the lane is full, paused, or others wait before it.
+    /// Takes a seat for a delivery that is being accepted: none if the lane is full, paused, or others wait before it.
     /// With none the delivery goes to the database, and so do later ones until those have been fetched.
     #[must_use]
-    pub fn seat_for_new(self: &Arc<Self>, lane: i32, now: Tick) -> Option<Seat> {
+    pub fn seat_for_new(self: &Arc<Self>, lane: i32, id: DeliveryId, now: Tick) -> Option<Seat> {
         let mut lanes = self.lanes.lock();
         let entry = lanes.entry(lane).or_default();
         if entry.backlog || entry.seats >= SEATS_PER_LANE || entry.paused_until.is_some_and(|until| until > now) {
@@ -85,20 +115,24 @@ impl Claims {
         }
         entry.seats += 1;
         drop(lanes);
-        Some(self.seat(lane))
+        Some(self.seat(lane, id))
     }
 
     /// Takes a seat for a delivery that was fetched from the database.
     #[must_use]
-    pub fn seat_for_fetched(self: &Arc<Self>, lane: i32) -> Seat {
+    pub fn seat_for_fetched(self: &Arc<Self>, lane: i32, id: DeliveryId) -> Seat {
         self.lanes.lock().entry(lane).or_default().seats += 1;
-        self.seat(lane)
+        self.seat(lane, id)
     }
 
-    fn seat(self: &Arc<Self>, lane: i32) -> Seat {
-        self.deliveries.fetch_add(1, Ordering::AcqRel);
-        self.octets.fetch_add(DELIVERY_OCTETS, Ordering::AcqRel);
-        Seat { claims: Arc::clone(self), lane }
+    fn seat(self: &Arc<Self>, lane: i32, id: DeliveryId) -> Seat {
+        {
+            let mut memory = self.memory.lock();
+            memory.deliveries += 1;
+            memory.octets = memory.octets.saturating_add(DELIVERY_OCTETS);
+        }
+        self.ledger.lock().held.insert(id);
+        Seat { claims: Arc::clone(self), lane, id, unsettled: None }
     }
 
     /// How many deliveries of a lane may be fetched; zero while it is paused.
@@ -114,6 +148,11 @@ impl Claims {
         if let Some(entry) = self.lanes.lock().get_mut(&lane) {
             entry.backlog = backlog;
         }
+    }
+
+    /// Says that of all lanes only these have deliveries waiting in the database.
+    pub fn only_backlogs(&self, waiting: &HashSet<i32>) {
+        self.lanes.lock().iter_mut().filter(|(lane, _)| !waiting.contains(lane)).for_each(|(_, entry)| entry.backlog = false);
     }
 
     /// Fetches nothing of a lane until `until`.
@@ -136,21 +175,67 @@ impl Claims {
         self.room.notify_one();
     }
 
-    /// The claims that were dropped unsettled since the last call.
-    #[must_use]
-    pub fn take_dropped(&self) -> Vec<ClaimRef> {
-        std::mem::take(&mut *self.dropped.lock())
+    /// Keeps [`Claims::settled_books`] from looking while a claim is on its way and its rows are not in the ledger.
+    pub async fn claiming(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.claiming.lock().await
     }
 
-    /// Notes claims that the database may hold and nobody in memory does.
-    pub fn note_dropped(&self, claims: impl IntoIterator<Item = ClaimRef>) {
-        self.dropped.lock().extend(claims);
+    /// The same guard for who compares the ledger with the database; none while a claim is on its way.
+    #[must_use]
+    pub fn settled_books(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        self.claiming.try_lock().ok()
+    }
+
+    /// Notes that the database may say of deliveries that they are ours which memory does not hold.
+    pub fn suspect(&self) {
+        self.suspect.store(true, Ordering::Release);
+    }
+
+    /// True once after [`Claims::suspect`].
+    #[must_use]
+    pub fn take_suspicion(&self) -> bool {
+        self.suspect.swap(false, Ordering::AcqRel)
+    }
+
+    /// The claims that were dropped unsettled since the last call, but for those that memory holds again by now: their first
+    /// return took place although its answer was lost.
+    #[must_use]
+    pub fn take_dropped(&self) -> Vec<Dropped> {
+        let mut ledger = self.ledger.lock();
+        let dropped = std::mem::take(&mut ledger.dropped);
+        dropped.into_iter().filter(|dropped| !ledger.held.contains(&dropped.id)).collect()
+    }
+
+    /// Notes claims again that could not be given back.
+    pub fn note_dropped(&self, claims: impl IntoIterator<Item = Dropped>) {
+        self.ledger.lock().dropped.extend(claims);
+    }
+
+    /// Leaves out what memory holds or has noted as dropped.
+    pub fn retain_unknown(&self, ids: &mut Vec<DeliveryId>) {
+        let ledger = self.ledger.lock();
+        ids.retain(|id| !ledger.held.contains(id) && !ledger.dropped.iter().any(|dropped| dropped.id == *id));
     }
 
     /// Deliveries and octets held now.
     #[must_use]
     pub fn held(&self) -> (usize, usize) {
-        (self.deliveries.load(Ordering::Acquire), self.octets.load(Ordering::Acquire))
+        let memory = self.memory.lock();
+        (memory.deliveries, memory.octets)
+    }
+
+    fn free(&self, octets: usize, what: impl FnOnce(&mut Memory)) {
+        let mut memory = self.memory.lock();
+        let before = memory.octets;
+        memory.octets = before.saturating_sub(octets);
+        what(&mut memory);
+        let half = self.limit / 2;
+        // What waits in the database comes when half is free, or, with messages larger than that, when all is.
+        let wanted = before > half && memory.octets <= half || memory.messages == 0 && memory.deliveries == 0;
+        drop(memory);
+        if wanted {
+            self.wake();
+        }
     }
 }
 
@@ -163,36 +248,42 @@ pub struct Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        let before = self.claims.octets.fetch_sub(self.octets, Ordering::AcqRel);
-        let half = self.claims.limit / 2;
-        if before > half && before - self.octets <= half {
-            self.claims.wake();
-        }
+        self.claims.free(self.octets, |memory| memory.messages = memory.messages.saturating_sub(1));
     }
 }
 
-/// A delivery's place in its lane, given back when dropped.
+/// A delivery's place in its lane and in the ledger, given back when dropped.
 #[derive(Debug)]
 pub struct Seat {
     claims: Arc<Claims>,
     lane: i32,
+    id: DeliveryId,
+    /// Set when the claim that held this seat ends unsettled.
+    unsettled: Option<Dropped>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.claims.deliveries.fetch_sub(1, Ordering::AcqRel);
-        self.claims.octets.fetch_sub(DELIVERY_OCTETS, Ordering::AcqRel);
+        {
+            // One step, so that a claim is always either held or noted.
+            let mut ledger = self.claims.ledger.lock();
+            ledger.held.remove(&self.id);
+            ledger.dropped.extend(self.unsettled.take());
+        }
         let mut lanes = self.claims.lanes.lock();
-        let Some(entry) = lanes.get_mut(&self.lane) else { return };
-        entry.seats = entry.seats.saturating_sub(1);
-        let wanted = entry.backlog && entry.seats == SEATS_PER_LANE / 2;
-        if entry.seats == 0 && !entry.backlog && entry.paused_until.is_none() {
-            lanes.remove(&self.lane);
+        let mut wanted = false;
+        if let Some(entry) = lanes.get_mut(&self.lane) {
+            entry.seats = entry.seats.saturating_sub(1);
+            wanted = entry.backlog && entry.seats == SEATS_PER_LANE / 2;
+            if entry.seats == 0 && !entry.backlog && entry.paused_until.is_none() {
+                lanes.remove(&self.lane);
+            }
         }
         drop(lanes);
         if wanted {
             self.claims.wake();
         }
+        self.claims.free(DELIVERY_OCTETS, |memory| memory.deliveries = memory.deliveries.saturating_sub(1));
     }
 }
 
@@ -280,7 +371,7 @@ impl ClaimedDelivery {
 impl Drop for ClaimedDelivery {
     fn drop(&mut self) {
         if !self.settled {
-            self.seat.claims.note_dropped([(self.owner, DeliveryId { message: self.message.id, rcpt_no: self.rcpt_no })]);
+            self.seat.unsettled = Some(Dropped { owner: self.owner, id: self.id(), uncertain: std::thread::panicking() });
         }
     }
 }
@@ -291,6 +382,10 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+
+    fn delivery(rcpt_no: u16) -> DeliveryId {
+        DeliveryId { message: MessageId::from_uuid(uuid::Uuid::from_u128(1)), rcpt_no }
+    }
 
     #[test]
     fn content_beyond_the_limit_waits_until_there_is_room() {
@@ -305,22 +400,91 @@ mod tests {
     #[test]
     fn a_full_lane_sends_newcomers_to_the_database_until_the_backlog_is_fetched() {
         let (claims, now) = (Claims::new(usize::MAX), Clock::system().tick());
-        let seats: Vec<_> = (0..SEATS_PER_LANE).filter_map(|_| claims.seat_for_new(7, now)).collect();
+        let seats: Vec<_> = (0..1_000).filter_map(|number| claims.seat_for_new(7, delivery(number), now)).collect();
         assert_eq!(seats.len(), SEATS_PER_LANE);
-        assert!(claims.seat_for_new(7, now).is_none());
-        assert!(claims.seat_for_new(8, now).is_some(), "another lane is not affected");
+        assert!(claims.seat_for_new(7, delivery(0), now).is_none());
+        assert!(claims.seat_for_new(8, delivery(0), now).is_some(), "another lane is not affected");
         drop(seats);
-        assert!(claims.seat_for_new(7, now).is_none(), "those in the database come first");
+        assert!(claims.seat_for_new(7, delivery(0), now).is_none(), "those in the database come first");
         claims.set_backlog(7, false);
-        assert!(claims.seat_for_new(7, now).is_some());
+        assert!(claims.seat_for_new(7, delivery(0), now).is_some());
     }
 
     #[test]
     fn a_paused_lane_has_no_seats() {
         let (claims, now) = (Claims::new(usize::MAX), Clock::system().tick());
         claims.pause(7, now.plus(Duration::from_mins(1)));
-        assert!(claims.seat_for_new(7, now).is_none());
+        assert!(claims.seat_for_new(7, delivery(0), now).is_none());
         assert_eq!(claims.free_seats(7, now), 0);
         assert_eq!(claims.free_seats(7, now.plus(Duration::from_mins(2))), SEATS_PER_LANE);
+    }
+
+    fn claimed(claims: &Arc<Claims>, rcpt_no: u16) -> ClaimedDelivery {
+        let message = Arc::new(OutboundMessage {
+            id: delivery(0).message,
+            project: ProjectId::from_uuid(uuid::Uuid::nil()),
+            domain: None,
+            reverse_path: ReversePath::from_stored("").unwrap(),
+            content: Bytes::new(),
+            eight_bit: false,
+            smtputf8: false,
+            signature: OnceCell::new(),
+            grant: claims.grant(10).unwrap(),
+        });
+        let facts = ClaimFacts {
+            owner: 5,
+            rcpt_no,
+            recipient: EmailAddress::parse("bee@example.net").unwrap(),
+            attempt: 0,
+            priority: Priority::Normal,
+            expires_at: OffsetDateTime::UNIX_EPOCH,
+        };
+        ClaimedDelivery::new(message, claims.seat_for_fetched(7, delivery(rcpt_no)), facts)
+    }
+
+    #[test]
+    fn a_claim_dropped_unsettled_is_noted_and_a_settled_one_is_not() {
+        let claims = Claims::new(usize::MAX);
+        let (mut settled, unsettled) = (claimed(&claims, 1), claimed(&claims, 2));
+        settled.mark_settled();
+        drop((settled, unsettled));
+        assert_eq!(claims.take_dropped(), [Dropped { owner: 5, id: delivery(2), uncertain: false }]);
+        assert_eq!(claims.take_dropped(), []);
+        assert_eq!(claims.held(), (0, 0));
+    }
+
+    #[test]
+    fn a_claim_whose_task_panicked_is_noted_as_uncertain() {
+        let claims = Claims::new(usize::MAX);
+        let claim = claimed(&claims, 3);
+        let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _claim = claim;
+            panic!("as a task does");
+        }));
+        assert!(broken.is_err());
+        assert_eq!(claims.take_dropped(), [Dropped { owner: 5, id: delivery(3), uncertain: true }]);
+    }
+
+    #[test]
+    fn a_claim_that_is_held_again_is_not_given_back_a_second_time() {
+        let claims = Claims::new(usize::MAX);
+        drop(claimed(&claims, 4));
+        let again = claimed(&claims, 4);
+        assert_eq!(claims.take_dropped(), []);
+        let mut ids = vec![delivery(4), delivery(6)];
+        claims.retain_unknown(&mut ids);
+        assert_eq!(ids, [delivery(6)], "only what nobody knows is an orphan");
+        drop(again);
+        assert_eq!(claims.take_dropped().len(), 1);
+    }
+
+    #[test]
+    fn lanes_where_nothing_waits_any_more_are_forgotten() {
+        let (claims, now) = (Claims::new(usize::MAX), Clock::system().tick());
+        claims.pause(7, now.plus(Duration::from_mins(1)));
+        assert!(claims.seat_for_new(7, delivery(0), now).is_none());
+        claims.only_backlogs(&HashSet::from([8]));
+        claims.tidy(now.plus(Duration::from_mins(2)));
+        assert!(claims.lanes.lock().is_empty());
     }
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::claims::Claims;
+use super::claims::{Claims, Dropped};
 use crate::clock::{Clock, Tick};
-use crate::model::DeliveryId;
 use crate::model::outcome::{Attempt, Outcome, Scope, Stage};
+use crate::model::{DeliveryId, MessageId};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics;
@@ -21,6 +21,10 @@ use crate::telemetry::metrics;
 const BEAT: Duration = Duration::from_secs(1);
 /// Deliveries of a dead node freed in one statement.
 const TAKE_OVER_CHUNK: usize = 500;
+/// How often the claims in the database are compared with those in memory. It reads the whole table of outstanding work.
+const AUDIT_EVERY: Duration = Duration::from_mins(5);
+const PANIC_FACTS: &str = "the work on this delivery broke off; the next hop may have taken the message";
+const CUT_OFF_FACTS: &str = "the session was cut off when this node stopped; the next hop may have taken the message";
 const TAKE_OVER_FACTS: &str = "the node that worked on this delivery stopped; the next hop may have taken the message";
 
 /// A process that takes part. Shared by all that claim or settle.
@@ -33,6 +37,16 @@ pub struct Node {
     silence: Duration,
     incarnation: AtomicI64,
     confirmed: Mutex<Tick>,
+    audited: Mutex<Option<Tick>>,
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// All sessions ended; what is left was not begun.
+    InOrder,
+    /// Sessions were cut off: what is left may have been taken by its next hop.
+    CutOff,
 }
 
 impl Node {
@@ -41,7 +55,7 @@ impl Node {
         let incarnation = fresh_incarnation(&clock);
         store.register_node(incarnation, &host).await?;
         let confirmed = Mutex::new(clock.tick());
-        Ok(Arc::new(Self { store, clock, claims, host, silence, incarnation: AtomicI64::new(incarnation), confirmed }))
+        Ok(Arc::new(Self { store, clock, claims, host, silence, incarnation: AtomicI64::new(incarnation), confirmed, audited: Mutex::new(None) }))
     }
 
     /// The incarnation that new claims carry.
@@ -90,6 +104,44 @@ impl Node {
         for dead in self.store.fence_silent_nodes(self.incarnation(), self.silence).await? {
             self.take_over(dead.incarnation).await?;
         }
+        self.audit(asked).await
+    }
+
+    /// Frees work that nobody does: what the database says is ours and memory does not hold (the answer to a claim was lost),
+    /// and what belongs to an incarnation whose row is gone (it wrote after it had been taken over).
+    async fn audit(&self, now: Tick) -> Result<(), StoreError> {
+        let is_due = self.audited.lock().is_none_or(|last| now.since(last) >= AUDIT_EVERY);
+        if !is_due && !self.claims.take_suspicion() {
+            return Ok(());
+        }
+        let Some(_no_claim_under_way) = self.claims.settled_books() else {
+            self.claims.suspect();
+            return Ok(());
+        };
+        let result = self.free_lost_work().await;
+        match &result {
+            Ok(()) => *self.audited.lock() = Some(now),
+            Err(_) => self.claims.suspect(),
+        }
+        result
+    }
+
+    async fn free_lost_work(&self) -> Result<(), StoreError> {
+        let own = self.incarnation();
+        let owned = self.store.owned(own).await?;
+        let mut ids: Vec<DeliveryId> = owned
+            .into_iter()
+            .map(|(message, number)| DeliveryId { message: MessageId::from_uuid(message), rcpt_no: u16::try_from(number).unwrap_or(0) })
+            .collect();
+        self.claims.retain_unknown(&mut ids);
+        if !ids.is_empty() {
+            tracing::warn!(deliveries = ids.len(), "claims whose answer was lost are given back");
+            let refs: Vec<_> = ids.into_iter().map(|id| (own, id)).collect();
+            self.release(&refs, self.clock.now()).await?;
+        }
+        for owner in self.store.unknown_owners().await? {
+            self.take_over(owner).await?;
+        }
         Ok(())
     }
 
@@ -104,15 +156,28 @@ impl Node {
     }
 
     async fn return_dropped(&self) -> Result<(), StoreError> {
+        let Some(_no_claim_under_way) = self.claims.settled_books() else { return Ok(()) };
         let dropped = self.claims.take_dropped();
         if dropped.is_empty() {
             return Ok(());
         }
-        let result = self.release(&dropped, self.clock.now()).await;
+        let result = self.release_dropped(&dropped).await;
         if result.is_err() {
             self.claims.note_dropped(dropped);
         }
-        result.map(|_| ())
+        result
+    }
+
+    async fn release_dropped(&self, dropped: &[Dropped]) -> Result<(), StoreError> {
+        let (uncertain, certain): (Vec<&Dropped>, Vec<&Dropped>) = dropped.iter().partition(|dropped| dropped.uncertain);
+        let refs = |dropped: Vec<&Dropped>| dropped.into_iter().map(|dropped| (dropped.owner, dropped.id)).collect::<Vec<_>>();
+        self.release(&refs(certain), self.clock.now()).await?;
+        let facts = self.unknown_facts(PANIC_FACTS);
+        for (owner, id) in refs(uncertain) {
+            let freed = self.store.release_uncertain(owner, id.message.uuid(), rcpt_no(id), self.clock.uuid(), &facts).await?;
+            metrics::outcome_unknown(freed);
+        }
+        Ok(())
     }
 
     /// Gives claims back unspent, not due before `next_at`.
@@ -124,13 +189,39 @@ impl Node {
         for owner in owners {
             let of_owner = || claims.iter().filter(|(other, _)| *other == owner).map(|(_, id)| id);
             let messages: Vec<_> = of_owner().map(|id| id.message.uuid()).collect();
-            let numbers: Vec<_> = of_owner().map(|id| i16::try_from(id.rcpt_no).unwrap_or(i16::MAX)).collect();
+            let numbers: Vec<_> = of_owner().map(|id| rcpt_no(*id)).collect();
             released += self.store.release(owner, &messages, &numbers, next_at).await?;
         }
         Ok(released)
     }
 
     async fn take_over(&self, dead: i64) -> Result<(), StoreError> {
+        let total = self.free_as_unknown(dead, TAKE_OVER_FACTS).await?;
+        tracing::warn!(incarnation = dead, deliveries = total, "took over the work of a node that stopped");
+        self.claims.wake();
+        Ok(())
+    }
+
+    /// Frees all that an incarnation had, told as possibly taken, and removes its row.
+    async fn free_as_unknown(&self, owner: i64, reason: &str) -> Result<u64, StoreError> {
+        self.store.ensure_partitions_for(self.clock.now()).await?;
+        let facts = self.unknown_facts(reason);
+        let mut total = 0;
+        loop {
+            let event_ids: Vec<_> = (0..TAKE_OVER_CHUNK).map(|_| self.clock.uuid()).collect();
+            let freed = self.store.take_over(owner, &event_ids, &facts).await?;
+            total += freed;
+            if freed == 0 {
+                break;
+            }
+        }
+        // Stays if another node is at it just now: its part may yet come to nothing.
+        self.store.remove_node(owner).await?;
+        metrics::outcome_unknown(total);
+        Ok(total)
+    }
+
+    fn unknown_facts(&self, reason: &str) -> String {
         let facts = Attempt {
             at: self.clock.now(),
             duration_ms: 0,
@@ -138,36 +229,34 @@ impl Node {
             mx_ip: None,
             tls: None,
             stage: Stage::EndOfData,
-            reply: TAKE_OVER_FACTS.into(),
+            reply: reason.into(),
             enhanced_status: None,
             outcome: Outcome::Deferred,
             scope: Some(Scope::Us),
             outcome_unknown: true,
             transcript: Vec::new(),
         };
-        let facts = serde_json::to_string(&facts).unwrap_or_else(|_| "{}".into());
-        let mut total = 0;
-        loop {
-            let event_ids: Vec<_> = (0..TAKE_OVER_CHUNK).map(|_| self.clock.uuid()).collect();
-            let freed = self.store.take_over(dead, &event_ids, &facts).await?;
-            total += freed;
-            if freed == 0 {
-                break;
-            }
-        }
-        self.store.remove_node(dead).await?;
-        metrics::outcome_unknown(total);
-        tracing::warn!(incarnation = dead, deliveries = total, "took over the work of a node that stopped");
-        self.claims.wake();
-        Ok(())
+        serde_json::to_string(&facts).unwrap_or_else(|_| "{}".into())
     }
 
-    /// Gives everything back and leaves: the end of an orderly stop.
-    pub async fn leave(&self) -> Result<u64, StoreError> {
-        let released = self.store.release_all(self.incarnation()).await?;
-        self.store.remove_node(self.incarnation()).await?;
-        Ok(released)
+    /// Gives everything back and leaves: the end of a stop.
+    pub async fn leave(&self, leaving: Leaving) -> Result<u64, StoreError> {
+        let own = self.incarnation();
+        match leaving {
+            Leaving::CutOff => self.free_as_unknown(own, CUT_OFF_FACTS).await,
+            Leaving::InOrder => {
+                // A claim that a panic broke off is told first.
+                self.return_dropped().await?;
+                let released = self.store.release_all(own).await?;
+                self.store.remove_node(own).await?;
+                Ok(released)
+            }
+        }
     }
+}
+
+fn rcpt_no(id: DeliveryId) -> i16 {
+    i16::try_from(id.rcpt_no).unwrap_or(i16::MAX)
 }
 
 /// While draining the node must go on beating, or its open sessions would lose their claims; it ends when it holds none.

@@ -3,19 +3,19 @@
 //! Answers: what comes next out of the database. Lanes take turns and each gets as much as it has free seats, so a domain with
 //! a million waiting messages delays no other. Never claims by due time alone: behind a blocked domain that reads all its rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::claims::{ClaimFacts, ClaimedDelivery, Claims, OutboundMessage};
+use super::claims::{ClaimFacts, ClaimedDelivery, Claims, Dropped, OutboundMessage, Seat};
 use super::content;
 use super::handoff::Handoff;
 use super::node::Node;
 use crate::clock::Clock;
 use crate::model::message::Priority;
-use crate::model::{DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
+use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
 use crate::store::outbox::ClaimedRow;
 use crate::store::{Store, StoreError};
@@ -52,7 +52,7 @@ impl Refill {
         let mut cursor = i32::MIN;
         while !supervisor.is_draining() {
             let busy = match self.round(&mut cursor).await {
-                Ok(claimed) => claimed > 0,
+                Ok(handed_over) => handed_over > 0,
                 Err(error) => {
                     metrics::database_error(error.kind());
                     tracing::warn!(%error, "waiting deliveries could not be claimed; trying again");
@@ -68,12 +68,16 @@ impl Refill {
         }
     }
 
-    /// Looks at one stretch of lanes and claims what fits. Answers how many deliveries it claimed.
+    /// Looks at one stretch of lanes and claims what fits. Answers how many deliveries it handed over.
     async fn round(&self, cursor: &mut i32) -> Result<usize, StoreError> {
         if !self.claims.has_room() || !self.node.may_send(self.node.incarnation()) {
             return Ok(0);
         }
         let waiting = self.store.waiting_lanes(*cursor, LANES).await?;
+        let is_all = *cursor == i32::MIN && waiting.len() < usize::try_from(LANES).unwrap_or(0);
+        if is_all {
+            self.claims.only_backlogs(&HashSet::from_iter(waiting.iter().copied()));
+        }
         *cursor = if waiting.len() < usize::try_from(LANES).unwrap_or(0) { i32::MIN } else { waiting.last().copied().unwrap_or(i32::MIN) };
         let mut total = 0;
         let now = self.clock.tick();
@@ -93,41 +97,48 @@ impl Refill {
         let lanes: Vec<i32> = group.iter().map(|(lane, _)| *lane).collect();
         let rooms: Vec<i32> = group.iter().map(|(_, free)| i32::try_from((*free).min(share)).unwrap_or(0)).collect();
         let owner = self.node.incarnation();
-        let rows = self.store.claim(owner, &lanes, &rooms, self.clock.moved()).await?;
-        metrics::claimed(rows.len() as u64);
+        let known = self.claim(owner, &lanes, &rooms).await?;
         let mut counts: HashMap<i32, i32> = HashMap::new();
-        let mut known = Vec::with_capacity(rows.len());
-        for row in rows {
-            match EmailAddress::parse(&row.recipient) {
-                Ok(recipient) => {
-                    *counts.entry(recipient.domain().lane()).or_default() += 1;
-                    known.push((row, recipient));
-                }
-                Err(error) => tracing::error!(message = %MessageId::from_uuid(row.message_id), %error, "a stored recipient is not an address"),
-            }
+        for claimed in &known {
+            *counts.entry(claimed.recipient.domain().lane()).or_default() += 1;
         }
         for (lane, room) in lanes.iter().zip(&rooms) {
             self.claims.set_backlog(*lane, counts.get(lane).copied().unwrap_or(0) >= *room);
         }
-        let claimed = known.len();
-        self.load(owner, known).await?;
-        Ok(claimed)
+        self.load(owner, known).await
     }
 
-    /// Fetches the content of claimed deliveries and hands them over, in portions; gives back what has no room.
-    async fn load(&self, owner: i64, rows: Vec<(ClaimedRow, EmailAddress)>) -> Result<(), StoreError> {
-        let mut by_message: Vec<(Uuid, Vec<(ClaimedRow, EmailAddress)>)> = Vec::new();
-        let mut place: HashMap<Uuid, usize> = HashMap::new();
+    /// Claims, and enters what it got into the books at once.
+    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32]) -> Result<Vec<Claimed>, StoreError> {
+        let _claiming = self.claims.claiming().await;
+        let rows = match self.store.claim(owner, lanes, rooms, self.clock.moved()).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                // The claim may have been made and only its answer lost.
+                self.claims.suspect();
+                return Err(error);
+            }
+        };
+        metrics::claimed(rows.len() as u64);
+        let mut known = Vec::with_capacity(rows.len());
         for row in rows {
-            let index = *place.entry(row.0.message_id).or_insert_with(|| {
-                by_message.push((row.0.message_id, Vec::new()));
-                by_message.len() - 1
-            });
-            if let Some((_, list)) = by_message.get_mut(index) {
-                list.push(row);
+            match EmailAddress::parse(&row.recipient) {
+                Ok(recipient) => {
+                    let id = DeliveryId { message: MessageId::from_uuid(row.message_id), rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0) };
+                    let seat = self.claims.seat_for_fetched(recipient.domain().lane(), id);
+                    known.push(Claimed { row, recipient, seat });
+                }
+                Err(error) => tracing::error!(message = %MessageId::from_uuid(row.message_id), %error, "a stored recipient is not an address"),
             }
         }
-        let mut unloaded = Unloaded { claims: &self.claims, owner, rows: by_message };
+        Ok(known)
+    }
+
+    /// Fetches the content of claimed deliveries and hands them over, in portions; gives back what has no room. Answers how many
+    /// it handed over.
+    async fn load(&self, owner: i64, claimed: Vec<Claimed>) -> Result<usize, StoreError> {
+        let mut unloaded = Unloaded { claims: &self.claims, owner, rows: by_message(claimed) };
+        let mut handed_over = 0;
         let ids: Vec<Uuid> = unloaded.rows.iter().map(|(id, _)| *id).collect();
         let sizes: HashMap<Uuid, usize> =
             self.store.sizes(&ids).await?.into_iter().map(|(id, size)| (id, usize::try_from(size).unwrap_or(0))).collect();
@@ -144,8 +155,8 @@ impl Refill {
                 grants.insert(*id, grant);
             }
             if grants.is_empty() {
-                // No room: what is left is dropped, and so given back.
-                return Ok(());
+                self.give_back(unloaded).await?;
+                return Ok(handed_over);
             }
             let wanted: Vec<Uuid> = grants.keys().copied().collect();
             let mut contents: HashMap<Uuid, ContentRow> = self.store.contents(&wanted).await?.into_iter().map(|row| (row.id, row)).collect();
@@ -156,41 +167,81 @@ impl Refill {
                     continue;
                 };
                 let message = Arc::new(outbound(row, grant)?);
-                ready.extend(list.into_iter().map(|(claimed, recipient)| self.delivery(owner, &message, claimed, recipient)));
+                ready.extend(list.into_iter().map(|claimed| delivery(owner, &message, claimed)));
             }
+            handed_over += ready.len();
             self.handoff.give(ready).await;
         }
-        Ok(())
+        Ok(handed_over)
     }
 
-    fn delivery(&self, owner: i64, message: &Arc<OutboundMessage>, row: ClaimedRow, recipient: EmailAddress) -> ClaimedDelivery {
-        let seat = self.claims.seat_for_fetched(recipient.domain().lane());
-        let facts = ClaimFacts {
-            owner,
-            rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0),
-            recipient,
-            attempt: u16::try_from(row.attempt).unwrap_or(0),
-            priority: Priority::from_stored(row.priority),
-            expires_at: row.expires_at,
-        };
-        ClaimedDelivery::new(Arc::clone(message), seat, facts)
+    /// Gives back at once what has no room: it is due, and another node may have room for it.
+    async fn give_back(&self, mut unloaded: Unloaded<'_>) -> Result<(), StoreError> {
+        let refs: Vec<_> = unloaded.ids().map(|id| (unloaded.owner, id)).collect();
+        self.node.release(&refs, self.clock.now()).await?;
+        unloaded.rows.clear();
+        Ok(())
     }
+}
+
+fn by_message(claimed: Vec<Claimed>) -> Vec<(Uuid, Vec<Claimed>)> {
+    let mut by_message: Vec<(Uuid, Vec<Claimed>)> = Vec::new();
+    let mut place: HashMap<Uuid, usize> = HashMap::new();
+    for claimed in claimed {
+        let message = claimed.row.message_id;
+        let index = *place.entry(message).or_insert_with(|| {
+            by_message.push((message, Vec::new()));
+            by_message.len() - 1
+        });
+        if let Some((_, list)) = by_message.get_mut(index) {
+            list.push(claimed);
+        }
+    }
+    by_message
+}
+
+fn delivery(owner: i64, message: &Arc<OutboundMessage>, claimed: Claimed) -> ClaimedDelivery {
+    let Claimed { row, recipient, seat } = claimed;
+    let facts = ClaimFacts {
+        owner,
+        rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0),
+        recipient,
+        attempt: u16::try_from(row.attempt).unwrap_or(0),
+        priority: Priority::from_stored(row.priority),
+        expires_at: row.expires_at,
+    };
+    ClaimedDelivery::new(Arc::clone(message), seat, facts)
+}
+
+/// A claim without its message's content.
+struct Claimed {
+    row: ClaimedRow,
+    recipient: EmailAddress,
+    seat: Seat,
 }
 
 /// Claims whose content is not loaded yet; given back when dropped, whatever the reason.
 struct Unloaded<'a> {
     claims: &'a Claims,
     owner: i64,
-    rows: Vec<(Uuid, Vec<(ClaimedRow, EmailAddress)>)>,
+    rows: Vec<(Uuid, Vec<Claimed>)>,
+}
+
+impl Unloaded<'_> {
+    fn ids(&self) -> impl Iterator<Item = DeliveryId> {
+        self.rows.iter().flat_map(|(_, list)| list).map(|claimed| DeliveryId {
+            message: MessageId::from_uuid(claimed.row.message_id),
+            rcpt_no: u16::try_from(claimed.row.rcpt_no).unwrap_or(0),
+        })
+    }
 }
 
 impl Drop for Unloaded<'_> {
     fn drop(&mut self) {
-        let ids = self.rows.iter().flat_map(|(_, list)| list).map(|(row, _)| crate::model::DeliveryId {
-            message: MessageId::from_uuid(row.message_id),
-            rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0),
-        });
-        self.claims.note_dropped(ids.map(|id| (self.owner, id)));
+        let dropped: Vec<Dropped> = self.ids().map(|id| Dropped { owner: self.owner, id, uncertain: false }).collect();
+        // Out of the ledger first: what is noted while it is held counts as held again.
+        self.rows.clear();
+        self.claims.note_dropped(dropped);
     }
 }
 

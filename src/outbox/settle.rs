@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::claims::ClaimedDelivery;
 use crate::clock::Clock;
@@ -92,45 +93,64 @@ impl SettleWriter {
     async fn write_until_done(&self, owner: i64, mut group: Vec<Settlement>) {
         let mut wait = Duration::from_millis(50);
         let started = self.clock.tick();
-        loop {
-            match self.write_once(owner, &group).await {
-                Ok(written) => {
-                    metrics::settled_batch(group.len() as u64, self.clock.tick().since(started));
-                    let lost = group.len() as u64 - written.min(group.len() as u64);
-                    if lost > 0 {
-                        metrics::fenced(lost);
-                        tracing::warn!(owner, lost, "outcomes were not written: their deliveries were taken over, or written by an earlier try");
-                    }
-                    for settlement in &mut group {
-                        settlement.delivery.mark_settled();
-                    }
-                    return;
-                }
-                Err(error) => {
-                    metrics::database_error(error.kind());
-                    tracing::warn!(%error, outcomes = group.len(), "outcomes could not be written; they wait");
-                    self.clock.sleep(self.clock.jitter(wait, 0.2)).await;
-                    wait = (wait * 2).min(Duration::from_secs(2));
-                }
+        let mut event_ids: Vec<Uuid> = group.iter().map(|_| EventId::from_uuid(self.clock.uuid()).uuid()).collect();
+        while let Err(error) = self.write_once(owner, &group, &event_ids).await {
+            metrics::database_error(error.kind());
+            tracing::warn!(%error, outcomes = group.len(), "outcomes could not be written; they wait");
+            self.clock.sleep(self.clock.jitter(wait, 0.2)).await;
+            // Perhaps they were and only the answer was lost. A second writing might then hit a later claim on the same delivery.
+            while let Err(error) = self.leave_out_written(&mut group, &mut event_ids).await {
+                tracing::debug!(%error, "outcomes still wait");
+                wait = (wait * 2).min(Duration::from_secs(2));
+                self.clock.sleep(self.clock.jitter(wait, 0.2)).await;
             }
+        }
+        metrics::settled_batch(group.len() as u64, self.clock.tick().since(started));
+        for settlement in &mut group {
+            settlement.delivery.mark_settled();
         }
     }
 
-    async fn write_once(&self, owner: i64, group: &[Settlement]) -> Result<u64, StoreError> {
+    async fn leave_out_written(&self, group: &mut Vec<Settlement>, event_ids: &mut Vec<Uuid>) -> Result<(), StoreError> {
+        let messages: Vec<Uuid> = group.iter().map(|settlement| settlement.delivery.message.id.uuid()).collect();
+        let written = self.store.existing_events(&messages, event_ids).await?;
+        let (mut left, mut left_ids) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+        for (mut settlement, id) in group.drain(..).zip(event_ids.drain(..)) {
+            if written.contains(&id) {
+                settlement.delivery.mark_settled();
+            } else {
+                left.push(settlement);
+                left_ids.push(id);
+            }
+        }
+        (*group, *event_ids) = (left, left_ids);
+        Ok(())
+    }
+
+    async fn write_once(&self, owner: i64, group: &[Settlement], event_ids: &[Uuid]) -> Result<(), StoreError> {
+        if group.is_empty() {
+            return Ok(());
+        }
         self.store.ensure_partitions_for(self.clock.now()).await?;
         let rows = group
             .iter()
-            .map(|settlement| SettleRow {
+            .zip(event_ids)
+            .map(|(settlement, event_id)| SettleRow {
                 message_id: settlement.delivery.message.id.uuid(),
                 rcpt_no: i16::try_from(settlement.delivery.rcpt_no).unwrap_or(i16::MAX),
                 next_at: settlement.next_at.map(|at| at.min(settlement.delivery.expires_at)),
-                event_id: EventId::from_uuid(self.clock.uuid()).uuid(),
+                event_id: *event_id,
                 project_id: settlement.delivery.message.project.uuid(),
                 kind: settlement.kind.to_stored(),
                 recipient: settlement.delivery.recipient.to_string(),
                 data: settlement.facts.clone(),
             })
             .collect();
-        self.store.settle(owner, rows).await
+        let lost = (group.len() as u64).saturating_sub(self.store.settle(owner, rows).await?);
+        if lost > 0 {
+            metrics::fenced(lost);
+            tracing::warn!(owner, lost, "outcomes were not written: their deliveries were taken over");
+        }
+        Ok(())
     }
 }

@@ -225,7 +225,10 @@ fn deliveries(message: MessageId, outstanding: Vec<Outstanding>, events: &[Event
             next_attempt_at: None,
         });
         entry.attempts.extend(Attempt::deserialize(&event.data));
-        entry.state = state_after(event.kind);
+        // Nothing follows a final event, whatever order the clocks of two nodes give them.
+        if !is_over(entry.state) {
+            entry.state = state_after(event.kind);
+        }
     }
     for row in outstanding {
         let id = DeliveryId { message, rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0) };
@@ -243,6 +246,10 @@ fn deliveries(message: MessageId, outstanding: Vec<Outstanding>, events: &[Event
         all.insert(id, DeliveryView { id, recipient: row.recipient, state, attempts, next_attempt_at });
     }
     all.into_values().collect()
+}
+
+const fn is_over(state: DeliveryState) -> bool {
+    !matches!(state, DeliveryState::Queued | DeliveryState::Active | DeliveryState::Held)
 }
 
 const fn state_after(kind: EventKind) -> DeliveryState {

@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 
+/// How much older than its message an event may look, in milliseconds.
+const MAX_SKEW_MS: u128 = 3_600_000;
+
 /// An `event` row.
 #[derive(Debug)]
 pub struct EventRow {
@@ -21,8 +24,9 @@ pub struct EventRow {
 impl Store {
     /// All events of some messages, oldest first.
     pub async fn timeline(&self, ids: &[Uuid]) -> Result<Vec<EventRow>, StoreError> {
-        // An event is never older than its message, so partitions before the first message are left out.
-        let first = ids.iter().min().copied().unwrap_or_default();
+        // Partitions long before the first message are left out. Not those just before: ids of one millisecond have no order,
+        // and the clocks of two nodes may differ.
+        let first = ids.iter().min().map_or(Uuid::nil(), |id| Uuid::from_u128(id.as_u128().saturating_sub(MAX_SKEW_MS << 80)));
         let rows = query_as!(
             EventRow,
             "select id, xact, message_id, rcpt_no, kind, recipient, data from event where message_id = any($1) and id >= $2 order by id",
@@ -32,6 +36,11 @@ impl Store {
         .fetch_all(self.pool())
         .await?;
         Ok(rows)
+    }
+
+    /// Which of these events, all of some of these messages, are there.
+    pub async fn existing_events(&self, messages: &[Uuid], ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        Ok(sqlx::query_scalar!("select id from event where message_id = any($1) and id = any($2)", messages, ids).fetch_all(self.pool()).await?)
     }
 
     /// Events of a project behind a cursor, in the order of their transactions. Rows of transactions that are still open,

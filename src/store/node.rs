@@ -9,7 +9,7 @@ use sqlx::query;
 
 use super::{Store, StoreError};
 
-/// A fenced node and how long its heartbeat had been silent, in seconds.
+/// A fenced node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadNode {
     /// Its incarnation.
@@ -46,10 +46,21 @@ impl Store {
         Ok(rows.into_iter().map(|row| DeadNode { incarnation: row.incarnation }).collect())
     }
 
-    /// Removes a node that owns nothing any more.
-    pub async fn remove_node(&self, incarnation: i64) -> Result<(), StoreError> {
-        query!("delete from node where incarnation = $1", incarnation).execute(self.pool()).await?;
-        Ok(())
+    /// Removes a node unless it still owns deliveries. False: it does, or another node is freeing them just now.
+    pub async fn remove_node(&self, incarnation: i64) -> Result<bool, StoreError> {
+        let done = query!("delete from node where incarnation = $1 and not exists (select from delivery where owner = $1)", incarnation)
+            .execute(self.pool())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Owners of deliveries that are no node: they wrote after they had been taken over and removed.
+    pub async fn unknown_owners(&self) -> Result<Vec<i64>, StoreError> {
+        // A node is entered before its first claim, so whoever sees a claim of a live node sees the node.
+        let rows = query!("select distinct owner from delivery where owner > 0 and not exists (select from node where incarnation = owner)")
+            .fetch_all(self.pool())
+            .await?;
+        Ok(rows.into_iter().map(|row| row.owner).collect())
     }
 
     /// Nodes that are not fenced.

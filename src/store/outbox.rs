@@ -14,6 +14,9 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 
+/// A connection of the pool, back there when dropped.
+pub type Connection = sqlx::pool::PoolConnection<sqlx::Postgres>;
+
 /// Owner of a waiting delivery.
 pub const WAITING: i64 = 0;
 /// Owner of a delivery that an operator holds.
@@ -192,9 +195,9 @@ impl Store {
         Ok(())
     }
 
-    /// Inserts a group that has no keys, in a transaction of its own.
-    pub async fn insert_group(&self, messages: Vec<MessageRow>, deliveries: Vec<DeliveryRow>) -> Result<(), StoreError> {
-        Self::insert_messages(self.pool(), messages, deliveries).await
+    /// A connection. As with [`Store::begin`], an error means that nothing was asked of the database.
+    pub async fn connection(&self) -> Result<Connection, StoreError> {
+        Ok(self.pool().acquire().await?)
     }
 
     /// Lanes that have waiting deliveries, from the one after `after` on, each once (a skip scan over the index of due work).
@@ -316,6 +319,32 @@ impl Store {
         .execute(self.pool())
         .await?;
         Ok(done.rows_affected())
+    }
+
+    /// Gives one claim back whose attempt may have been taken, and writes so (invariant 6). Answers 1, or 0 if it was not `owner`'s.
+    pub async fn release_uncertain(&self, owner: i64, message: Uuid, rcpt_no: i16, event_id: Uuid, facts: &str) -> Result<u64, StoreError> {
+        let done = query!(
+            "with freed as (
+               update delivery set owner = 0, attempt = attempt + 1 where message_id = $1 and rcpt_no = $2 and owner = $3
+               returning message_id, rcpt_no, project_id, recipient
+             )
+             insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
+             select $4, f.project_id, f.message_id, f.rcpt_no, 2, f.recipient, $5::text::json from freed f",
+            message,
+            rcpt_no,
+            owner,
+            event_id,
+            facts
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Deliveries of `owner`, by message and recipient's place. Reads the whole table.
+    pub async fn owned(&self, owner: i64) -> Result<Vec<(Uuid, i16)>, StoreError> {
+        let rows = query!("select message_id, rcpt_no from delivery where owner = $1", owner).fetch_all(self.pool()).await?;
+        Ok(rows.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }
 
     /// Ends deliveries that nobody works on (waiting or held) and writes an event of `kind` for each; all of a message, or its `rcpt_no`.

@@ -257,6 +257,7 @@ const fn outcome_name(outcome: Outcome) -> &'static str {
 
 const fn stage_name(stage: Stage) -> &'static str {
     match stage {
+        Stage::Sign => "sign",
         Stage::Dns => "dns",
         Stage::Connect => "connect",
         Stage::Greeting => "greeting",

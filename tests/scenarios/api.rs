@@ -1,4 +1,5 @@
 //! The HTTP door: who gets in, what is refused and how, what a repeated request does. A refused request leaves nothing behind.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "the helpers of tests fail the test")]
 
 use std::time::Duration;
 
@@ -236,8 +237,8 @@ async fn messages_are_found_by_sender_recipient_tag_and_time() {
         answer["data"].as_array().unwrap().iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(found("").await, [two.clone(), one.clone()], "newest first");
-    assert_eq!(found("tag=flow:signup").await, [one.clone()]);
-    assert_eq!(found("recipient=b@EXAMPLE.net").await, [two.clone()]);
+    assert_eq!(found("tag=flow:signup").await, std::slice::from_ref(&one));
+    assert_eq!(found("recipient=b@EXAMPLE.net").await, std::slice::from_ref(&two));
     assert_eq!(found("sender=hello@sender.example").await.len(), 2);
     assert_eq!(found("until=2020-01-01T00:00:00Z").await.len(), 0);
     let page = gateway.get("/v1/messages?limit=1").await.json();

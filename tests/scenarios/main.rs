@@ -7,6 +7,9 @@ mod world;
 
 mod api;
 mod api_bad_input;
+mod api_keys;
+mod api_send;
+mod api_senders;
 mod content;
 mod crash;
 mod database;

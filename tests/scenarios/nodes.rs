@@ -13,10 +13,6 @@ use super::world::{Gateway, World};
 const SILENT_AFTER_DOT: &str = "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\n!silence";
 /// The same, but the 250 comes when the test says so.
 const LATE_AFTER_DOT: &str = "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\n!wait\nS: 250 late";
-/// Takes one message.
-const TAKES_ONE: &str =
-    "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 taken\nC: QUIT\nS: 221 bye\n!close";
-
 /// Waits until a scripted host has heard so many final dots.
 async fn dots(host: &super::world::ScriptedHost, count: usize) {
     eventually(|| async {
@@ -70,7 +66,7 @@ async fn two_nodes_share_the_work_and_deliver_each_message_once() {
 async fn the_work_of_a_node_that_died_is_taken_over_and_told_as_unknown() {
     let mut world = World::new().await;
     world.config.delivery.max_connections_per_domain = 1;
-    let host = world.scripted_mx("example.net", &[SILENT_AFTER_DOT, TAKES_ONE]).await;
+    let host = world.scripted_mx("example.net", &[SILENT_AFTER_DOT, "!take"]).await;
     let dying = world.gateway().await;
     let ids = send_many(&dying, "example.net", 3).await;
     dots(&host, 1).await;
@@ -90,7 +86,7 @@ async fn the_work_of_a_node_that_died_is_taken_over_and_told_as_unknown() {
 #[tokio::test]
 async fn a_node_that_was_fenced_while_it_waited_for_a_reply_writes_nothing() {
     let world = World::new().await;
-    let host = world.scripted_mx("example.net", &[LATE_AFTER_DOT, TAKES_ONE]).await;
+    let host = world.scripted_mx("example.net", &[LATE_AFTER_DOT, "!take"]).await;
     let sleeper = world.gateway().await;
     let id = sleeper.send(&["bee@example.net"]).await;
     dots(&host, 1).await;
@@ -160,7 +156,7 @@ async fn nothing_is_sent_while_the_heartbeat_is_not_confirmed() {
 async fn a_drain_gives_back_at_once_what_was_not_begun_and_tells_what_was_cut_off() {
     let mut world = World::new().await;
     world.config.delivery.max_connections_per_domain = 1;
-    let host = world.scripted_mx("example.net", &[SILENT_AFTER_DOT, TAKES_ONE]).await;
+    let host = world.scripted_mx("example.net", &[SILENT_AFTER_DOT, "!take"]).await;
     let gateway = world.gateway().await;
     let ids = send_many(&gateway, "example.net", 3).await;
     dots(&host, 1).await;

@@ -13,6 +13,8 @@ const MAX_TAGS: usize = 20;
 const MAX_TAG_CHARACTERS: usize = 256;
 /// Octets of metadata as JSON.
 const MAX_METADATA_OCTETS: usize = 8192;
+/// From here on not every whole number is a double of its own: 2 to the 53rd.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 /// The stream unless one is named.
 const DEFAULT_STREAM: &str = "transactional";
 
@@ -47,18 +49,25 @@ pub(super) fn metadata(given: Option<Value>, faults: &mut Faults) -> Value {
         faults.add("/metadata", Code::InvalidMetadata, "expected an object");
     } else if value.to_string().len() > MAX_METADATA_OCTETS {
         faults.add("/metadata", Code::InvalidMetadata, format_args!("more than {MAX_METADATA_OCTETS} octets of JSON"));
-    } else if holds_nul(&value) {
-        faults.add("/metadata", Code::InvalidMetadata, "the character U+0000 cannot be kept");
+    } else if let Some(reason) = not_kept(&value) {
+        faults.add("/metadata", Code::InvalidMetadata, reason);
     }
     value
 }
 
-/// PostgreSQL's jsonb has no U+0000.
-fn holds_nul(value: &Value) -> bool {
+/// What would not read back as it was given: PostgreSQL's jsonb has no U+0000, and a number this large was read without its last digits.
+fn not_kept(value: &Value) -> Option<&'static str> {
     match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(list) => list.iter().any(holds_nul),
-        Value::Object(map) => map.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => not_kept_text(text),
+        Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= EXACT) => {
+            Some("a number is too large to be kept exactly; give it as a string")
+        }
+        Value::Array(list) => list.iter().find_map(not_kept),
+        Value::Object(map) => map.iter().find_map(|(name, value)| not_kept_text(name).or_else(|| not_kept(value))),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
+}
+
+fn not_kept_text(text: &str) -> Option<&'static str> {
+    text.contains('\0').then_some("the character U+0000 cannot be kept")
 }

@@ -12,7 +12,9 @@ mod labels;
 mod raw;
 #[cfg(test)]
 mod tests;
-mod times;
+pub mod times;
+
+pub use times::{TIME_FORM, read_time};
 
 use serde_json::Value;
 use time::OffsetDateTime;

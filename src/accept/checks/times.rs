@@ -1,7 +1,7 @@
 //! Checks `send_at` and `expires_at`: RFC 3339 with a zone, so no local time and no daylight saving gap can be meant.
 
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::accept::fault::{Code, Faults};
 
@@ -9,6 +9,9 @@ use crate::accept::fault::{Code, Faults};
 const GRACE: Duration = Duration::MINUTE;
 /// How far ahead a message can be planned, and how long after that it can be kept trying.
 const HORIZON: Duration = Duration::days(30);
+
+/// What a time must look like, for people.
+pub const TIME_FORM: &str = "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z";
 
 /// When to send; none for now.
 pub(super) fn send_at(text: Option<&str>, now: OffsetDateTime, faults: &mut Faults) -> Option<OffsetDateTime> {
@@ -32,7 +35,16 @@ pub(super) fn expires_at(text: Option<&str>, start: OffsetDateTime, faults: &mut
     Some(at)
 }
 
+/// Reads RFC 3339 and turns it into UTC; none if it is not a time, or lies beyond the years 0 to 9999 there.
+pub fn read_time(text: &str) -> Option<OffsetDateTime> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
+    (0..=9999).contains(&at.year()).then_some(at)
+}
+
 fn read(text: &str, pointer: &str, faults: &mut Faults) -> Option<OffsetDateTime> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).map(|at| at.to_offset(time::UtcOffset::UTC));
-    at.map_err(|_| faults.add(pointer, Code::InvalidTime, "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z")).ok()
+    let at = read_time(text);
+    if at.is_none() {
+        faults.add(pointer, Code::InvalidTime, TIME_FORM);
+    }
+    at
 }

@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
+use crate::accept::checks::{TIME_FORM, read_time};
 use crate::accept::fault::Code;
+use crate::accept::json;
 use crate::access::{CreatedKey, KeyRecord, NewKey, Scope};
 use crate::http::Api;
 use crate::http::extract::{self, Asked, Id, Manager, PageQuery, Payload};
@@ -31,6 +32,7 @@ pub struct KeyRequest {
     #[schema(example = "shop backend")]
     pub name: String,
     /// What it may do.
+    #[serde(deserialize_with = "json::word")]
     pub scope: Scope,
     /// Domains it may send from; left out: every domain of the project.
     #[serde(default)]
@@ -40,7 +42,7 @@ pub struct KeyRequest {
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// Which prefix it gets; `live` unless said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::word")]
     pub kind: KeyKind,
 }
 
@@ -70,8 +72,7 @@ impl KeyRequest {
 
 fn expiry(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime, Problem> {
     let wrong = |code, reason| Problem::field("/expires_at", code, reason);
-    let at =
-        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong(Code::InvalidTime, "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z"))?;
+    let at = read_time(text).ok_or_else(|| wrong(Code::InvalidTime, TIME_FORM))?;
     if at > now { Ok(at) } else { Err(wrong(Code::TimeInPast, "this time is over")) }
 }
 

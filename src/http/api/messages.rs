@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
+use crate::accept::checks::{TIME_FORM, read_time};
 use crate::http::Api;
 use crate::http::extract::{Asked, Id, Reader, Sender, page};
 use crate::http::problem::{Document, Problem};
@@ -96,8 +96,7 @@ fn tag(text: Option<&str>) -> Result<Option<(String, String)>, Problem> {
 }
 
 fn time(name: &'static str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Problem> {
-    let wrong = || Problem::parameter(name, "expected RFC 3339 with a zone, like 2026-12-01T09:00:00Z");
-    text.map(|text| OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong())).transpose()
+    text.map(|text| read_time(text).ok_or_else(|| Problem::parameter(name, TIME_FORM))).transpose()
 }
 
 /// List and search messages

@@ -2,9 +2,9 @@
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
 //! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
-//! [`ScriptedHost::go_on`]. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes and no line end.
-//! `S:* 100 text` sends such text a hundred times, `!pause 60` lets a minute of the world's time pass.
-//! One script serves one connection; the last serves all later ones.
+//! [`ScriptedHost::go_on`], `!wait 60` lets a minute of the world's time pass, `!take` greets and takes all mail from here on, `!more`
+//! takes what was just sent and all that follows. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes
+//! and no line end, `S:* 100 text` sends such text a hundred times. One script serves one connection; the last all later ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ pub struct ScriptedHost {
 
 impl ScriptedHost {
     pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor, clock: &Clock) -> Self {
-        let clock = clock.clone();
         let listener = TcpListener::bind(listen).await.unwrap();
+        let clock = clock.clone();
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
         let connections = Arc::new(AtomicUsize::new(0));
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -49,7 +49,8 @@ impl ScriptedHost {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let script = scripts.get(number).or(scripts.last()).unwrap().clone();
-                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), (Arc::clone(&gate), clock.clone())));
+                let cues = Cues { go: Arc::clone(&gate), clock: clock.clone() };
+                tasks.spawn("scripted connection", play(stream, script, Arc::clone(&log), cues));
             }
         });
         Self { address: listen, connections, heard, go }
@@ -89,14 +90,21 @@ impl ScriptedHost {
     }
 }
 
-async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, (go, clock): (Arc<Notify>, Clock)) {
+/// What a script can wait for.
+struct Cues {
+    go: Arc<Notify>,
+    clock: Clock,
+}
+
+async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec<String>>>, cues: Cues) {
     let mut stream = BufReader::new(stream);
     for step in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let more = match step.split_at_checked(2) {
             Some(("S:", text)) => stream.write_all(&said(text)).await.is_ok(),
             Some(("C:", text)) => hear(&mut stream, text.trim(), &heard).await,
-            Some(("!p", _)) => pause(step, &clock).await,
-            _ => act(&mut stream, step, &go).await,
+            _ if step == "!take" => take(&mut stream, "220 mx", &heard).await,
+            _ if step == "!more" => take(&mut stream, "250 taken", &heard).await,
+            _ => act(&mut stream, step, &cues).await,
         };
         if !more {
             return;
@@ -104,12 +112,6 @@ async fn play(stream: TcpStream, script: String, heard: Arc<std::sync::Mutex<Vec
     }
     // The script is over: wait for the client to go, so that it reads what was said.
     while hear(&mut stream, "", &heard).await {}
-}
-
-async fn pause(step: &str, clock: &Clock) -> bool {
-    let seconds = step.strip_prefix("!pause ").unwrap_or_else(|| panic!("no such step: {step}"));
-    clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
-    true
 }
 
 fn said(text: &str) -> Vec<u8> {
@@ -141,7 +143,31 @@ async fn hear(stream: &mut BufReader<TcpStream>, wanted: &str, heard: &std::sync
     }
 }
 
-async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool {
+/// Says `reply`, and then yes to everything.
+async fn take(stream: &mut BufReader<TcpStream>, mut reply: &'static str, heard: &std::sync::Mutex<Vec<String>>) -> bool {
+    loop {
+        if stream.write_all(format!("{reply}\r\n").as_bytes()).await.is_err() || reply.starts_with("221") || !hear(stream, "", heard).await {
+            return false;
+        }
+        let line = heard.lock().unwrap().last().cloned().unwrap_or_default();
+        reply = match line.split([' ', ':']).next().unwrap_or_default() {
+            "DATA" => {
+                if stream.write_all(b"354 go\r\n").await.is_err() || !hear(stream, ".", heard).await {
+                    return false;
+                }
+                "250 2.0.0 taken"
+            }
+            "QUIT" => "221 bye",
+            _ => "250 ok",
+        };
+    }
+}
+
+async fn act(stream: &mut BufReader<TcpStream>, step: &str, cues: &Cues) -> bool {
+    if let Some(seconds) = step.strip_prefix("!wait ") {
+        cues.clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
+        return true;
+    }
     match step {
         "!close" => {
             let _gone = stream.shutdown().await;
@@ -158,7 +184,7 @@ async fn act(stream: &mut BufReader<TcpStream>, step: &str, go: &Notify) -> bool
         }
         "!stall" => std::future::pending().await,
         "!wait" => {
-            go.notified().await;
+            cues.go.notified().await;
             true
         }
         other => panic!("no such step: {other}"),

@@ -16,6 +16,7 @@ from .field_error import FieldError
 from .key_kind import KeyKind
 from .key_list import KeyList
 from .key_record import KeyRecord
+from .key_scope import KeyScope
 from .known_delivery_state import KnownDeliveryState
 from .known_domain_state import KnownDomainState
 from .known_event_kind import KnownEventKind
@@ -39,7 +40,6 @@ from .queue_list import QueueList
 from .record_list import RecordList
 from .record_purpose import RecordPurpose
 from .record_type import RecordType
-from .scope import Scope
 from .send_request import SendRequest
 from .send_request_headers import SendRequestHeaders
 from .send_request_metadata import SendRequestMetadata
@@ -63,6 +63,7 @@ __all__ = (
     "KeyKind",
     "KeyList",
     "KeyRecord",
+    "KeyScope",
     "KnownDeliveryState",
     "KnownDomainState",
     "KnownEventKind",
@@ -86,7 +87,6 @@ __all__ = (
     "RecordList",
     "RecordPurpose",
     "RecordType",
-    "Scope",
     "SendRequest",
     "SendRequestHeaders",
     "SendRequestMetadata",

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..models.scope import Scope
+from ..models.key_scope import KeyScope
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="CreatedKeyView")
@@ -20,7 +20,7 @@ class CreatedKeyView:
     Attributes:
         id (str): Its id.
         name (str): Its name.
-        scope (Scope): What a key may do.
+        scope (KeyScope): What a key may do.
         prefix (str): The public first part of the key, to recognise it by.
         created_at (datetime.datetime): When it was made.
         key (str): The key: shown this once, kept only as a hash. Example: pp_live_....
@@ -32,7 +32,7 @@ class CreatedKeyView:
 
     id: str
     name: str
-    scope: Scope
+    scope: KeyScope
     prefix: str
     created_at: datetime.datetime
     key: str
@@ -118,7 +118,7 @@ class CreatedKeyView:
 
         name = d.pop("name")
 
-        scope = Scope(d.pop("scope"))
+        scope = KeyScope(d.pop("scope"))
 
         prefix = d.pop("prefix")
 

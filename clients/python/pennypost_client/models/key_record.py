@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..models.scope import Scope
+from ..models.key_scope import KeyScope
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="KeyRecord")
@@ -20,7 +20,7 @@ class KeyRecord:
     Attributes:
         id (str): Its id.
         name (str): Its name.
-        scope (Scope): What a key may do.
+        scope (KeyScope): What a key may do.
         prefix (str): The public first part of the key, to recognise it by.
         created_at (datetime.datetime): When it was made.
         domains (list[str] | None | Unset): The domains it may send from; null: all of the project.
@@ -31,7 +31,7 @@ class KeyRecord:
 
     id: str
     name: str
-    scope: Scope
+    scope: KeyScope
     prefix: str
     created_at: datetime.datetime
     domains: list[str] | None | Unset = UNSET
@@ -113,7 +113,7 @@ class KeyRecord:
 
         name = d.pop("name")
 
-        scope = Scope(d.pop("scope"))
+        scope = KeyScope(d.pop("scope"))
 
         prefix = d.pop("prefix")
 

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar, cast
 from attrs import define as _attrs_define
 
 from ..models.key_kind import KeyKind
-from ..models.scope import Scope
+from ..models.key_scope import KeyScope
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="NewKey")
@@ -19,14 +19,14 @@ class NewKey:
 
     Attributes:
         name (str): A name to recognise it by: 1 to 100 characters. Example: shop backend.
-        scope (Scope): What a key may do.
+        scope (KeyScope): What a key may do.
         domains (list[str] | None | Unset): Domains it may send from; left out: every domain of the project.
         expires_at (datetime.datetime | None | Unset): When it ends, RFC 3339; left out: never.
         kind (KeyKind | Unset): What a key is for, shown by its prefix.
     """
 
     name: str
-    scope: Scope
+    scope: KeyScope
     domains: list[str] | None | Unset = UNSET
     expires_at: datetime.datetime | None | Unset = UNSET
     kind: KeyKind | Unset = UNSET
@@ -79,7 +79,7 @@ class NewKey:
         d = dict(src_dict)
         name = d.pop("name")
 
-        scope = Scope(d.pop("scope"))
+        scope = KeyScope(d.pop("scope"))
 
         def _parse_domains(data: object) -> list[str] | None | Unset:
             if data is None:

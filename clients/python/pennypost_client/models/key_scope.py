@@ -1,7 +1,7 @@
 from enum import StrEnum
 
 
-class Scope(StrEnum):
+class KeyScope(StrEnum):
     FULL = "full"
     READ = "read"
     SEND = "send"
