@@ -2,19 +2,7 @@
 //!
 //! One file a situation; each test's name is the sentence it proves. `world` is the harness.
 #![expect(unreachable_pub, reason = "nobody imports a test")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test ends where something is not as it says, its helpers too")]
-#![expect(clippy::disallowed_methods, clippy::too_many_lines, reason = "a test may read the time, and a table of bad input is as long as it is")]
-#![expect(
-    clippy::case_sensitive_file_extension_comparisons,
-    clippy::type_complexity,
-    clippy::items_after_statements,
-    clippy::format_push_string,
-    clippy::needless_for_each,
-    clippy::expect_used,
-    clippy::format_collect,
-    clippy::duration_suboptimal_units,
-    reason = "a test reads best in one piece"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what goes wrong in a test or its harness ends the test")]
 
 mod world;
 

@@ -11,6 +11,7 @@ class KnownStage(StrEnum):
     GREETING = "greeting"
     MAIL = "mail"
     RCPT = "rcpt"
+    SIGN = "sign"
     TLS = "tls"
 
     def __str__(self) -> str:
