@@ -112,11 +112,11 @@ async fn a_greeting_after_four_minutes_is_waited_for_and_one_after_five_is_not()
     let gateway = world.gateway().await;
     let id = gateway.send(&["bee@slow.example", "bee@mute.example"]).await;
     eventually(|| async { if patient.connections() + mute.connections() == 2 { Ok(()) } else { Err("not connected".to_owned()) } }).await;
-    world.advance(Duration::from_secs(240));
+    world.advance(Duration::from_mins(4));
     let delivery = gateway.delivery_in(&id, "bee@slow.example", "delivered").await;
     assert_eq!(attempts(&delivery), 1);
     assert_eq!(gateway.delivery(&id, "bee@mute.example").await["state"], "active", "waited for still");
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_mins(1));
     let delivery = gateway.attempted(&id, "bee@mute.example", 1).await;
     assert_eq!(told(&delivery), "queued deferred greeting host 4.4.2");
     assert_eq!(reply(&delivery), "no answer within 300 s");
