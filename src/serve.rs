@@ -37,7 +37,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a role, taken or not")]
+#[expect(clippy::struct_excessive_bools, reason = "each role is on or off by itself")]
 pub struct Roles {
     /// Answer HTTP.
     pub api: bool,
@@ -165,7 +165,7 @@ pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Cl
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = if roles.deliver { Some(start.engine()) } else { None };
+    let handoff = roles.deliver.then(|| start.engine());
     if roles.worker {
         let housekeeping = housekeeping::Housekeeping {
             store: house.store.clone(),

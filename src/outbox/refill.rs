@@ -3,7 +3,7 @@
 //! Answers: what comes next out of the database. Lanes take turns and each gets as much as it has free seats, so a domain with
 //! a million waiting messages delays no other. Never claims by due time alone: behind a blocked domain that reads all its rows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Refill {
         let waiting = self.store.waiting_lanes(*cursor, LANES).await?;
         let is_all = *cursor == i32::MIN && waiting.len() < usize::try_from(LANES).unwrap_or(0);
         if is_all {
-            self.claims.only_backlogs(&waiting.iter().copied().collect::<HashSet<_>>());
+            self.claims.only_backlogs(&waiting.iter().copied().collect());
         }
         *cursor = if waiting.len() < usize::try_from(LANES).unwrap_or(0) { i32::MIN } else { waiting.last().copied().unwrap_or(i32::MIN) };
         let mut total = 0;

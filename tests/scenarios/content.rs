@@ -63,7 +63,7 @@ async fn a_reply_lost_after_the_final_dot_is_told_as_unknown_and_the_same_octets
 #[tokio::test]
 async fn a_reply_nine_minutes_after_the_dot_is_waited_for_and_one_after_ten_is_not() {
     let world = World::new().await;
-    let slow = world.scripted_mx("slow.example", &[&after_hello(&format!("{GRANTED}C: .\n!pause 540\nS: 250 2.0.0 taken"))]).await;
+    let slow = world.scripted_mx("slow.example", &[&after_hello(&format!("{GRANTED}C: .\n!wait 540\nS: 250 2.0.0 taken"))]).await;
     let mute = world.scripted_mx("mute.example", &[&after_hello(&format!("{GRANTED}C: .\n!silence"))]).await;
     let gateway = world.gateway().await;
     let id = gateway.send(&["bee@slow.example", "bee@mute.example"]).await;

@@ -82,7 +82,7 @@ impl Victim {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.find_map(|line| line.ok().filter(|line| line.starts_with("listening="))).expect("the process starts");
+        let line = lines.find_map(|line| line.ok().filter(|line| line.starts_with("listening="))).unwrap();
         let mut values = line.split(' ').map(|pair| pair.split_once('=').unwrap().1);
         let (http, incarnation) = (values.next().unwrap().parse().unwrap(), values.next().unwrap().parse().unwrap());
         Self { child, http, key: key.to_owned(), incarnation }
@@ -107,7 +107,7 @@ impl Victim {
         let body = request(to, "A line.\n");
         let mut text = format!("POST /v1/send HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in self.headers(key) {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text = format!("{text}{name}: {value}\r\n");
         }
         let mut stream = TcpStream::connect(self.http).await.unwrap();
         stream.write_all(format!("{text}\r\n{body}").as_bytes()).await.unwrap();

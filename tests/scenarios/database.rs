@@ -172,15 +172,18 @@ async fn a_claim_whose_answer_was_lost_is_given_back_and_delivered() {
     let (_server, proxy, world) = behind_a_proxy().await;
     let mx = world.accepting_mx("example.net").await;
     let door = world.gateway_with(Roles { deliver: false, ..Roles::ALL }).await;
-    let id = door.send(&["lost-claim@example.net"]).await;
-    proxy.cut(Cut::Answer(b"lost-claim@example.net".to_vec()));
     let gateway = world.gateway().await;
+    // One that goes well, so that what a node does once at its start is over.
+    let first = door.send(&["first@example.net"]).await;
+    gateway.delivery_in(&first, "first@example.net", "delivered").await;
+    proxy.cut(Cut::Answer(b"lost-claim@example.net".to_vec()));
+    let id = door.send(&["lost-claim@example.net"]).await;
     eventually(|| async { if proxy.cuts() == 1 { Ok(()) } else { Err("not cut".to_owned()) } }).await;
     world.advance(Duration::from_secs(1));
     let delivered = gateway.delivery_in(&id, "lost-claim@example.net", "delivered").await;
     assert_eq!(delivered["attempts"].as_array().unwrap().len(), 1, "nothing was tried before: {delivered:#}");
-    check(&world, &gateway, &[id], || copies(&mx)).await;
-    assert_eq!(mx.counts().messages, 1);
+    check(&world, &gateway, &[first, id], || copies(&mx)).await;
+    assert_eq!(mx.counts().messages, 2);
     gateway.stop().await;
     door.stop().await;
 }

@@ -107,7 +107,7 @@ async fn a_domain_that_cannot_be_reached_rests_and_the_rest_of_its_mail_is_not_s
 #[tokio::test]
 async fn a_greeting_after_four_minutes_is_waited_for_and_one_after_five_is_not() {
     let world = World::new().await;
-    let patient = world.scripted_mx("slow.example", &[&format!("!pause 240\n{TAKES}")]).await;
+    let patient = world.scripted_mx("slow.example", &[&format!("!wait 240\n{TAKES}")]).await;
     let mute = world.scripted_mx("mute.example", &["!silence"]).await;
     let gateway = world.gateway().await;
     let id = gateway.send(&["bee@slow.example", "bee@mute.example"]).await;

@@ -68,7 +68,7 @@ async fn a_message_for_later_waits_in_the_database_until_its_time() {
     let world = World::new().await;
     let mx = world.accepting_mx("example.net").await;
     let gateway = world.gateway().await;
-    let send_at = (time::OffsetDateTime::now_utc() + Duration::from_hours(2)).format(&time::format_description::well_known::Rfc3339).unwrap();
+    let send_at = (world.clock.now() + Duration::from_hours(2)).format(&time::format_description::well_known::Rfc3339).unwrap();
     let later = gateway.send_with(&["later@example.net"], json!({ "send_at": send_at })).await;
     assert_eq!(world.number("select count(*) from delivery where owner = 0").await, 1);
     world.advance(Duration::from_mins(119));

@@ -36,6 +36,8 @@ enum Step {
     Send { node: usize, count: usize },
     /// Writes the outcome of what it sent: taken, or to be tried again.
     Settle { node: usize, taken: bool },
+    /// Writes the outcomes of what it sent before it was fenced.
+    ComeLate { node: usize },
     /// Gives back what it did not send.
     Release { node: usize },
     /// Gives back one claim whose task broke off.
@@ -57,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (node.clone(), 1..4_i32).prop_map(|(node, room)| Step::Claim { node, room }),
         5 => (node.clone(), 1..4_usize).prop_map(|(node, count)| Step::Send { node, count }),
         5 => (node.clone(), any::<bool>()).prop_map(|(node, taken)| Step::Settle { node, taken }),
+        2 => node.clone().prop_map(|node| Step::ComeLate { node }),
         2 => node.clone().prop_map(|node| Step::Release { node }),
         1 => node.clone().prop_map(|node| Step::BreakOff { node }),
         2 => node.clone().prop_map(|node| Step::Crash { node }),
@@ -113,6 +116,7 @@ impl<'s> Model<'s> {
                 }
             }
             Step::Settle { node, taken } => self.settle(node, taken).await,
+            Step::ComeLate { node } => self.come_late(node).await,
             Step::Release { node } => {
                 let back: Vec<Id> = self.nodes[node].claims.extract_if(.., |(_, sent)| !*sent).map(|(id, _)| id).collect();
                 let (messages, numbers): (Vec<_>, Vec<_>) = back.iter().copied().unzip();
@@ -197,11 +201,18 @@ impl<'s> Model<'s> {
         assert_eq!(self.store.settle(owner, rows).await.unwrap(), sent.len() as u64, "a live node settles all it sent");
         if !taken {
             // What was refused was no copy.
-            sent.iter().for_each(|id| *self.copies.entry(*id).or_default() -= 1);
+            for id in &sent {
+                *self.copies.entry(*id).or_default() -= 1;
+            }
         }
+    }
+
+    /// The outcomes of a fenced incarnation come: written if nobody took over yet, else not.
+    async fn come_late(&mut self, node: usize) {
         for (dead, id) in std::mem::take(&mut self.nodes[node].late) {
-            // Written if nobody took over yet, else not; either way once.
-            self.store.settle(dead, vec![self.outcome(id, true)]).await.unwrap();
+            let held = self.nodes.iter().any(|process| process.claims.iter().any(|(claimed, _)| *claimed == id));
+            let written = self.store.settle(dead, vec![self.outcome(id, true)]).await.unwrap();
+            assert!(written == 0 || !held, "{id:?} belongs to another now");
         }
     }
 
@@ -241,6 +252,9 @@ impl<'s> Model<'s> {
         self.take_over(0, 1_000).await;
         assert!(self.store.unknown_owners().await.unwrap().is_empty());
         self.take(&Step::Claim { node: 0, room: 1_000 }).await;
+        for node in 0..NODES {
+            self.come_late(node).await;
+        }
         self.take(&Step::Send { node: 0, count: usize::MAX }).await;
         self.take(&Step::Settle { node: 0, taken: true }).await;
     }

@@ -1,7 +1,7 @@
 //! Checks `send_at` and `expires_at`: RFC 3339 with a zone, so no local time and no daylight saving gap can be meant.
 
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use crate::accept::fault::{Code, Faults};
 
@@ -35,10 +35,10 @@ pub(super) fn expires_at(text: Option<&str>, start: OffsetDateTime, faults: &mut
     Some(at)
 }
 
-/// Reads RFC 3339 and turns it into UTC; none if it is not a time, or lies beyond the years 0 to 9999 there.
+/// Reads RFC 3339 and turns it into UTC; none if it is not a time. What would be in the year 10000 by then is the last moment before.
 pub fn read_time(text: &str) -> Option<OffsetDateTime> {
-    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
-    (0..=9999).contains(&at.year()).then_some(at)
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(at.checked_to_offset(UtcOffset::UTC).unwrap_or(PrimitiveDateTime::MAX.assume_utc()))
 }
 
 fn read(text: &str, pointer: &str, faults: &mut Faults) -> Option<OffsetDateTime> {

@@ -38,8 +38,8 @@ pub struct ScriptedHost {
 
 impl ScriptedHost {
     pub(super) async fn start(listen: SocketAddr, scripts: &[&str], lab: &Supervisor, clock: &Clock) -> Self {
-        let clock = clock.clone();
         let listener = TcpListener::bind(listen).await.unwrap();
+        let clock = clock.clone();
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
         let connections = Arc::new(AtomicUsize::new(0));
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));

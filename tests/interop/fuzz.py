@@ -1,0 +1,2 @@
+def run(report, gateway, work):
+    pass
