@@ -19,7 +19,8 @@ use crate::outbox::{ClaimedDelivery, Claims, IdempotencyKey, NewMessage, Outboun
 use crate::store::outbox::{DeliveryRow, KeyRow, MessageRow, WAITING};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, spans};
+use tracing::Instrument;
 
 /// Messages in one group at most.
 const GROUP_MESSAGES: usize = 256;
@@ -154,6 +155,7 @@ impl Batcher {
             return Ok(earlier);
         }
         let packed = content::pack(&message.content);
+        let id = message.id;
         let (answer, answered) = oneshot::channel();
         let entry = Entry { message, packed, key, queued_at: self.clock.tick(), answer };
         match self.queue.try_send(entry) {
@@ -165,7 +167,7 @@ impl Batcher {
                 Err(_) => return Err(SubmitError::Overloaded),
             },
         }
-        answered.await.unwrap_or(Err(SubmitError::Unavailable))
+        answered.instrument(spans::accept_submit(id)).await.unwrap_or(Err(SubmitError::Unavailable))
     }
 
     async fn earlier(&self, message: &NewMessage, key: &IdempotencyKey) -> Result<Option<Submitted>, SubmitError> {
@@ -202,7 +204,9 @@ impl Writing {
             }
             self.turn_away_late(&mut group);
             if !group.is_empty() {
-                self.write(group).await;
+                let deliveries = group.iter().map(|entry| entry.message.envelope.recipients.len()).sum();
+                let span = spans::accept_commit(group.len(), deliveries);
+                self.write(group).instrument(span).await;
             }
         }
     }

@@ -8,7 +8,8 @@ use crate::clock::{Clock, time_of};
 use crate::domains::{Domains, SignerError};
 use crate::mail::dkim::{self, DkimError};
 use crate::outbox::OutboundMessage;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, spans};
+use tracing::Instrument;
 
 /// Why a message cannot be signed now.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +32,13 @@ impl SignError {
 
 /// The DKIM-Signature fields of a message; empty where an unverified sender was allowed.
 pub async fn signature<'m>(domains: &Domains, clock: &Clock, message: &'m OutboundMessage) -> Result<&'m Bytes, SignError> {
-    message
-        .signature
-        .get_or_try_init(async || {
-            let Some(domain) = message.domain else { return Ok(Bytes::new()) };
-            let signers = domains.signers(domain).await?;
-            let started = clock.tick();
-            let fields = dkim::sign_all(&signers, &message.content, time_of(message.id.uuid()))?;
-            metrics::signed(clock.tick().since(started));
-            Ok(fields.into())
-        })
-        .await
+    let making = message.signature.get_or_try_init(async || {
+        let Some(domain) = message.domain else { return Ok(Bytes::new()) };
+        let signers = domains.signers(domain).await?;
+        let started = clock.tick();
+        let fields = dkim::sign_all(&signers, &message.content, time_of(message.id.uuid()))?;
+        metrics::signed(clock.tick().since(started));
+        Ok(fields.into())
+    });
+    making.instrument(spans::sign(message.id)).await
 }

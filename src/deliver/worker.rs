@@ -19,6 +19,8 @@ use crate::net::dial;
 use crate::net::mx::MxError;
 use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
+use crate::telemetry::spans;
+use tracing::Instrument;
 
 /// A worker on its way through its site's queue.
 pub(super) struct Worker {
@@ -70,7 +72,8 @@ impl Worker {
         while !self.engine.is_draining() {
             match self.site.next(self.engine.parts.clock.tick()) {
                 Next::Job(job) => {
-                    if matches!(self.work(job).await, Then::Part) {
+                    let span = spans::deliver_attempt(job.message.id, self.site.domain.as_str(), job.deliveries.len());
+                    if matches!(self.work(job).instrument(span).await, Then::Part) {
                         break;
                     }
                 }
@@ -111,10 +114,12 @@ impl Worker {
             self.part().await;
         }
         match self.reach().await {
-            Ok(()) => {
+            // Opening a session may have taken minutes: asked again, since another node may have taken the work over meanwhile.
+            Ok(()) if job.deliveries.first().is_some_and(|delivery| self.engine.parts.node.may_send(delivery.owner)) => {
                 self.transact(job).await;
                 Then::Stay
             }
+            Ok(()) => Then::Stay,
             Err(unreached) => self.fail(job, *unreached).await,
         }
     }
@@ -145,7 +150,7 @@ impl Worker {
         let mut circumstances =
             Circumstances { at: parts.clock.now(), started: parts.clock.tick(), mx_host: None, mx_ip: None, tls: None, transcript: Vec::new() };
         let planning = Planning { settings: &parts.settings, hostname: &parts.hostname, resolver: &parts.resolver, clock: &parts.clock };
-        let targets = match plan::targets(&planning, &self.site.domain).await {
+        let targets = match plan::targets(&planning, &self.site.domain).instrument(spans::deliver_lookup(self.site.domain.as_str())).await {
             Ok(targets) => targets,
             Err(error) => {
                 let ending = Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(Stage::Dns, &error) };
@@ -154,7 +159,7 @@ impl Worker {
         };
         let mut worst: Option<(Ending, Target)> = None;
         for target in targets {
-            match self.open_session(&target, &mut circumstances.transcript).await {
+            match self.open_session(&target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
                 Ok(session) => {
                     self.engine.session_opened();
                     self.site.reached();
@@ -236,7 +241,7 @@ impl Worker {
             eight_bit: message.eight_bit,
             smtputf8: message.smtputf8,
         };
-        let sent = open.session.send(&transaction).await;
+        let sent = open.session.send(&transaction).instrument(spans::deliver_transaction(&open.target.host, transaction.size)).await;
         let reused = open.used > 0;
         open.used += 1;
         let mut transcript = std::mem::take(&mut open.opening);

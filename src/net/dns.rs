@@ -20,6 +20,7 @@ use hickory_resolver::system_conf::read_system_conf;
 
 use crate::config;
 use crate::model::DomainName;
+use crate::telemetry::metrics::{self, LookupResult};
 
 const MIN_TTL: Duration = Duration::from_secs(30);
 const MAX_TTL: Duration = Duration::from_hours(1);
@@ -216,7 +217,9 @@ impl Resolver {
     }
 
     async fn records<T>(&self, name: &str, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Result<Vec<T>, DnsError> {
-        let lookup = self.lookup(absolute(name)?, kind).await?;
+        let lookup = self.lookup(absolute(name)?, kind).await;
+        count(kind, lookup.as_ref().err());
+        let lookup = lookup?;
         let found: Vec<T> = lookup.answers().iter().filter_map(|record| pick(&record.data)).collect();
         if found.is_empty() { Err(DnsError::NoRecords) } else { Ok(found) }
     }
@@ -239,6 +242,24 @@ impl Resolver {
         }
         Err(last)
     }
+}
+
+/// Counts a look-up by what came of it.
+fn count(kind: RecordType, error: Option<&DnsError>) {
+    let name = match kind {
+        RecordType::A => "a",
+        RecordType::AAAA => "aaaa",
+        RecordType::MX => "mx",
+        RecordType::TXT => "txt",
+        _ => "other",
+    };
+    let result = match error {
+        None => LookupResult::Found,
+        Some(DnsError::NoSuchName) => LookupResult::NoSuchName,
+        Some(DnsError::NoRecords) => LookupResult::NoRecords,
+        Some(DnsError::Temporary(_)) => LookupResult::Temporary,
+    };
+    metrics::dns_lookup(name, result);
 }
 
 /// One resolver for one server: a pool of hickory's would take the first server's SERVFAIL for the answer of all.

@@ -20,7 +20,8 @@ use crate::store::message::ContentRow;
 use crate::store::outbox::ClaimedRow;
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, spans};
+use tracing::Instrument;
 
 /// How often the database is asked when nobody says that something waits.
 const POLL: Duration = Duration::from_secs(1);
@@ -111,7 +112,7 @@ impl Refill {
     /// Claims, and enters what it got into the books at once.
     async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32]) -> Result<Vec<Claimed>, StoreError> {
         let _claiming = self.claims.claiming().await;
-        let rows = match self.store.claim(owner, lanes, rooms, self.clock.moved()).await {
+        let rows = match self.store.claim(owner, lanes, rooms, self.clock.moved()).instrument(spans::outbox_claim()).await {
             Ok(rows) => rows,
             Err(error) => {
                 // The claim may have been made and only its answer lost.

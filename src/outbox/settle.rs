@@ -15,7 +15,8 @@ use crate::events::EventKind;
 use crate::model::EventId;
 use crate::store::outbox::SettleRow;
 use crate::store::{Store, StoreError};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, spans};
+use tracing::Instrument;
 
 /// Outcomes in one statement at most.
 const GROUP: usize = 512;
@@ -76,7 +77,8 @@ impl SettleWriter {
                     group.push(more);
                 }
             }
-            self.write(&mut group).await;
+            let span = spans::outbox_settle(group.len());
+            self.write(&mut group).instrument(span).await;
         }
     }
 
