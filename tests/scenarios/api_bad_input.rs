@@ -358,7 +358,7 @@ async fn times_must_have_a_zone_and_lie_in_reach() {
     rows.push(row(json!({ "send_at": "9999-12-31T23:59:59Z" }), "time-too-far", "/send_at"));
     rows.push(row(json!({ "expires_at": at(0, -1) }), "time-in-past", "/expires_at"));
     rows.push(row(json!({ "expires_at": at(31, 0) }), "time-too-far", "/expires_at"));
-    rows.push(row(json!({ "expires_at": "9999-12-31T23:59:59-23:59" }), "invalid-time", "/expires_at"));
+    rows.push(row(json!({ "expires_at": "9999-12-31T23:59:59-23:59" }), "time-too-far", "/expires_at"));
     rows.push(row(json!({ "send_at": at(2, 0), "expires_at": at(1, 0) }), "time-in-past", "/expires_at"));
     rows.push(row(json!({ "send_at": 1_796_115_600 }), "wrong-type", "/send_at"));
     refuse_all(rows).await;

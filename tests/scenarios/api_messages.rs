@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::world::World;
 use super::world::api::Ledger;
-use super::world::gateway::Gateway;
+use super::world::gateway::{Gateway, eventually};
 
 fn ids(page: &Value) -> Vec<String> {
     page["data"].as_array().unwrap_or_else(|| panic!("{page}")).iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect()
@@ -80,6 +80,7 @@ async fn messages_are_found_by_state_sender_recipient_tag_and_time() {
         (&format!("until={middle}"), vec![&foreign, &bounced, &delivered]),
         (&format!("since={start}&until={middle}&tag=flow:reset"), vec![&bounced]),
         ("since=9999-12-31T23:59:59Z", vec![]),
+        ("since=9999-12-31T23:59:59-23:59", vec![]),
         ("until=0000-01-01T00:00:00Z", vec![]),
     ] {
         for limit in [1, 2, 100] {
@@ -138,8 +139,6 @@ async fn a_query_that_is_not_understood_is_refused() {
         "until=2026-13-01T00:00:00Z",
         "until=%00",
         "since=1",
-        "since=9999-12-31T23:59:59-23:59",
-        "until=0000-01-01T00:00:00%2B23:59",
         "sender='%20or%20'1'='1",
     ] {
         gateway.get(&format!("/v1/messages?{query}")).await.assert_problem(400, "invalid-parameter", query);
@@ -247,21 +246,25 @@ async fn events_are_read_once_each_by_cursor_and_by_kind() {
         gateway.delivery_in(id, &format!("a{number}@example.net"), "delivered").await;
     }
     gateway.delivery_in(&refused, "refuse@example.net", "bounced").await;
-    let read = async |start: &str, more: &str| {
+    // An event shows once no older transaction is open, in other worlds' databases too: so ask again until enough are there.
+    let read = async |start: &str, more: &str, enough: usize| {
         let (mut seen, mut cursor) = (Vec::new(), start.to_owned());
-        loop {
-            let page = gateway.get(&format!("/v1/events?limit=3&cursor={cursor}{more}")).await.json();
+        let reading = tokio::sync::Mutex::new((&mut seen, &mut cursor));
+        eventually(|| async {
+            let mut reading = reading.lock().await;
+            let page = gateway.get(&format!("/v1/events?limit=3&cursor={}{more}", reading.1)).await.json();
             let data = page["data"].as_array().unwrap().clone();
-            cursor = page["next_cursor"].as_str().unwrap().to_owned();
-            if data.is_empty() {
-                return (seen, cursor);
-            }
             assert!(data.len() <= 3);
-            seen.extend(data);
-        }
+            *reading.1 = page["next_cursor"].as_str().unwrap().to_owned();
+            let last = data.is_empty();
+            reading.0.extend(data);
+            if last && reading.0.len() >= enough { Ok(()) } else { Err(format!("{} of {enough}", reading.0.len())) }
+        })
+        .await;
+        (seen, cursor)
     };
     let start = empty["next_cursor"].as_str().unwrap();
-    let (seen, end) = read(start, "").await;
+    let (seen, end) = read(start, "", 16).await;
     let distinct: std::collections::BTreeSet<_> = seen.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert_eq!((seen.len(), distinct.len()), (16, 16), "each once");
     for id in sent.iter().chain([&refused]) {
@@ -269,12 +272,12 @@ async fn events_are_read_once_each_by_cursor_and_by_kind() {
         let last = if *id == refused { "bounced" } else { "delivered" };
         assert_eq!(of_one, ["accepted", last], "in order");
     }
-    assert_eq!(read(start, "&kinds=bounced").await.0.len(), 1);
-    assert_eq!(read(start, "&kinds=delivered,bounced").await.0.len(), 8);
-    assert_eq!(read(start, "&kinds=cancelled").await.0.len(), 0);
+    assert_eq!(read(start, "&kinds=bounced", 1).await.0.len(), 1);
+    assert_eq!(read(start, "&kinds=delivered,bounced", 8).await.0.len(), 8);
+    assert_eq!(read(start, "&kinds=cancelled", 0).await.0.len(), 0);
     let more = gateway.send(&["late@example.net"]).await;
     gateway.delivery_in(&more, "late@example.net", "delivered").await;
-    let (seen, _) = read(&end, "").await;
+    let (seen, _) = read(&end, "", 2).await;
     assert!(seen.len() == 2 && seen.iter().all(|event| event["message_id"] == more.as_str()), "the cursor goes on where it ended");
     gateway.stop().await;
 }
