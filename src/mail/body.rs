@@ -103,8 +103,12 @@ fn push_parameters(output: &mut Vec<u8>, name: &str, value: &ContentType<'_>) {
     value.write_header(output, name.len() + 2);
 }
 
-/// Lines with any line end, each written with CRLF.
+/// Lines with any line end, each written with CRLF; no text is one empty line.
 fn push_lines(output: &mut Vec<u8>, text: &str) {
+    if text.is_empty() {
+        // Without it a message could have no body, and verifiers disagree on the hash of none: Exim's is not that of RFC 6376 3.4.3.
+        output.extend_from_slice(b"\r\n");
+    }
     for line in text.lines() {
         output.extend_from_slice(line.as_bytes());
         output.extend_from_slice(b"\r\n");

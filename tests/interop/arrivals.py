@@ -32,7 +32,7 @@ class Arrival:
                 wanted, reply = "bounced", None
             elif delivery["recipient"] in self.letter.refused:
                 wanted, reply = "bounced", "5[0-9][0-9][ -]"
-            faults += told(delivery, wanted, reply, self.receiver.offers_at(domain))
+            faults += told(delivery, wanted, reply, self.receiver, domain)
             if wanted == "delivered" and delivery["state"] == "delivered":
                 faults += self.collect(delivery["recipient"])
         return "\n".join(faults) or None
@@ -84,7 +84,7 @@ def difference(arrived, wanted):
     return f"differs at octet {place} of {len(wanted)} (arrived {len(arrived)}): {arrived[around]!r} instead of {wanted[around]!r}"
 
 
-def told(delivery, wanted, reply, offers):
+def told(delivery, wanted, reply, receiver, domain):
     """Whether the API tells what was wanted, with the receiver's `reply` and by the means it offers."""
     who = delivery["recipient"]
     if delivery["state"] != wanted or not delivery["attempts"]:
@@ -93,8 +93,9 @@ def told(delivery, wanted, reply, offers):
         return [f"{who}: {len(delivery['attempts'])} attempts instead of 1: {delivery['attempts']}"]
     last = delivery["attempts"][-1]
     faults = []
-    if (last.get("tls") is not None) != ("STARTTLS" in offers):
-        faults.append(f"{who}: TLS was {last.get('tls')}, offered: {sorted(offers)}")
+    offers = receiver.offers_at(domain)
+    if (last.get("tls") is not None) != ("STARTTLS" in offers and receiver.shakes_hands):
+        faults.append(f"{who}: TLS was {last.get('tls')}, offered: {sorted(offers)}, works: {receiver.shakes_hands}")
     if reply and not re.match(reply, last["reply"]):
         faults.append(f"{who}: the reply told is {last['reply']!r}")
     if "CHUNKING" not in offers and by_bdat(last):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway import DOMAIN
 
+NO_BODY = "no body at all"
 DOTS = "lines that begin with dots and lines of 998 octets"
 FROM = f"Penny Pöst <penny@{DOMAIN}>"
 
@@ -59,7 +60,8 @@ def all_for(domain):
         Letter("a 1 MB attachment", {**plain, "attachments": [{"filename": "noise.bin", "content": encoded(noise(800_000))}]}),
         Letter("1 MB raw", raw(domain, "1 MB", lines)),
         Letter(DOTS, raw(domain, "Dots", "\r\n".join(dots).encode() + b"\r\n")),
-        Letter("an empty body", raw(domain, "Nothing", b"")),
+        Letter("an empty text", {**plain, "text": ""}),
+        Letter(NO_BODY, raw(domain, "Nothing", b"")),
         Letter("a body of empty lines", raw(domain, "Empty lines", b"\r\n" * 5)),
         Letter("an 8-bit body", raw(domain, "8 bit", eight, mime + "8bit\r\n"), needs={"8BITMIME"}),
         Letter("a recipient outside ASCII", {**plain, "to": [f"jürgen@{domain}"]}, needs={"SMTPUTF8"}),

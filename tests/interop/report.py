@@ -24,6 +24,9 @@ class Report:
         self.skipped.append(name)
         print(f"skip  {name}: {why}", flush=True)
 
+    def note(self, text):
+        print(f"note  {text}", flush=True)
+
     def heading(self, text):
         print(f"\n{text}", flush=True)
 

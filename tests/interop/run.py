@@ -51,6 +51,8 @@ def start_receivers(report, work, names, port, started):
         if not report.check(f"{receiver.name} {receiver.version} listens", receiver.start()):
             continue
         running.append(receiver)
+        if not receiver.shakes_hands:
+            report.note(f"{receiver.name} {receiver.version} offers STARTTLS and fails in it with Python's client too: mail has to go in the clear")
         for domain, (host, address) in receiver.domains.items():
             names.add(domain, "MX", f"10 {host}")
             names.add(host, "A", address)
@@ -58,8 +60,8 @@ def start_receivers(report, work, names, port, started):
 
 
 def deliver(report, gateway, receiver):
-    """Posts every letter to every domain of the receiver, then many at once; the copies that arrived."""
-    copies = []
+    """Posts every letter to every domain of the receiver, then many at once; all arrivals."""
+    every = []
     for domain in receiver.domains:
         report.heading(f"delivery to {domain} ({receiver.name} {receiver.version})")
         bdat = []
@@ -69,7 +71,7 @@ def deliver(report, gateway, receiver):
                 bdat.append(letter.title)
             end = "" if arrival.deliverable(domain) else f": bounced, {' '.join(letter.needs)} is not offered"
             report.check(f"{domain}: {letter.title}{end}", arrival.fault(domain))
-            copies += arrival.copies
+            every.append(arrival)
         if "CHUNKING" in receiver.offers_at(domain):
             # One after the other they share a session, in which short messages go by BDAT once it is proven.
             report.check(f"{domain}: {len(bdat)} of them went by BDAT", None if letters.DOTS in bdat else f"only these did: {bdat}")
@@ -77,15 +79,15 @@ def deliver(report, gateway, receiver):
         arrived = [arrivals.Arrival(gateway, receiver, *pair) for pair in posted]
         faults = [fault for arrival in arrived if (fault := arrival.fault(domain))]
         report.check(f"{domain}: {len(arrived)} messages at once", "\n".join(faults[:5]) or None)
-        copies += [copy for arrival in arrived for copy in arrival.copies]
-    return copies
+        every += arrived
+    return every
 
 
-def verify(report, gateway, running, copies, opendkim):
+def verify(report, gateway, running, arrived_at, opendkim):
     """Has the signatures of all copies verified."""
     report.heading("DKIM signatures of what arrived")
     for receiver in running:
-        arrived = copies[receiver.name]
+        arrived = [copy for arrival in arrived_at[receiver.name] for copy in arrival.copies]
         if not arrived:
             report.check(f"{receiver.name}: something arrived to verify", "nothing did")
             continue
@@ -95,14 +97,21 @@ def verify(report, gateway, running, copies, opendkim):
         if opendkim:
             report.check(f"{told}: opendkim passes the RSA signature", signatures.opendkim(opendkim, arrived, "rsa-sha256"))
         if isinstance(receiver, receivers.Exim):
-            passed, failed = receiver.verdicts()
-            fault = f"{passed}\n{''.join(failed)}" if failed or not all(passed.values()) else None
-            report.check(f"exim4 itself passes {passed['rsa-sha256']} RSA and {passed['ed25519-sha256']} Ed25519 signatures", fault)
-    some = next((message for arrived in copies.values() for message in arrived), None)
+            exim_itself(report, receiver, arrived_at[receiver.name])
+    some = next((copy for arrivals_there in arrived_at.values() for arrival in arrivals_there for copy in arrival.copies), None)
     if some:
         report.check("dkimpy refuses a changed message", None if signatures.dkimpy([some + b"more\n"], gateway.records) else "it passed")
     if some and opendkim:
         report.check("opendkim refuses a changed message", signatures.opendkim_bites(opendkim, some))
+
+
+def exim_itself(report, receiver, there):
+    """Exim 4.96 hashes no octets where there is no body; RFC 6376 3.4.3 wants an empty line hashed, and the other verifiers do."""
+    excused = {arrival.view["message_id"] for arrival in there if arrival.letter.title == letters.NO_BODY}
+    passed, failed = receiver.verdicts(excused)
+    fault = f"{passed}\n{''.join(failed)}" if failed or not all(passed.values()) else None
+    told = f"{passed['rsa-sha256']} RSA and {passed['ed25519-sha256']} Ed25519 signatures"
+    report.check(f"exim4 itself passes {told} (a message without a body is not counted, README.md says why)", fault)
 
 
 def checks(report, work, parts):
@@ -110,7 +119,7 @@ def checks(report, work, parts):
     opendkim = None
     addresses = [f"127.0.1.{number}" for number in (1, 2, 3, 4, 101)]
     port = free_port(addresses)
-    gateway, started, copies = Gateway(work, names, port), [], {}
+    gateway, started, arrived_at = Gateway(work, names, port), [], {}
     try:
         gateway.start()
         status, answer = gateway.call("POST", f"/v1/domains/{gateway.domain_id}/check")
@@ -123,8 +132,8 @@ def checks(report, work, parts):
                 opendkim = root.Root("opendkim", work, {}, names.address)
             running = start_receivers(report, work, names, port, started)
             for receiver in running:
-                copies[receiver.name] = deliver(report, gateway, receiver)
-            verify(report, gateway, running, copies, opendkim)
+                arrived_at[receiver.name] = deliver(report, gateway, receiver)
+            verify(report, gateway, running, arrived_at, opendkim)
         if "fuzz" in parts:
             fuzz.run(report, gateway, work)
         report.heading("the end")

@@ -365,7 +365,7 @@ fn any_draft() -> impl Strategy<Value = Draft> {
 fn as_read(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let text = text.trim_end_matches('\n');
-    if text.is_empty() { String::new() } else { text.replace('\n', "\r\n") + "\r\n" }
+    text.replace('\n', "\r\n") + "\r\n"
 }
 
 fn names(mailboxes: &[Mailbox]) -> Vec<(Option<String>, String)> {
