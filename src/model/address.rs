@@ -211,7 +211,7 @@ fn display_name(text: &str) -> Result<Option<HeaderText>, AddressError> {
         return Ok(None);
     }
     let plain = match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(quoted) => unescape(quoted)?,
+        Some(quoted) => unquoted(quoted)?,
         None if text.contains(['<', '>', '"', ',', ';', ':', '(', ')', '@']) => return Err(AddressError::NotOne),
         None => text.to_owned(),
     };
@@ -222,7 +222,8 @@ fn display_name(text: &str) -> Result<Option<HeaderText>, AddressError> {
     Ok(Some(name).filter(|name| !name.as_str().is_empty()))
 }
 
-fn unescape(quoted: &str) -> Result<String, AddressError> {
+/// The text between the quotes of a quoted string, without its backslashes (RFC 5322 3.2.4).
+pub(crate) fn unquoted(quoted: &str) -> Result<String, AddressError> {
     let mut plain = String::with_capacity(quoted.len());
     let mut characters = quoted.chars();
     while let Some(character) = characters.next() {

@@ -7,7 +7,7 @@
 use mail_parser::parsers::MessageStream;
 use time::OffsetDateTime;
 
-use crate::model::address::AddressError;
+use crate::model::address::{AddressError, unquoted};
 use crate::model::header::breaks_lines;
 use crate::model::{EmailAddress, HeaderText, Mailbox};
 
@@ -58,7 +58,7 @@ pub(super) fn mailbox(value: &[u8]) -> Result<Mailbox, AddressError> {
 /// A display name: a quoted string, or words some of which are encoded (RFC 5322 3.2.5; RFC 2047 5 (3)).
 fn display_name(text: &str) -> Result<Option<HeaderText>, AddressError> {
     let plain = match text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(quoted) => unescape(quoted)?,
+        Some(quoted) => unquoted(quoted)?,
         // A mailbox or comment hides among the words.
         None if text.contains(['"', ',', ';', ':', '(', ')', '<', '>', '@']) => return Err(AddressError::NotOne),
         None => text.to_owned(),
@@ -67,19 +67,6 @@ fn display_name(text: &str) -> Result<Option<HeaderText>, AddressError> {
     let decoded = if plain.contains("=?") { decode(plain.as_bytes()) } else { plain };
     let name = HeaderText::parse(&decoded).map_err(AddressError::Name)?;
     Ok(Some(name).filter(|name| !name.as_str().is_empty()))
-}
-
-fn unescape(quoted: &str) -> Result<String, AddressError> {
-    let mut plain = String::with_capacity(quoted.len());
-    let mut characters = quoted.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => plain.push(characters.next().ok_or(AddressError::NotOne)?),
-            '"' => return Err(AddressError::NotOne),
-            other => plain.push(other),
-        }
-    }
-    Ok(plain)
 }
 
 /// The id of a Message-ID field, without its brackets.
