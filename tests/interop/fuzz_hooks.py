@@ -21,12 +21,16 @@ def fill(body):
     """Makes a request that can be accepted, and keeps what else was generated."""
     for name in ("envelope", "raw", "send_at", "expires_at", "cc", "bcc", "reply_to"):
         body.pop(name, None)
-    body.update({"from": KNOWN["from"], "to": KNOWN["to"], "subject": str(body.get("subject", "")).encode("ascii", "ignore").decode().replace("\n", " ").replace("\r", " ")})
+    subject = "".join(character for character in str(body.get("subject", "")) if character.isprintable())
+    body.update({"from": KNOWN["from"], "to": KNOWN["to"], "subject": subject})
     body.setdefault("text", "Hello.")
 
 
 @schemathesis.hook
 def map_case(_context, case):
+    if case.path_parameters and case.method.upper() == "DELETE" and case.path_parameters.get("id") in KNOWN["keep"]:
+        # Its own key and the sender's domain, which it finds in the lists: without them it would see refusals only.
+        case.path_parameters["id"] = case.path_parameters["id"][:4] + "0" * 26
     if not case.meta or case.meta.generation.mode != GenerationMode.POSITIVE:
         return case
     number = chosen(case)

@@ -95,7 +95,8 @@ def verify(report, gateway, running, arrived_at, opendkim):
         report.check(f"{told} carry one RSA and one Ed25519 signature", signatures.shape(arrived))
         report.check(f"{told}: dkimpy passes both signatures", signatures.dkimpy(arrived, gateway.records))
         if opendkim:
-            report.check(f"{told}: opendkim passes the RSA signature", signatures.opendkim(opendkim, arrived, "rsa-sha256"))
+            for algorithm in signatures.ALGORITHMS:
+                report.check(f"{told}: opendkim passes each {algorithm} signature", signatures.opendkim(opendkim, arrived, algorithm))
         if isinstance(receiver, receivers.Exim):
             exim_itself(report, receiver, arrived_at[receiver.name])
     some = next((copy for arrivals_there in arrived_at.values() for arrival in arrivals_there for copy in arrival.copies), None)

@@ -58,5 +58,5 @@ def opendkim(root, messages, algorithm):
 def opendkim_bites(root, message):
     """Whether it refuses a changed message: a verifier that passes anything would prove nothing."""
     changed = message + b"One line more.\n"
-    said = opendkim(root, [changed], ALGORITHMS[0])
-    return None if said and "signature" in said.lower() else f"a changed message was answered {said}"
+    said = [opendkim(root, [changed], algorithm) for algorithm in ALGORITHMS]
+    return None if all(one and "signature" in one.lower() for one in said) else f"a changed message was answered {said}"

@@ -227,6 +227,22 @@ async fn what_is_not_ours_is_not_found_and_a_forged_cursor_is_refused() {
 }
 
 #[tokio::test]
+async fn the_bytes_of_a_message_outlive_its_domain() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let message = gateway.send_with(&["a@example.net"], json!({})).await;
+    let raw = format!("/v1/messages/{message}/raw");
+    let signed = gateway.get(&raw).await.body;
+    let domain = gateway.get("/v1/domains").await.json()["data"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(gateway.call("DELETE", &format!("/v1/domains/{domain}"), &[], b"").await.status, 204);
+    let left = gateway.get(&raw).await;
+    assert_eq!(left.status, 200);
+    assert!(left.body.starts_with(b"Date: ") && signed.ends_with(&left.body), "the content without its signatures");
+    assert!(signed.starts_with(b"DKIM-Signature: "));
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn messages_are_found_by_sender_recipient_tag_and_time() {
     let world = World::new().await;
     let gateway = world.gateway().await;

@@ -11,13 +11,14 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::accept::checks::{TIME_FORM, read_time};
+use crate::domains::SignerError;
 use crate::http::Api;
 use crate::http::extract::{Asked, Id, Reader, Sender, page};
 use crate::http::problem::{Document, Problem};
 use crate::mail::dkim::sign_all;
 use crate::model::outcome::DeliveryState;
 use crate::model::{EmailAddress, MessageId};
-use crate::outbox::{MessageFilter, MessageSummary, MessageView};
+use crate::outbox::{MessageFilter, MessageSummary, MessageView, StoredContent};
 
 /// A page of messages, newest first.
 #[derive(Serialize, ToSchema)]
@@ -124,7 +125,7 @@ pub async fn get(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id): Id
 
 /// Fetch the bytes of a message
 ///
-/// As they are sent: the content with its DKIM signatures in front.
+/// As they are sent: the content with its DKIM signatures in front. Once the sender's domain was removed, the content without signatures.
 #[utoipa::path(get, path = "/v1/messages/{id}/raw", operation_id = "get_raw_message", tag = "Messages",
     params(("id" = String, Path, description = "The message: `msg_...`")),
     responses(
@@ -134,16 +135,23 @@ pub async fn get(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id): Id
     ))]
 pub async fn raw(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id): Id<MessageId>) -> Result<Response<Body>, Problem> {
     let stored = api.outbox.content(caller.project, id).await?.ok_or(Problem::NotFound)?;
-    let mut bytes = match stored.domain {
-        Some(domain) => sign_all(&api.domains.signers(domain).await?, &stored.content, stored.accepted_at).map_err(Problem::internal)?,
-        None => Vec::new(),
-    };
+    let mut bytes = signatures(&api, &stored).await?;
     bytes.extend_from_slice(&stored.content);
     let mut response = Response::new(Body::from(bytes));
     // Never shown in a browser: it is somebody's mail.
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("message/rfc822"));
     response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"message.eml\""));
     Ok(response)
+}
+
+/// The signatures as they are sent; none once the domain was removed, and its keys with it.
+async fn signatures(api: &Api, stored: &StoredContent) -> Result<Vec<u8>, Problem> {
+    let Some(domain) = stored.domain else { return Ok(Vec::new()) };
+    match api.domains.signers(domain).await {
+        Ok(signers) => sign_all(&signers, &stored.content, stored.accepted_at).map_err(Problem::internal),
+        Err(SignerError::NoKey) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Take a message back

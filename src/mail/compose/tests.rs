@@ -224,7 +224,7 @@ fn an_inline_file_is_found_by_its_content_id() {
 #[test]
 fn bodies_are_encoded_so_that_nothing_dangerous_is_left() {
     for (given, encoding, read) in [
-        ("", "7bit", ""),
+        ("", "7bit", "\r\n"),
         ("a", "7bit", "a\r\n"),
         ("a\r\n\r\n\n", "7bit", "a\r\n"),
         ("a\n.\nb", "7bit", "a\r\n.\r\nb\r\n"),
