@@ -74,7 +74,7 @@ export interface paths {
         };
         /**
          * Fetch the bytes of a message
-         * @description As they are sent: the content with its DKIM signatures in front.
+         * @description As they are sent: the content with its DKIM signatures in front. Once the sender's domain was removed, the content without signatures.
          */
         get: operations["get_raw_message"];
         put?: never;

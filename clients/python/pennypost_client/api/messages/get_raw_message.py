@@ -97,7 +97,8 @@ def sync_detailed(
 ) -> Response[File | Problem]:
     """Fetch the bytes of a message
 
-     As they are sent: the content with its DKIM signatures in front.
+     As they are sent: the content with its DKIM signatures in front. Once the sender's domain was
+    removed, the content without signatures.
 
     Args:
         id (str):
@@ -128,7 +129,8 @@ def sync(
 ) -> File | Problem | None:
     """Fetch the bytes of a message
 
-     As they are sent: the content with its DKIM signatures in front.
+     As they are sent: the content with its DKIM signatures in front. Once the sender's domain was
+    removed, the content without signatures.
 
     Args:
         id (str):
@@ -154,7 +156,8 @@ async def asyncio_detailed(
 ) -> Response[File | Problem]:
     """Fetch the bytes of a message
 
-     As they are sent: the content with its DKIM signatures in front.
+     As they are sent: the content with its DKIM signatures in front. Once the sender's domain was
+    removed, the content without signatures.
 
     Args:
         id (str):
@@ -183,7 +186,8 @@ async def asyncio(
 ) -> File | Problem | None:
     """Fetch the bytes of a message
 
-     As they are sent: the content with its DKIM signatures in front.
+     As they are sent: the content with its DKIM signatures in front. Once the sender's domain was
+    removed, the content without signatures.
 
     Args:
         id (str):
