@@ -73,7 +73,7 @@ async fn an_odd_code_of_a_known_class_is_judged_by_its_first_digit() {
 #[tokio::test]
 async fn a_reply_that_drips_octet_by_octet_has_one_deadline() {
     let world = World::new().await;
-    let drip = "S:- 2\n!wait 100\nS:- 2\n!pause 100\nS:- 0\n!pause 100\nS: mx\n!silence";
+    let drip = "S:- 2\n!wait 100\nS:- 2\n!wait 100\nS:- 0\n!wait 100\nS: mx\n!silence";
     let host = world.scripted_mx("example.net", &[drip]).await;
     let gateway = world.gateway().await;
     let id = gateway.send(&["bee@example.net"]).await;

@@ -2,7 +2,7 @@
 //!
 //! `C: MAIL` waits for a line that starts so. `C: .` reads content up to the lone dot. `!close` ends the connection, `!reset` resets
 //! it, `!silence` reads but says nothing until the client goes, `!stall` does not even read, `!wait` waits for
-//! [`ScriptedHost::go_on`], `!pause 60` lets a minute of the world's time pass, `!take` greets and takes all mail from here on, `!more`
+//! [`ScriptedHost::go_on`], `!wait 60` lets a minute of the world's time pass, `!take` greets and takes all mail from here on, `!more`
 //! takes what was just sent and all that follows. Lines are without CRLF; `S:- text` sends raw text with `\r`, `\n`, `\0` escapes
 //! and no line end, `S:* 100 text` sends such text a hundred times. One script serves one connection; the last all later ones.
 
@@ -164,7 +164,7 @@ async fn take(stream: &mut BufReader<TcpStream>, mut reply: &'static str, heard:
 }
 
 async fn act(stream: &mut BufReader<TcpStream>, step: &str, cues: &Cues) -> bool {
-    if let Some(seconds) = step.strip_prefix("!pause ") {
+    if let Some(seconds) = step.strip_prefix("!wait ") {
         cues.clock.sleep(Duration::from_secs(seconds.parse().unwrap())).await;
         return true;
     }
