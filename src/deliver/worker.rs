@@ -114,12 +114,10 @@ impl Worker {
             self.part().await;
         }
         match self.reach().await {
-            // Opening a session may have taken minutes: asked again, since another node may have taken the work over meanwhile.
-            Ok(()) if job.deliveries.first().is_some_and(|delivery| self.engine.parts.node.may_send(delivery.owner)) => {
+            Ok(()) => {
                 self.transact(job).await;
                 Then::Stay
             }
-            Ok(()) => Then::Stay,
             Err(unreached) => self.fail(job, *unreached).await,
         }
     }
