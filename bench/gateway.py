@@ -1,5 +1,6 @@
 """Pennypost under measurement: a database of its own on one PostgreSQL server, the sink, the load."""
 
+import glob
 import json
 import os
 import subprocess
@@ -158,9 +159,9 @@ class Gateway:
         self.dns.stop()
 
 
-def single_row_commits(postgres, work, size, seconds):
-    """Rows of one message each, committed one by one by 64 clients: pgbench on the same server."""
-    if not machine.find("pgbench") and not os.path.exists(pgbench_path()):
+def commits_of_one_row(postgres, work, size, seconds, clients):
+    """Rows with the text of one message each, committed one by one: pgbench on the same server."""
+    if not os.path.exists(pgbench_path()):
         return None
     postgres.query("create database single")
     postgres.query("create table message (id uuid primary key default gen_random_uuid(), content text not null)", "single")
@@ -170,13 +171,16 @@ def single_row_commits(postgres, work, size, seconds):
     script = os.path.join(work, "single.sql")
     with open(script, "w", encoding="ascii") as file:
         file.write(f"insert into message (content) values ('{text}');\n")
-    command = [pgbench_path(), "-n", "-c", "64", "-j", "2", "-T", str(seconds), "-f", script, postgres.url("single")]
+    command = [pgbench_path(), "-n", "-c", str(clients), "-j", str(min(clients, 2)), "-T", str(seconds), "-f", script, postgres.url("single")]
     postgres.checkpoint()
     before = cpu_seconds(postgres.pid)
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     rate = next(float(text.split("=")[1].split()[0]) for text in done.stdout.splitlines() if text.startswith("tps"))
-    return {"rate": rate, "cpu_database": (cpu_seconds(postgres.pid) - before) / (rate * seconds) * 1e6}
+    spent = cpu_seconds(postgres.pid) - before
+    postgres.query("drop database single")
+    return {"rate": rate, "cpu_database": spent / (rate * seconds) * 1e6}
 
 
 def pgbench_path():
-    return machine.find("pgbench") or "/usr/lib/postgresql/15/bin/pgbench"
+    """pgbench of the PATH, or of the newest PostgreSQL that Debian installed."""
+    return machine.find("pgbench") or max(glob.glob("/usr/lib/postgresql/*/bin/pgbench"), default="")
