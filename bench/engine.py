@@ -103,7 +103,7 @@ def memory(results, work, postgres, domains, sessions):
     house.load(16, 4096, messages=domains, domains=domains, **to)
     wait_until(lambda: int(postgres.query("select count(*) from delivery where attempt > 0", "memory")) >= domains, 120)
     idle = resident_mib(house.process.pid)
-    results.goal(f"memory of a domain with deferred mail, KiB (of {domains})", (idle - before) * 1024 / domains, lambda _: True)
+    results.goal(f"memory of a domain with deferred mail, KiB (of {domains})", (idle - before) * 1024 / domains)
     house.stop()
     shutil.rmtree(house.directory)
     house = Gateway(work, postgres, "sessions", sessions=sessions)
@@ -112,7 +112,7 @@ def memory(results, work, postgres, domains, sessions):
     before = resident_mib(house.process.pid)
     house.load(16, 4096, messages=sessions, domains=sessions, **to)
     wait_until(lambda: connections(house.process.pid) >= sessions * 0.95, 60)
-    results.goal(f"memory of an open session, KiB (of {sessions})", (resident_mib(house.process.pid) - before) * 1024 / sessions, lambda _: True)
+    results.goal(f"memory of an open session, KiB (of {sessions})", (resident_mib(house.process.pid) - before) * 1024 / sessions)
     hung.stop()
     house.stop()
 

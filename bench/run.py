@@ -58,9 +58,10 @@ class Results:
     def rate(self, name):
         return self.by_name.get(name, {}).get("rate")
 
-    def goal(self, text, value, met, unit=""):
-        shown = "not measured" if value is None else f"{value:.2f}{unit}"
-        self.goals.append((text, shown, "-" if value is None else "yes" if met(value) else "NO"))
+    def goal(self, text, value, met=None, unit=""):
+        """A figure, and whether it is as good as it should be, if `met` says what that is. One that was not measured is left out."""
+        if value is not None:
+            self.goals.append((text, f"{value:.2f}{unit}", "" if met is None else "yes" if met(value) else "NO"))
 
     def ratio(self, text, name, other, least):
         own, peer = self.rate(name), self.rate(other)
