@@ -171,6 +171,7 @@ pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Cl
             store: house.store.clone(),
             domains: house.domains.clone(),
             clock: clock.clone(),
+            node: Arc::clone(&node),
             retention: config.retention.clone(),
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
