@@ -16,7 +16,7 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::{Engine, EngineParts};
-use crate::domains::{DomainSettings, Domains, Sealer};
+use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
 pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Rooms, Stack};
@@ -111,8 +111,8 @@ impl House {
             .with_context(|| format!("the master key {} could not be read or made", config.server.master_key_file.display()))?;
         let access = Access::new(store.clone(), clock.clone());
         let project = access.default_project().await?;
-        let hostname = DomainName::parse(&config.server.hostname).ok();
-        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { hostname });
+        let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.egress.clone() };
+        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
         Ok(Self { store, access, domains, outbox, events, resolver, project, postgres })
     }
