@@ -101,6 +101,8 @@ impl House {
     /// Opens the database (starting the private one if there is no URL), brings its schema up to date, and sets the rules up.
     pub async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
         let (store, postgres) = open_store(config, clock).await?;
+        // Before anything is dated. What the clocks say of each other the node judges.
+        let _bearing = clock.follow(clock.reading(), store.time().await?);
         let applied = store.migrate().await.context("the database could not be migrated")?;
         if applied > 0 {
             tracing::info!(migrations = applied, "database migrated");

@@ -73,7 +73,7 @@ impl Engine {
     #[must_use]
     pub fn new(parts: EngineParts, supervisor: Supervisor) -> Arc<Self> {
         let schedule = Schedule::new(&parts.settings);
-        let own = OwnAddresses::new(parts.hostname.clone(), parts.settings.egress.clone());
+        let own = OwnAddresses::new(parts.hostname.clone(), &parts.settings.egress);
         Arc::new(Self {
             parts,
             schedule,

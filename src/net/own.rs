@@ -34,7 +34,7 @@ struct State {
 impl OwnAddresses {
     /// Of a host with this name that sends from these addresses.
     #[must_use]
-    pub fn new(hostname: String, configured: Vec<IpAddr>) -> Self {
+    pub fn new(hostname: String, configured: &[IpAddr]) -> Self {
         let configured: Vec<IpAddr> = configured.iter().map(IpAddr::to_canonical).collect();
         let known = Arc::new(configured.iter().copied().collect());
         Self { hostname, configured, state: Mutex::new(State { known, fresh_until: None }) }
@@ -90,7 +90,7 @@ mod tests {
         let server = zone.serve("127.0.0.1:0".parse().expect("an address"), &supervisor, &clock).await.expect("a server");
         let resolver = Resolver::of_servers(&[server.local_addr], Duration::from_secs(10)).expect("a resolver");
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let own = OwnAddresses::new("mail.example".to_owned(), vec![ip("127.0.0.9"), ip("::ffff:192.0.2.9")]);
+        let own = OwnAddresses::new("mail.example".to_owned(), &[ip("127.0.0.9"), ip("::ffff:192.0.2.9")]);
         let known = own.look_up(&resolver, &clock).await;
         for address in ["127.0.0.9", "192.0.2.9", "192.0.2.7", "2001:db8::7"] {
             assert!(known.contains(&ip(address)), "{address} of {known:?}");

@@ -18,6 +18,11 @@ pub struct DeadNode {
 }
 
 impl Store {
+    /// The database's time.
+    pub async fn time(&self) -> Result<OffsetDateTime, StoreError> {
+        Ok(query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(self.pool()).await?)
+    }
+
     /// Enters a new process. Answers the database's time.
     pub async fn register_node(&self, incarnation: i64, host: &str) -> Result<OffsetDateTime, StoreError> {
         // The clock's time, not the transaction's: a wait for a lock may lie between the two.
