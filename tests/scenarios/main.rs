@@ -14,6 +14,7 @@ mod api_messages;
 mod api_naughty;
 mod api_send;
 mod api_senders;
+mod clock;
 mod content;
 mod crash;
 mod database;
