@@ -15,6 +15,7 @@ use crate::accept::batch::{Batcher, Writing};
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::deliver::class::Rules;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
@@ -129,6 +130,14 @@ impl House {
     }
 }
 
+/// Reads the files that the configuration names besides keys: the rules that say what replies mean.
+///
+/// # Errors
+/// A file cannot be used; the error names each fault with its line.
+pub fn check_files(config: &Config) -> anyhow::Result<Arc<Rules>> {
+    Ok(Rules::load(&config.delivery.bounce_rules)?)
+}
+
 /// Connects to the configured database, or to the private one, which is started when nobody has.
 pub async fn open_store(config: &Config, clock: &Clock) -> anyhow::Result<(Store, Option<PrivatePostgres>)> {
     let (url, postgres) = if config.database.url.expose().is_empty() {
@@ -163,13 +172,14 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     if let Some(limit) = files::raise() {
         files::fit(&mut config, limit);
     }
+    let rules = check_files(&config)?;
     let house = House::open(&config, &clock).await?;
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);
     let silence = Duration::from_secs(config.delivery.node_timeout_seconds);
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
-    let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
+    let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock, rules: &rules };
     let handoff = roles.deliver.then(|| start.engine());
     if roles.worker {
         let housekeeping = housekeeping::Housekeeping {
@@ -222,6 +232,7 @@ struct Start<'s> {
     node: &'s Arc<Node>,
     supervisor: &'s Supervisor,
     clock: &'s Clock,
+    rules: &'s Arc<Rules>,
 }
 
 impl Start<'_> {
@@ -241,6 +252,7 @@ impl Start<'_> {
             settler,
             timeouts: Timeouts::default(),
             tls: tls::opportunistic(),
+            rules: Arc::clone(self.rules),
         };
         let engine = Engine::new(parts, self.supervisor.clone());
         self.supervisor.spawn_essential("engine", engine.run(arrivals));

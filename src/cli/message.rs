@@ -175,8 +175,9 @@ fn attempt_lines(attempt: &Value, transcript: bool) -> String {
     };
     let tls = word("tls").unwrap_or_else(|| "in the clear".to_owned());
     let unknown = if attempt.get("outcome_unknown").is_some_and(|value| value == true) { "  (may have arrived)" } else { "" };
+    let class = word("class").map(|class| format!(" ({class})")).unwrap_or_default();
     let mut text = format!(
-        "  {}  {}  {host}  {tls}{unknown}\n    {}\n",
+        "  {}  {}{class}  {host}  {tls}{unknown}\n    {}\n",
         word("at").unwrap_or_default(),
         word("outcome").unwrap_or_default(),
         word("reply").unwrap_or_default()

@@ -11,8 +11,8 @@ use super::sign::SignError;
 use super::verdict::{self, Verdict};
 use crate::clock::Tick;
 use crate::events::EventKind;
-use crate::model::EnhancedStatus;
 use crate::model::outcome::{Attempt, DeliveryState, Outcome, Stage};
+use crate::model::{BounceClass, EnhancedStatus};
 use crate::outbox::ClaimedDelivery;
 use crate::outbox::settle::Settlement;
 use crate::telemetry::metrics;
@@ -77,6 +77,7 @@ impl Engine {
             enhanced_status: Some(verdict.enhanced_status),
             outcome,
             scope: (!delivered).then_some(verdict.scope),
+            class: verdict.class,
             outcome_unknown: verdict.outcome_unknown,
             transcript: circumstances.transcript.clone(),
         };
@@ -84,6 +85,9 @@ impl Engine {
             metrics::outcome_unknown(1);
         }
         metrics::attempt(stage, outcome, took);
+        if let Some(class) = verdict.class {
+            metrics::failure(class, outcome);
+        }
         log_end(&delivery, &facts, next_at);
         self.write(delivery, outcome, next_at, &facts).await;
     }
@@ -112,7 +116,8 @@ impl Engine {
         };
         for delivery in deliveries {
             let reply = format!("the message cannot be signed: {error}");
-            let ending = Ending { stage: Stage::Sign, reply, verdict: verdict::verdict(Stage::Sign, verdict::Ending::Unsigned) };
+            let ending =
+                Ending { stage: Stage::Sign, reply, verdict: verdict::verdict(&self.parts.rules, Stage::Sign, verdict::Ending::Unsigned, None) };
             self.conclude(delivery, &circumstances, ending).await;
         }
     }
@@ -130,6 +135,7 @@ impl Engine {
             enhanced_status: Some(EnhancedStatus::new(2, 0, 0)),
             outcome: Outcome::Delivered,
             scope: None,
+            class: None,
             outcome_unknown: false,
             transcript: Vec::new(),
         };
@@ -168,10 +174,14 @@ fn log_end(delivery: &ClaimedDelivery, facts: &Attempt, next_at: Option<OffsetDa
         Outcome::Delivered => tracing::debug!(delivery = %id, host, "delivered"),
         Outcome::Deferred => {
             let retry_at = next_at.map(|at| at.to_string()).unwrap_or_default();
-            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, retry_at, "deferred");
+            tracing::info!(delivery = %id, host, stage = ?facts.stage, class = class_name(facts), reply = facts.reply, retry_at, "deferred");
         }
         Outcome::Bounced | Outcome::Expired => {
-            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
+            tracing::info!(delivery = %id, host, stage = ?facts.stage, class = class_name(facts), reply = facts.reply, outcome = ?facts.outcome, "not delivered");
         }
     }
+}
+
+fn class_name(facts: &Attempt) -> &'static str {
+    facts.class.map_or("-", BounceClass::name)
 }

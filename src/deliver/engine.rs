@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::class::Rules;
 use super::schedule::Schedule;
 use super::site::{Job, Site};
 use super::worker::Worker;
@@ -53,6 +54,8 @@ pub struct EngineParts {
     pub timeouts: Timeouts,
     /// Opportunistic TLS.
     pub tls: ClientTls,
+    /// What replies mean.
+    pub rules: Arc<Rules>,
 }
 
 /// The engine. Shared by its workers.

@@ -5,6 +5,7 @@
 //! A refusal is a value; only `verdict` says deferred or bounced (invariant 7). No database connection is held during any of it.
 
 pub mod attempt;
+pub mod class;
 pub mod engine;
 pub mod missing;
 pub mod plan;

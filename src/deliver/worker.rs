@@ -164,7 +164,8 @@ impl Worker {
         let targets = match self.engine.targets(&self.site, priority).await {
             Ok(targets) => targets,
             Err(error) => {
-                let ending = Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(Stage::Dns, &error) };
+                let ending =
+                    Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(&parts.rules, Stage::Dns, &error, None) };
                 return Err(Box::new(Unreached { circumstances, ending }));
             }
         };
@@ -195,7 +196,8 @@ impl Worker {
                 ending
             }
             None => {
-                Ending { stage: Stage::Dns, reply: MxError::NoUsableHost.to_string(), verdict: verdict::verdict(Stage::Dns, &MxError::NoUsableHost) }
+                let verdict = verdict::verdict(&parts.rules, Stage::Dns, &MxError::NoUsableHost, None);
+                Ending { stage: Stage::Dns, reply: MxError::NoUsableHost.to_string(), verdict }
             }
         };
         Err(Box::new(Unreached { circumstances, ending }))
@@ -217,7 +219,7 @@ impl Worker {
         let parts = &self.engine.parts;
         let stream = dial::connect(target.address, target.source, parts.timeouts.connect, &parts.clock).await.map_err(|error| {
             transcript.push(format!("* {}: {error}", target.address));
-            Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) }
+            Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(&parts.rules, Stage::Connect, &error, None) }
         })?;
         transcript.push(format!("* connected to {} [{}]", target.host, target.address));
         let settings = Settings { ehlo_name: parts.hostname.clone(), tls, timeouts: parts.timeouts, server_name: target.host.clone() };
@@ -231,7 +233,8 @@ impl Worker {
                 if let Cause::Fault(fault) = &failure.cause {
                     transcript.push(format!("* {fault}"));
                 }
-                Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict: verdict::verdict(failure.stage, &failure.cause) })
+                let verdict = verdict::verdict(&parts.rules, failure.stage, &failure.cause, Some(&target.host));
+                Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict })
             }
         }
     }
@@ -285,7 +288,8 @@ impl Worker {
                 // "Too many recipients": those behind the limit follow at once in a transaction of their own.
                 End::NotTried(_) if progress => again.push(delivery),
                 end => {
-                    let ending = Ending { stage, reply: end.to_string(), verdict: verdict::verdict(stage, &end) };
+                    let verdict = verdict::verdict(&self.engine.parts.rules, stage, &end, circumstances.mx_host.as_deref());
+                    let ending = Ending { stage, reply: end.to_string(), verdict };
                     if ending.verdict.is_about_all_our_mail() {
                         slow = Some(ending.clone());
                     }

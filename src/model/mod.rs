@@ -4,6 +4,7 @@
 //! Does not: read, write, send or know the time. Every other room may import this one; it imports none.
 
 pub mod address;
+pub mod bounce;
 pub mod domain_name;
 pub mod envelope;
 pub mod header;
@@ -15,6 +16,7 @@ pub mod reply;
 pub mod secret;
 
 pub use address::{EmailAddress, Mailbox};
+pub use bounce::BounceClass;
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};

@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 use super::catalog;
 pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
+use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
@@ -77,6 +78,13 @@ pub fn attempt(stage: Stage, outcome: Outcome, took: Duration) {
         .attempts
         .add((stage, outcome), 1, |(stage, outcome)| [SharedString::const_str(stage_name(*stage)), SharedString::const_str(outcome_name(*outcome))]);
     HANDLES.attempt_seconds.record(took);
+}
+
+/// Counts one failed attempt by its class.
+pub fn failure(class: BounceClass, outcome: Outcome) {
+    HANDLES
+        .failures
+        .add((class, outcome), 1, |(class, outcome)| [SharedString::const_str(class.name()), SharedString::const_str(outcome_name(*outcome))]);
 }
 
 /// How opening an SMTP session went.
@@ -208,6 +216,7 @@ struct Handles {
     turned_away: Counter,
     deliveries: Counters<DeliveryState>,
     attempts: Counters<(Stage, Outcome)>,
+    failures: Counters<(BounceClass, Outcome)>,
     attempt_seconds: Histogram,
     sessions_open: Gauge,
     sessions: Counters<SessionResult>,
@@ -246,6 +255,7 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     turned_away: counter(&catalog::HTTP_TURNED_AWAY),
     deliveries: Counters::new(&catalog::DELIVERIES),
     attempts: Counters::new(&catalog::ATTEMPTS),
+    failures: Counters::new(&catalog::FAILURES),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),
     sessions: Counters::new(&catalog::SESSIONS),

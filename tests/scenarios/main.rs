@@ -23,6 +23,7 @@ mod delivery;
 mod dns;
 mod envelope;
 mod events;
+mod failures;
 mod greeting;
 mod idempotency;
 mod memory;
