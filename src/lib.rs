@@ -17,8 +17,10 @@ pub mod access;
 pub mod domains;
 pub mod events;
 pub mod outbox;
+pub mod suppressions;
 // Flow
 pub mod accept;
+pub mod consumers;
 pub mod deliver;
 pub mod ops;
 // Doors

@@ -15,6 +15,7 @@ use crate::accept::batch::{Batcher, Writing};
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::consumers::Suppress;
 use crate::deliver::class::Rules;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer, Senders};
@@ -32,6 +33,7 @@ use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
 use crate::supervisor::Supervisor;
+use crate::suppressions::Suppressions;
 use crate::telemetry::metrics;
 
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -91,6 +93,8 @@ pub struct House {
     pub outbox: Outbox,
     /// What became of them.
     pub events: Events,
+    /// Who is not sent to.
+    pub suppressions: Suppressions,
     /// DNS.
     pub resolver: Resolver,
     /// The project that everything belongs to unless told otherwise.
@@ -117,7 +121,8 @@ impl House {
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.egress.clone() };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
-        Ok(Self { store, access, domains, outbox, events, resolver, project, postgres })
+        let suppressions = Suppressions::new(store.clone(), clock.clone());
+        Ok(Self { store, access, domains, outbox, events, suppressions, resolver, project, postgres })
     }
 
     /// Closes the database; the private server stops unless another process uses it.
@@ -190,6 +195,8 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
             retention: config.retention.clone(),
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
+        let suppress = Suppress { store: house.store.clone(), clock: clock.clone() };
+        supervisor.spawn("suppress", suppress.run(supervisor.clone()));
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
     let http = if roles.api { Some(start.api(handoff).await?) } else { None };
@@ -294,6 +301,7 @@ impl Start<'_> {
             domains: self.house.domains.clone(),
             outbox: self.house.outbox.clone(),
             events: self.house.events.clone(),
+            suppressions: self.house.suppressions.clone(),
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Tick};
+use crate::model::outcome::DeliveryState;
 use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
 use crate::outbox::claims::{ClaimFacts, Grant, Seat};
 use crate::outbox::handoff::Handoff;
@@ -40,13 +41,18 @@ const LOOKUP_TIME: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submitted {
     /// Written.
-    New,
+    New {
+        /// Recipients that are suppressed: their deliveries ended at once.
+        suppressed: u16,
+    },
     /// The same request was accepted before.
     Replayed {
         /// The message of then.
         id: MessageId,
         /// Its number of recipients.
         deliveries: u16,
+        /// Those among them that were suppressed.
+        suppressed: u16,
     },
 }
 
@@ -96,6 +102,15 @@ enum Unwritten {
     Unknown(StoreError),
 }
 
+/// What a group that was written came to.
+#[derive(Debug)]
+struct Written {
+    /// The messages that won their keys, if there were keys.
+    won: Option<Vec<Uuid>>,
+    /// Recipients that are suppressed, by message and place.
+    suppressed: Vec<(Uuid, i16)>,
+}
+
 /// What a group adds to the figures.
 #[derive(Debug, Default)]
 struct Totals {
@@ -103,6 +118,7 @@ struct Totals {
     recipients: u64,
     octets: u64,
     spilled: u64,
+    suppressed: u64,
 }
 
 impl Totals {
@@ -181,7 +197,9 @@ impl Batcher {
         if request_hash != key.request_hash {
             return Err(SubmitError::KeyReused);
         }
-        Ok(Some(Submitted::Replayed { id: MessageId::from_uuid(id), deliveries: u16::try_from(deliveries).unwrap_or(0) }))
+        let suppressed = self.store.suppressed_at_accept(id).await.map_err(|error| refusal(&error))?;
+        let number = |count: i64| u16::try_from(count).unwrap_or(0);
+        Ok(Some(Submitted::Replayed { id: MessageId::from_uuid(id), deliveries: number(deliveries.into()), suppressed: number(suppressed) }))
     }
 }
 
@@ -228,7 +246,7 @@ impl Writing {
             places.push(self.place(&entry.message));
         }
         match self.commit(owner, &group, &places).await {
-            Ok(won) => {
+            Ok(Written { won, suppressed }) => {
                 let took = self.clock.tick().since(started);
                 let mut arrivals = Vec::with_capacity(group.len());
                 let mut totals = Totals::default();
@@ -239,11 +257,14 @@ impl Writing {
                         continue;
                     }
                     totals.add(&entry.message, place.is_none() && self.handoff.is_some());
+                    let refused: Vec<u16> = numbers_of(&suppressed, &entry.message);
+                    totals.suppressed += refused.len() as u64;
                     if let Some(place) = place {
-                        arrivals.extend(claimed(owner, &entry.message, place));
+                        arrivals.extend(claimed(owner, &entry.message, place, &refused));
                     }
-                    let _gone = entry.answer.send(Ok(Submitted::New));
+                    let _gone = entry.answer.send(Ok(Submitted::New { suppressed: u16::try_from(refused.len()).unwrap_or(u16::MAX) }));
                 }
+                metrics::settled_finally(DeliveryState::Suppressed, totals.suppressed);
                 metrics::accepted_batch(totals.messages, totals.recipients, totals.octets, took);
                 metrics::spilled(totals.spilled);
                 if let Some(handoff) = &self.handoff {
@@ -276,8 +297,8 @@ impl Writing {
         seats.map(|seats| (grant, seats))
     }
 
-    /// Writes a group. Answers the messages that won their keys, if there were keys.
-    async fn commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Option<Vec<Uuid>>, StoreError> {
+    /// Writes a group.
+    async fn commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Written, StoreError> {
         self.store.ensure_partitions_for(self.clock.now()).await?;
         let ids: Vec<Uuid> = group.iter().map(|entry| entry.message.id.uuid()).collect();
         let started = self.clock.tick();
@@ -294,7 +315,11 @@ impl Writing {
             match self.clock.timeout(left, self.store.existing(&ids)).await {
                 Ok(Ok(existing)) if existing.is_empty() => result = self.try_commit(owner, group, places).await,
                 // One statement wrote them: those that are not there lost their keys.
-                Ok(Ok(existing)) => return Ok(Some(existing)),
+                Ok(Ok(existing)) => match self.clock.timeout(left, self.store.refused_at_accept(&existing)).await {
+                    Ok(Ok(suppressed)) => return Ok(Written { won: Some(existing), suppressed }),
+                    Ok(Err(again)) => result = Err(Unwritten::Unknown(again)),
+                    Err(_) => break,
+                },
                 Ok(Err(again)) => result = Err(Unwritten::Unknown(again)),
                 // Their callers have waited long enough; an idempotency key finds out later.
                 Err(_) => break,
@@ -305,22 +330,23 @@ impl Writing {
         })
     }
 
-    async fn try_commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Option<Vec<Uuid>>, Unwritten> {
+    async fn try_commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Written, Unwritten> {
         let keys = self.key_rows(group);
         if keys.is_empty() {
             let mut connection = self.store.connection().await.map_err(Unwritten::NotAsked)?;
             let (messages, deliveries) = self.rows(owner, group, places, |_| true);
-            Store::insert_messages(&mut *connection, messages, deliveries).await.map_err(Unwritten::Unknown)?;
-            return Ok(None);
+            let suppressed = Store::insert_messages(&mut *connection, messages, deliveries).await.map_err(Unwritten::Unknown)?;
+            return Ok(Written { won: None, suppressed });
         }
         let mut tx = self.store.begin().await.map_err(Unwritten::NotAsked)?;
         let won = Store::insert_keys(&mut tx, keys).await.map_err(Unwritten::Unknown)?;
         let (messages, deliveries) = self.rows(owner, group, places, |entry| entry.key.is_none() || won.contains(&entry.message.id.uuid()));
+        let mut suppressed = Vec::new();
         if !messages.is_empty() {
-            Store::insert_messages(&mut *tx, messages, deliveries).await.map_err(Unwritten::Unknown)?;
+            suppressed = Store::insert_messages(&mut *tx, messages, deliveries).await.map_err(Unwritten::Unknown)?;
         }
         tx.commit().await.map_err(|error| Unwritten::Unknown(error.into()))?;
-        Ok(Some(won))
+        Ok(Written { won: Some(won), suppressed })
     }
 
     fn key_rows(&self, group: &[Entry]) -> Vec<KeyRow> {
@@ -365,6 +391,7 @@ impl Writing {
                     next_at: message.send_at.unwrap_or(now),
                     expires_at: message.expires_at,
                     recipient: recipient.to_string(),
+                    stream: message.stream.as_str().to_owned(),
                 })
             })
             .collect();
@@ -405,8 +432,13 @@ fn recipients(message: &NewMessage) -> impl Iterator<Item = (DeliveryId, &EmailA
     message.envelope.recipients.iter().enumerate().map(move |(number, recipient)| (id(number), recipient))
 }
 
-/// The claims of a message that was written with an owner.
-fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>)) -> Vec<ClaimedDelivery> {
+/// The places of a message's recipients among those that are suppressed.
+fn numbers_of(suppressed: &[(Uuid, i16)], message: &NewMessage) -> Vec<u16> {
+    suppressed.iter().filter(|(id, _)| *id == message.id.uuid()).filter_map(|(_, number)| u16::try_from(*number).ok()).collect()
+}
+
+/// The claims of a message that was written with an owner; none for recipients that were `refused`.
+fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>), refused: &[u16]) -> Vec<ClaimedDelivery> {
     let outbound = Arc::new(OutboundMessage {
         id: message.id,
         project: message.project,
@@ -426,7 +458,11 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>))
         priority: message.priority,
         expires_at: message.expires_at,
     });
-    facts.zip(seats).map(|(facts, seat)| ClaimedDelivery::new(Arc::clone(&outbound), seat, facts)).collect()
+    facts
+        .zip(seats)
+        .filter(|(facts, _)| !refused.contains(&facts.rcpt_no))
+        .map(|(facts, seat)| ClaimedDelivery::new(Arc::clone(&outbound), seat, facts))
+        .collect()
 }
 
 const fn refusal(error: &StoreError) -> SubmitError {

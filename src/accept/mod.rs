@@ -57,6 +57,8 @@ pub struct Accepted {
     pub id: MessageId,
     /// How many recipients it has.
     pub deliveries: u16,
+    /// How many of them are suppressed: nothing is sent to them.
+    pub suppressed: u16,
     /// True if an earlier request with the same idempotency key had made it.
     pub replayed: bool,
     /// When it was accepted.
@@ -148,11 +150,11 @@ impl Accept {
     async fn submit(&self, message: NewMessage, key: Option<IdempotencyKey>) -> Result<Accepted, AcceptError> {
         let id = message.id;
         let deliveries = u16::try_from(message.envelope.recipients.len()).unwrap_or(u16::MAX);
-        let (id, deliveries, replayed) = match self.inner.batcher.submit(message, key).await? {
-            Submitted::New => (id, deliveries, false),
-            Submitted::Replayed { id, deliveries } => (id, deliveries, true),
+        let (id, deliveries, suppressed, replayed) = match self.inner.batcher.submit(message, key).await? {
+            Submitted::New { suppressed } => (id, deliveries, suppressed, false),
+            Submitted::Replayed { id, deliveries, suppressed } => (id, deliveries, suppressed, true),
         };
-        Ok(Accepted { id, deliveries, replayed, accepted_at: time_of(id.uuid()) })
+        Ok(Accepted { id, deliveries, suppressed, replayed, accepted_at: time_of(id.uuid()) })
     }
 
     /// The domain that signs: the author's. Reverse-path and Sender field must be the project's too.

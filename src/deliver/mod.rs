@@ -9,6 +9,7 @@ pub mod class;
 pub mod engine;
 pub mod missing;
 pub mod plan;
+pub mod return_path;
 pub mod schedule;
 pub mod sign;
 pub mod site;

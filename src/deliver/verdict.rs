@@ -255,9 +255,8 @@ const fn scope_of_refusal(stage: Stage, class: BounceClass) -> Scope {
     match (class, stage) {
         (BounceClass::Authentication, _) => Scope::Us,
         (BounceClass::Reputation | BounceClass::Rate, _) => Scope::Site,
-        (BounceClass::Size | BounceClass::Content, _) => Scope::Message,
         // What MAIL is refused for has no recipient yet.
-        (_, Stage::Mail) => Scope::Message,
+        (BounceClass::Size | BounceClass::Content, _) | (_, Stage::Mail) => Scope::Message,
         (BounceClass::BadMailbox | BounceClass::BadDomain | BounceClass::Inactive | BounceClass::Full, _) | (_, Stage::Rcpt) => Scope::Recipient,
         _ => Scope::Message,
     }

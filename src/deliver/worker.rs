@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::attempt::{Circumstances, Ending};
 use super::engine::Engine;
 use super::plan::Target;
+use super::return_path;
 use super::sign;
 use super::site::{Job, Next, Site};
 use super::verdict::{self, AtLeast, Verdict};
@@ -109,6 +110,8 @@ impl Worker {
             self.engine.leave_unsigned(job.deliveries, &error).await;
             return Then::Stay;
         }
+        let (job, others) = return_path::separate(&self.engine.parts.domains, job).await;
+        others.into_iter().rev().for_each(|other| self.site.push_front(other));
         let most = self.engine.parts.settings.max_messages_per_connection;
         // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
         if self.open.as_mut().is_some_and(|open| open.used >= most || !open.session.is_alive()) {
@@ -189,16 +192,13 @@ impl Worker {
                 }
             }
         }
-        let ending = match worst {
-            Some((ending, target)) => {
-                circumstances.mx_host = Some(target.host);
-                circumstances.mx_ip = Some(target.address.ip());
-                ending
-            }
-            None => {
-                let verdict = verdict::verdict(&parts.rules, Stage::Dns, &MxError::NoUsableHost, None);
-                Ending { stage: Stage::Dns, reply: MxError::NoUsableHost.to_string(), verdict }
-            }
+        let ending = if let Some((ending, target)) = worst {
+            circumstances.mx_host = Some(target.host);
+            circumstances.mx_ip = Some(target.address.ip());
+            ending
+        } else {
+            let verdict = verdict::verdict(&parts.rules, Stage::Dns, &MxError::NoUsableHost, None);
+            Ending { stage: Stage::Dns, reply: MxError::NoUsableHost.to_string(), verdict }
         };
         Err(Box::new(Unreached { circumstances, ending }))
     }
@@ -243,12 +243,13 @@ impl Worker {
     async fn transact(&mut self, job: Job) {
         let clock = self.engine.parts.clock.clone();
         let (at, started) = (clock.now(), clock.tick());
+        let reverse_path = return_path::of(&self.engine.parts.domains, &job).await;
         let Some(open) = self.open.as_mut() else { return };
         let message = Arc::clone(&job.message);
         let signature = message.signature.get().map_or(&[][..], |fields| &fields[..]);
         let recipients: Vec<EmailAddress> = job.deliveries.iter().map(|delivery| delivery.recipient.clone()).collect();
         let transaction = Transaction {
-            reverse_path: &message.reverse_path,
+            reverse_path: &reverse_path,
             recipients: &recipients,
             content: &[signature, &message.content],
             size: signature.len() + message.content.len(),

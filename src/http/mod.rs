@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::domains::Domains;
 use crate::events::Events;
 use crate::outbox::Outbox;
+use crate::suppressions::Suppressions;
 use body::Budget;
 use limit::RateLimiter;
 
@@ -54,6 +55,8 @@ pub struct Rooms {
     pub outbox: Outbox,
     /// Knows what happened.
     pub events: Events,
+    /// Knows who is not sent to.
+    pub suppressions: Suppressions,
     /// Database there, migrations run, not draining.
     pub ready: Ready,
     /// For `/metrics`.

@@ -125,6 +125,10 @@ prefixed_id!(
     /// An entry of the event log.
     EventId, "evt_"
 );
+prefixed_id!(
+    /// An entry of the suppression list.
+    SuppressionId, "sup_"
+);
 
 /// One message to one recipient: `dlv_<message>_<number>`. The number counts the recipients of the message from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

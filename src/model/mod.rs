@@ -20,6 +20,6 @@ pub use bounce::BounceClass;
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
-pub use id::{DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, ProjectId};
+pub use id::{DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, ProjectId, SuppressionId};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;

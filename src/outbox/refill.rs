@@ -15,6 +15,7 @@ use super::handoff::Handoff;
 use super::node::Node;
 use crate::clock::Clock;
 use crate::model::message::Priority;
+use crate::model::outcome::DeliveryState;
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
 use crate::store::outbox::ClaimedRow;
@@ -112,7 +113,7 @@ impl Refill {
     /// Claims, and enters what it got into the books at once.
     async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32]) -> Result<Vec<Claimed>, StoreError> {
         let _claiming = self.claims.claiming().await;
-        let rows = match self.store.claim(owner, lanes, rooms, self.clock.moved()).instrument(spans::outbox_claim()).await {
+        let rows = match self.store.claim(owner, lanes, rooms, self.clock.moved(), self.clock.uuid()).instrument(spans::outbox_claim()).await {
             Ok(rows) => rows,
             Err(error) => {
                 // The claim may have been made and only its answer lost.
@@ -120,6 +121,11 @@ impl Refill {
                 return Err(error);
             }
         };
+        let (suppressed, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.suppressed);
+        if !suppressed.is_empty() {
+            metrics::settled_finally(DeliveryState::Suppressed, suppressed.len() as u64);
+            tracing::info!(deliveries = suppressed.len(), "not sent: suppressed since they were accepted");
+        }
         metrics::claimed(rows.len() as u64);
         let mut known = Vec::with_capacity(rows.len());
         for row in rows {

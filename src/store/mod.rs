@@ -16,8 +16,10 @@ pub mod outbox;
 pub mod partition;
 
 pub(crate) mod api_key;
+pub(crate) mod consumer;
 pub(crate) mod domain;
 pub(crate) mod project;
+pub(crate) mod suppression;
 
 use std::sync::Arc;
 

@@ -24,6 +24,7 @@ pub const ALL: &[&Metric] = &[
     &DELIVERIES,
     &ATTEMPTS,
     &FAILURES,
+    &SUPPRESSED_ADDRESSES,
     &ATTEMPT_SECONDS,
     &SESSIONS_OPEN,
     &SESSIONS,
@@ -165,6 +166,15 @@ pub(super) const FAILURES: Metric = Metric {
     meaning: "Attempts that failed, by why and whether they are tried again.",
     healthy: "rate and network deferred; some bad_mailbox bounced",
     alert: "reputation or authentication above 0.01 of all attempts: receivers turn against you",
+};
+pub(super) const SUPPRESSED_ADDRESSES: Metric = Metric {
+    name: "pennypost_suppressed_addresses_total",
+    kind: Kind::Counter,
+    unit: "entries",
+    labels: &["origin"],
+    meaning: "Entries added to suppression lists, by who added them.",
+    healthy: "automatic below 0.02 of all deliveries",
+    alert: "automatic growing fast: a list of old or invented addresses is being sent to",
 };
 pub(super) const ATTEMPT_SECONDS: Metric = Metric {
     name: "pennypost_attempt_seconds",

@@ -87,6 +87,11 @@ pub fn failure(class: BounceClass, outcome: Outcome) {
         .add((class, outcome), 1, |(class, outcome)| [SharedString::const_str(class.name()), SharedString::const_str(outcome_name(*outcome))]);
 }
 
+/// Counts entries added to suppression lists; `origin` is a fixed word such as `automatic`.
+pub fn suppressed_addresses(origin: &'static str, entries: u64) {
+    HANDLES.suppressed_addresses.add(origin, entries, |origin| [SharedString::const_str(origin)]);
+}
+
 /// How opening an SMTP session went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionResult {
@@ -217,6 +222,7 @@ struct Handles {
     deliveries: Counters<DeliveryState>,
     attempts: Counters<(Stage, Outcome)>,
     failures: Counters<(BounceClass, Outcome)>,
+    suppressed_addresses: Counters<&'static str>,
     attempt_seconds: Histogram,
     sessions_open: Gauge,
     sessions: Counters<SessionResult>,
@@ -256,6 +262,7 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     deliveries: Counters::new(&catalog::DELIVERIES),
     attempts: Counters::new(&catalog::ATTEMPTS),
     failures: Counters::new(&catalog::FAILURES),
+    suppressed_addresses: Counters::new(&catalog::SUPPRESSED_ADDRESSES),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),
     sessions: Counters::new(&catalog::SESSIONS),

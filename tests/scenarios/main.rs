@@ -34,6 +34,8 @@ mod outbox_model;
 mod replies;
 mod restart;
 mod scarce;
+mod return_path;
 mod schedule;
 mod session;
+mod suppression;
 mod tls;

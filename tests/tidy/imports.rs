@@ -26,15 +26,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("events", &["store", "mail", "net", "smtp"]),
     // A change of state is told together with its event, so the outbox names the kinds of events.
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
+    ("suppressions", &["store"]),
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
+    ("consumers", &["store", "mail", "events", "outbox", "suppressions"]),
     ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     // doors: never the database, never the engine
-    ("http", &["mail", "net", "access", "domains", "events", "outbox", "accept", "ops"]),
+    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "accept", "ops"]),
     // top
-    ("serve", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "deliver", "ops", "http"]),
-    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "ops", "serve"]),
+    (
+        "serve",
+        &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "suppressions", "accept", "deliver", "consumers", "ops", "http"],
+    ),
+    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "ops", "serve"]),
     ("main", &["cli"]),
 ];
 

@@ -4,9 +4,11 @@ pub mod domains;
 pub mod events;
 pub mod keys;
 pub mod messages;
+pub mod project;
 pub mod queue;
 pub mod sandbox;
 pub mod send;
+pub mod suppressions;
 
 use std::sync::Arc;
 
@@ -40,6 +42,11 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(domains::check))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
+        .routes(routes!(suppressions::add, suppressions::list))
+        .routes(routes!(suppressions::import))
+        .routes(routes!(suppressions::export))
+        .routes(routes!(suppressions::get, suppressions::remove))
+        .routes(routes!(project::get, project::change))
         .routes(routes!(queue::list))
         .routes(routes!(sandbox::list))
 }
