@@ -77,7 +77,7 @@ pub const fn of_dial(error: &DialError) -> BounceClass {
 #[must_use]
 pub const fn of_mx(error: &MxError) -> BounceClass {
     match error {
-        MxError::NoSuchDomain | MxError::NullMx | MxError::NoUsableHost | MxError::LoopsBack => BounceClass::BadDomain,
+        MxError::NoSuchDomain | MxError::Doubtful | MxError::NullMx | MxError::NoUsableHost | MxError::LoopsBack => BounceClass::BadDomain,
         MxError::Temporary(_) => BounceClass::Network,
     }
 }
