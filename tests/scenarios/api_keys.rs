@@ -11,7 +11,7 @@ use super::world::gateway::eventually;
 use super::world::http;
 
 /// Every endpoint that needs a key, and the scopes that may use it.
-const ENDPOINTS: [(&str, &str, &str); 20] = [
+const ENDPOINTS: [(&str, &str, &str); 28] = [
     ("POST", "/v1/send", "full send"),
     ("POST", "/send", "full send"),
     ("GET", "/v1/messages", "full read"),
@@ -30,6 +30,14 @@ const ENDPOINTS: [(&str, &str, &str); 20] = [
     ("GET", "/v1/domains/dom_00000000000000000000000000/records", "full read"),
     ("POST", "/v1/domains/dom_00000000000000000000000000/check", "full"),
     ("DELETE", "/v1/domains/dom_00000000000000000000000000", "full"),
+    ("GET", "/v1/suppressions", "full read"),
+    ("POST", "/v1/suppressions", "full"),
+    ("POST", "/v1/suppressions/import", "full"),
+    ("GET", "/v1/suppressions/export", "full read"),
+    ("GET", "/v1/suppressions/sup_00000000000000000000000000", "full read"),
+    ("DELETE", "/v1/suppressions/sup_00000000000000000000000000", "full"),
+    ("GET", "/v1/project", "full read"),
+    ("PATCH", "/v1/project", "full"),
     ("GET", "/v1/keys", "full"),
     ("POST", "/v1/keys", "full"),
 ];
@@ -50,7 +58,7 @@ async fn each_endpoint_lets_in_only_the_scopes_it_is_for() {
             // A body that is refused by every endpoint, so that only the rights are tried.
             let answer = gateway.call_as(Some(key), method, path, b"{\"nothing\":1}").await;
             if scopes.contains(scope) {
-                assert!([200, 404, 422].contains(&answer.status), "{scope} {method} {path}: {}", answer.text());
+                assert!([200, 404, 415, 422].contains(&answer.status), "{scope} {method} {path}: {}", answer.text());
             } else {
                 answer.assert_problem(403, "insufficient-scope", &format!("{scope} {method} {path}"));
                 assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("insufficient_scope")));
@@ -71,8 +79,11 @@ async fn the_list_of_endpoints_above_is_whole() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             if operation["security"] == json!([{ "api_key": [] }]) && path != "/v1/keys/{id}" {
-                let kind =
-                    ["messages", "domains"].into_iter().zip(["msg", "dom"]).find(|(noun, _)| path.contains(noun)).map_or("", |(_, prefix)| prefix);
+                let kind = ["messages", "domains", "suppressions"]
+                    .into_iter()
+                    .zip(["msg", "dom", "sup"])
+                    .find(|(noun, _)| path.contains(noun))
+                    .map_or("", |(_, prefix)| prefix);
                 let path = path.replace("{id}", &format!("{kind}_{nil}"));
                 assert!(
                     ENDPOINTS.iter().any(|(known, at, _)| known.eq_ignore_ascii_case(method) && *at == path),

@@ -2,6 +2,7 @@
 
 from .attachment_request import AttachmentRequest
 from .attempt import Attempt
+from .bounce_class import BounceClass
 from .changed import Changed
 from .created_key_view import CreatedKeyView
 from .delivery_view import DeliveryView
@@ -13,6 +14,7 @@ from .event_page import EventPage
 from .event_view import EventView
 from .event_view_data import EventViewData
 from .field_error import FieldError
+from .imported import Imported
 from .key_kind import KeyKind
 from .key_list import KeyList
 from .key_record import KeyRecord
@@ -33,8 +35,11 @@ from .message_summary_tags import MessageSummaryTags
 from .message_view import MessageView
 from .new_domain import NewDomain
 from .new_key import NewKey
+from .new_suppression import NewSuppression
 from .priority import Priority
 from .problem import Problem
+from .project_change import ProjectChange
+from .project_view import ProjectView
 from .queue_lane import QueueLane
 from .queue_list import QueueList
 from .record_list import RecordList
@@ -45,10 +50,15 @@ from .send_request_headers import SendRequestHeaders
 from .send_request_metadata import SendRequestMetadata
 from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
+from .suppression_list import SuppressionList
+from .suppression_origin import SuppressionOrigin
+from .suppression_reason import SuppressionReason
+from .suppression_view import SuppressionView
 
 __all__ = (
     "AttachmentRequest",
     "Attempt",
+    "BounceClass",
     "Changed",
     "CreatedKeyView",
     "DeliveryView",
@@ -60,6 +70,7 @@ __all__ = (
     "EventView",
     "EventViewData",
     "FieldError",
+    "Imported",
     "KeyKind",
     "KeyList",
     "KeyRecord",
@@ -80,8 +91,11 @@ __all__ = (
     "MessageView",
     "NewDomain",
     "NewKey",
+    "NewSuppression",
     "Priority",
     "Problem",
+    "ProjectChange",
+    "ProjectView",
     "QueueLane",
     "QueueList",
     "RecordList",
@@ -92,4 +106,8 @@ __all__ = (
     "SendRequestMetadata",
     "SendRequestTags",
     "SendResponse",
+    "SuppressionList",
+    "SuppressionOrigin",
+    "SuppressionReason",
+    "SuppressionView",
 )
