@@ -245,6 +245,10 @@ fn json_entries<R: Read + Send>(text: R) -> impl Iterator<Item = Result<NewSuppr
             if octets.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
+            // A list would be read as the fields in their order.
+            if !octets.trim_ascii_start().starts_with(b"{") {
+                return fault("expected an object, like {\"address\": \"bee@example.net\"}");
+            }
             return match serde_json::from_slice::<Spelled>(&octets) {
                 Ok(spelled) => Some(spelled.read(line)),
                 Err(error) => {
@@ -286,7 +290,7 @@ mod tests {
             (Format::Csv, "address,colour\na@example.net,red\n", "line 1: line: a column has another name"),
             (Format::Csv, "a@example.net,b@example.net\n", "line 1: line: has 2 cells; expected 1"),
             (Format::Csv, "address,created_at\na@example.net,yesterday\n", "line 2: created_at: expected a time"),
-            (Format::Jsonl, "{\"address\": \"a@example.net\"}\n[]\n", "line 2: line: invalid type"),
+            (Format::Jsonl, "{\"address\": \"a@example.net\"}\n[]\n", "line 2: line: expected an object"),
             (Format::Jsonl, "{\"adress\": \"a@example.net\"}\n", "line 1: line: unknown field `adress`"),
             (Format::Jsonl, "{\"address\": \"a@example.net\"", "line 1: line: EOF"),
         ] {
