@@ -15,6 +15,7 @@ use crate::accept::batch::{Batcher, Writing};
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::deliver::limits::Providers;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
@@ -160,6 +161,7 @@ pub struct Running {
 
 /// Starts a gateway. It runs until the supervisor is asked for a drain.
 pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Clock) -> anyhow::Result<Running> {
+    let providers = Providers::load(&config.delivery)?;
     let house = House::open(&config, &clock).await?;
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);
@@ -167,7 +169,7 @@ pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Cl
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = roles.deliver.then(|| start.engine());
+    let handoff = roles.deliver.then(|| start.engine(providers));
     if roles.worker {
         let housekeeping = housekeeping::Housekeeping {
             store: house.store.clone(),
@@ -223,7 +225,7 @@ struct Start<'s> {
 
 impl Start<'_> {
     /// Starts the engine and what feeds it.
-    fn engine(&self) -> handoff::Handoff {
+    fn engine(&self, providers: Providers) -> handoff::Handoff {
         let (handoff, arrivals) = handoff::channel();
         let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
         self.supervisor.spawn_essential("settle writer", writer.run());
@@ -235,9 +237,11 @@ impl Start<'_> {
             domains: self.house.domains.clone(),
             claims: Arc::clone(self.claims),
             node: Arc::clone(self.node),
+            store: self.house.store.clone(),
             settler,
             timeouts: Timeouts::default(),
             tls: tls::opportunistic(),
+            providers,
         };
         let engine = Engine::new(parts, self.supervisor.clone());
         self.supervisor.spawn_essential("engine", engine.run(arrivals));

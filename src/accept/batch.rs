@@ -14,6 +14,7 @@ use crate::clock::{Clock, Tick};
 use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
 use crate::outbox::claims::{ClaimFacts, Grant, Seat};
 use crate::outbox::handoff::Handoff;
+use crate::outbox::lane::lane_of;
 use crate::outbox::node::Node;
 use crate::outbox::{ClaimedDelivery, Claims, IdempotencyKey, NewMessage, OutboundMessage, content};
 use crate::store::outbox::{DeliveryRow, KeyRow, MessageRow, WAITING};
@@ -272,7 +273,7 @@ impl Writing {
         let grant = self.claims.grant(message.content.len())?;
         let now = self.clock.tick();
         let seats: Option<Vec<Seat>> =
-            recipients(message).map(|(id, recipient)| self.claims.seat_for_new(recipient.domain().lane(), id, now)).collect();
+            recipients(message).map(|(id, recipient)| self.claims.seat_for_new(lane(message, recipient), id, now)).collect();
         seats.map(|seats| (grant, seats))
     }
 
@@ -359,7 +360,7 @@ impl Writing {
                     message_id: message.id.uuid(),
                     rcpt_no: i16::try_from(number).unwrap_or(i16::MAX),
                     project_id: message.project.uuid(),
-                    lane: recipient.domain().lane(),
+                    lane: lane(message, recipient),
                     owner,
                     priority: message.priority.to_stored(),
                     next_at: message.send_at.unwrap_or(now),
@@ -397,6 +398,10 @@ impl Writing {
             accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),
         }
     }
+}
+
+fn lane(message: &NewMessage, recipient: &EmailAddress) -> i32 {
+    lane_of(recipient.domain(), message.project, message.priority)
 }
 
 /// The deliveries of a message with their recipients.

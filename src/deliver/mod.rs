@@ -6,11 +6,19 @@
 
 pub mod attempt;
 pub mod engine;
+pub mod fair;
+pub mod limits;
 pub mod missing;
+pub mod pace;
+pub mod places;
 pub mod plan;
 pub mod schedule;
+pub mod sharing;
 pub mod sign;
+pub mod signal;
+pub mod simulation;
 pub mod site;
+pub mod throttle;
 pub mod verdict;
 pub mod worker;
 

@@ -78,6 +78,7 @@ pub struct KeyRow {
 pub struct ClaimedRow {
     pub message_id: Uuid,
     pub rcpt_no: i16,
+    pub lane: i32,
     pub recipient: String,
     pub attempt: i16,
     pub priority: i16,
@@ -236,7 +237,7 @@ impl Store {
              )
              update delivery set owner = $1
              where ctid = any (array(select place from due)) and owner = 0
-             returning message_id, rcpt_no, recipient, attempt, priority, expires_at",
+             returning message_id, rcpt_no, lane, recipient, attempt, priority, expires_at",
             owner,
             lanes,
             rooms,
