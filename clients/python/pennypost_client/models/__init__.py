@@ -45,6 +45,12 @@ from .send_request_headers import SendRequestHeaders
 from .send_request_metadata import SendRequestMetadata
 from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
+from .site_limits import SiteLimits
+from .site_list import SiteList
+from .site_state import SiteState
+from .site_view import SiteView
+from .wait_reason import WaitReason
+from .waiting import Waiting
 
 __all__ = (
     "AttachmentRequest",
@@ -92,4 +98,10 @@ __all__ = (
     "SendRequestMetadata",
     "SendRequestTags",
     "SendResponse",
+    "SiteLimits",
+    "SiteList",
+    "SiteState",
+    "SiteView",
+    "WaitReason",
+    "Waiting",
 )
