@@ -16,6 +16,7 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::limits::Providers;
+pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
@@ -130,6 +131,14 @@ impl House {
     }
 }
 
+/// Reads the table of providers with the file that the configuration names.
+///
+/// # Errors
+/// The file cannot be used; the error names the entry and the fix.
+pub fn providers(config: &Config) -> anyhow::Result<Providers> {
+    Ok(Providers::load(&config.delivery)?)
+}
+
 /// Connects to the configured database, or to the private one, which is started when nobody has.
 pub async fn open_store(config: &Config, clock: &Clock) -> anyhow::Result<(Store, Option<PrivatePostgres>)> {
     let (url, postgres) = if config.database.url.expose().is_empty() {
@@ -161,7 +170,7 @@ pub struct Running {
 
 /// Starts a gateway. It runs until the supervisor is asked for a drain.
 pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Clock) -> anyhow::Result<Running> {
-    let providers = Providers::load(&config.delivery)?;
+    let providers = providers(&config)?;
     let house = House::open(&config, &clock).await?;
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::job::Job;
 use super::limits::{Place, Providers};
 use super::missing::Missing;
 use super::places::Places;
 use super::schedule::Schedule;
 use super::sharing::Known;
-use super::site::{Hire, Job, Site};
+use super::site::{Hire, Site};
 use super::worker::Worker;
 use crate::clock::{Clock, Tick};
 use crate::config;

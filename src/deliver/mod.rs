@@ -7,6 +7,8 @@
 pub mod attempt;
 pub mod engine;
 pub mod fair;
+mod heed;
+pub mod job;
 pub mod limits;
 pub mod missing;
 pub mod pace;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::engine::Engine;
+use super::job::Job;
 use super::limits::Place;
-use super::site::Job;
 use crate::clock::Tick;
 use crate::model::DomainName;
 use crate::net::mx;

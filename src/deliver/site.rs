@@ -12,13 +12,12 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-use super::fair::{FairQueue, Work};
+use super::fair::FairQueue;
+use super::job::Job;
 use super::limits::{Limits, Place};
 use super::throttle::{Allowance, Signal, Standing, Throttle};
 use crate::clock::Tick;
-use crate::model::message::Priority;
-use crate::model::{DomainName, ProjectId};
-use crate::outbox::{ClaimedDelivery, OutboundMessage};
+use crate::model::DomainName;
 
 /// How long what was learned of a site is kept in memory while nothing is sent there.
 const MEMORY: Duration = Duration::from_hours(1);
@@ -27,34 +26,6 @@ const HORIZON: Duration = Duration::from_mins(2);
 const LEAST_ROOM: usize = 32;
 /// Domains remembered of a site, for those who ask why their mail waits.
 const DOMAINS: usize = 500;
-
-/// Deliveries of one message to one domain, for one transaction.
-#[derive(Debug)]
-pub struct Job {
-    /// The message they share.
-    pub message: Arc<OutboundMessage>,
-    /// The recipients' domain.
-    pub domain: DomainName,
-    /// Its MX hosts, as far as known: a session to them takes the job, no other does.
-    pub hosts: Arc<str>,
-    /// At least one.
-    pub deliveries: Vec<ClaimedDelivery>,
-}
-
-impl Work for Job {
-    fn project(&self) -> ProjectId {
-        self.message.project
-    }
-
-    /// The priority that its deliveries share.
-    fn priority(&self) -> Priority {
-        self.deliveries.first().map_or(Priority::Normal, |delivery| delivery.priority)
-    }
-
-    fn cost(&self) -> u64 {
-        u64::try_from(self.deliveries.len()).unwrap_or(1)
-    }
-}
 
 /// Domains of the same mail hosts, with work in memory.
 #[derive(Debug)]
@@ -479,24 +450,4 @@ const fn to_f64(number: usize) -> f64 {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturates")]
 const fn to_usize(number: f64) -> usize {
     number as usize
-}
-
-#[cfg(test)]
-impl Job {
-    /// A job for `domain` without a message of use.
-    pub(super) fn for_tests(domain: &DomainName) -> Self {
-        let claims = crate::outbox::Claims::new(usize::MAX);
-        let message = OutboundMessage {
-            id: crate::model::MessageId::from_uuid(uuid::Uuid::nil()),
-            project: ProjectId::from_uuid(uuid::Uuid::nil()),
-            domain: None,
-            reverse_path: crate::model::ReversePath::from_stored("").unwrap(),
-            content: bytes::Bytes::new(),
-            eight_bit: false,
-            smtputf8: false,
-            signature: tokio::sync::OnceCell::new(),
-            grant: claims.grant(0).unwrap(),
-        };
-        Self { message: Arc::new(message), domain: domain.clone(), hosts: Arc::from(""), deliveries: Vec::new() }
-    }
 }

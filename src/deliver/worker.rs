@@ -5,20 +5,20 @@
 //! attempt fails once and the hosts rest; what waits for them goes back unspent.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attempt::{Circumstances, Ending};
 use super::engine::Engine;
 use super::fair::Work;
+use super::job::Job;
 use super::plan::Target;
 use super::sign;
 use super::signal;
-use super::site::{Job, Next, Site, Slowed};
+use super::site::{Next, Site};
 use super::throttle::Signal;
-use super::verdict::{self, AtLeast, Verdict};
+use super::verdict;
 use crate::clock::Tick;
-use crate::model::outcome::{Outcome, Scope, Stage};
-use crate::model::{DomainName, EmailAddress};
+use crate::model::EmailAddress;
+use crate::model::outcome::{Outcome, Stage};
 use crate::net::dial;
 use crate::net::mx::MxError;
 use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
@@ -26,13 +26,10 @@ use crate::telemetry::metrics::{self, SessionResult};
 use crate::telemetry::spans;
 use tracing::Instrument;
 
-/// How long IPv6 is not used after a site refused it.
-const WITHOUT_IPV6: Duration = Duration::from_hours(1);
-
 /// A worker on its way through its site's queue.
 pub(super) struct Worker {
-    engine: Arc<Engine>,
-    site: Arc<Site>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) site: Arc<Site>,
     open: Option<Open>,
 }
 
@@ -75,7 +72,7 @@ impl Drop for Counted {
 
 /// Whether the session that was answered so is one of those that are open.
 #[derive(Clone, Copy)]
-enum Of {
+pub(super) enum Of {
     Session,
     Nobody,
 }
@@ -88,13 +85,13 @@ enum Reuse {
 }
 
 /// Why no session could be had: how the attempt ends.
-struct Unreached {
-    circumstances: Circumstances,
-    ending: Ending,
+pub(super) struct Unreached {
+    pub(super) circumstances: Circumstances,
+    pub(super) ending: Ending,
 }
 
 /// What a worker does after a job.
-enum Then {
+pub(super) enum Then {
     /// Asks for the next.
     Stay,
     /// Ends: the hosts bear fewer sessions than there are.
@@ -390,80 +387,6 @@ impl Worker {
             self.slow_down(signal, &ending, Of::Session).await;
         }
         if refused_ipv6.is_some() { Reuse::No } else { Reuse::Yes }
-    }
-
-    fn avoid_ipv6(&self, ending: &Ending) {
-        let clock = &self.engine.parts.clock;
-        self.site.avoid_ipv6(clock.tick().plus(WITHOUT_IPV6), &ending.reply, clock.now());
-        tracing::warn!(site = %self.site.name, reply = ending.reply, "the site refuses IPv6; its mail goes over IPv4 for a while");
-    }
-
-    /// Heeds what the site asked for.
-    async fn slow_down(&self, signal: Signal, ending: &Ending, of: Of) {
-        let clock = &self.engine.parts.clock;
-        let slowed = self.site.refused(signal, &ending.reply, clock.tick(), clock.now(), matches!(of, Of::Session));
-        metrics::site_signal(signal.name());
-        let Some(Slowed { allowance, until, waiting }) = slowed else { return };
-        let (pause, per_minute) = (until.map_or(0, |until| until.since(clock.tick()).as_secs()), allowance.per_minute.unwrap_or_default().round());
-        let (site, provider, signal, sessions) = (&self.site.name, &self.site.provider, signal.name(), allowance.sessions);
-        tracing::warn!(%site, %provider, signal, reply = ending.reply, sessions, per_minute, pause, waiting = waiting.len(), "the site is sent less");
-        if let Some(until) = until {
-            self.engine.give_back(waiting, until).await;
-        }
-    }
-
-    /// No session could be had: the attempt fails, and if that is no fault of the message its hosts rest.
-    async fn fail(&self, job: Job, unreached: Unreached) -> Then {
-        metrics::session(SessionResult::Failed);
-        let Unreached { circumstances, ending } = unreached;
-        let Verdict { outcome, scope, min_wait, .. } = ending.verdict;
-        let (open, workers) = self.site.sessions(&job.hosts);
-        let is_throttle = min_wait == Some(AtLeast::Throttled);
-        let signal = signal::of(&ending).filter(|_| is_throttle);
-        let is_opening = matches!(ending.stage, Stage::Connect | Stage::Greeting | Stage::Ehlo);
-        // Who serves others of our sessions and not this one has enough of them, whatever he says.
-        let is_full = is_throttle && workers > 1 || outcome == Outcome::Deferred && scope == Scope::Host && is_opening && open > 0;
-        if is_full && signal != Some(Signal::Unusual) {
-            // Not an attempt: the sessions that there are go on with the queue.
-            self.slow_down(Signal::TooManySessions, &ending, Of::Nobody).await;
-            self.site.push_front(job);
-            return Then::Part;
-        }
-        let is_second_look = min_wait == Some(AtLeast::SecondLook);
-        let is_dns = ending.stage == Stage::Dns && outcome == Outcome::Deferred && !is_second_look;
-        if is_dns && self.engine.parts.resolver.is_down().await {
-            tracing::error!(domain = %job.domain, reply = ending.reply, "the DNS resolver does not work; mail waits for it, no attempt is counted");
-            let (domain, hosts) = (job.domain.clone(), Arc::clone(&job.hosts));
-            self.site.push_front(job);
-            self.rest(&domain, &hosts, &ending).await;
-            return Then::Stay;
-        }
-        match signal {
-            // Alone and one too many: others of our address are at it, or sessions that ended are not forgotten yet.
-            Some(Signal::TooManySessions) => self.slow_down(Signal::TooFast, &ending, Of::Nobody).await,
-            Some(signal) => self.slow_down(signal, &ending, Of::Nobody).await,
-            None if outcome == Outcome::Deferred && !is_second_look && matches!(scope, Scope::Host | Scope::Site | Scope::Us) => {
-                self.rest(&job.domain, &job.hosts, &ending).await;
-            }
-            None => {}
-        }
-        for delivery in job.deliveries {
-            self.engine.conclude(delivery, &circumstances, ending.clone()).await;
-        }
-        Then::Stay
-    }
-
-    /// No host could be reached: they rest, and what waits for them goes back unspent. Where the DNS is at fault the domain alone rests:
-    /// others of the same hosts have another zone.
-    async fn rest(&self, domain: &DomainName, hosts: &Arc<str>, ending: &Ending) {
-        let (clock, schedule) = (&self.engine.parts.clock, &self.engine.schedule);
-        let is_dns = ending.stage == Stage::Dns;
-        let resting = if is_dns { Arc::from(domain.as_str()) } else { Arc::clone(hosts) };
-        // The DNS is asked again soon: when it is back, nothing waits for long.
-        let pause = |failures| schedule.pause(if is_dns { 1 } else { failures }, clock);
-        let (until, waiting) = self.site.unreachable(&resting, &ending.reply, clock.tick(), pause);
-        tracing::info!(site = %self.site.name, hosts = %resting, reply = ending.reply, waiting = waiting.len(), "no host can be reached; they rest");
-        self.engine.give_back(waiting, until).await;
     }
 
     /// Waits for work as long as an idle session is kept. False: none came.

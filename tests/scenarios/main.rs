@@ -31,4 +31,5 @@ mod outbox_model;
 mod replies;
 mod schedule;
 mod session;
+mod sites;
 mod tls;
