@@ -225,7 +225,7 @@ impl Store {
     pub async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], moved: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
         let rows = sqlx::query_as!(
             ClaimedRow,
-            "with due as materialized (
+            r#"with due as materialized (
                select d.ctid as place
                from unnest($2::integer[], $3::integer[]) as wanted (lane, room)
                cross join lateral (
@@ -233,10 +233,14 @@ impl Store {
                  where owner = 0 and lane = wanted.lane and next_at <= now() + $4::interval
                  order by next_at limit wanted.room for update skip locked
                ) d
+             ), claimed as (
+               update delivery set owner = $1
+               where ctid = any (array(select place from due)) and owner = 0
+               returning message_id, rcpt_no, recipient, attempt, priority, expires_at, next_at
              )
-             update delivery set owner = $1
-             where ctid = any (array(select place from due)) and owner = 0
-             returning message_id, rcpt_no, recipient, attempt, priority, expires_at",
+             select message_id as "message_id!", rcpt_no as "rcpt_no!", recipient as "recipient!", attempt as "attempt!", priority as "priority!",
+                    expires_at as "expires_at!"
+             from claimed order by next_at"#,
             owner,
             lanes,
             rooms,
