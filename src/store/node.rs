@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sqlx::query;
 
+use super::limit::{HEARTBEAT, STATEMENT, within};
 use super::{Store, StoreError};
 
 /// A fenced node.
@@ -25,24 +26,22 @@ impl Store {
 
     /// Confirms that the process lives. False: it was fenced and must write nothing more.
     pub async fn heartbeat(&self, incarnation: i64) -> Result<bool, StoreError> {
-        let done =
-            query!("update node set heartbeat_at = now() where incarnation = $1 and fenced_at is null", incarnation).execute(self.pool()).await?;
+        let beat = query!("update node set heartbeat_at = now() where incarnation = $1 and fenced_at is null", incarnation);
+        let done = within(HEARTBEAT, beat.execute(self.pool())).await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// Fences every other node whose heartbeat is older than `silence`, and answers all that are fenced.
     pub async fn fence_silent_nodes(&self, own: i64, silence: Duration) -> Result<Vec<DeadNode>, StoreError> {
-        query!(
+        let fence = query!(
             "update node set fenced_at = now()
              where fenced_at is null and incarnation <> $1 and heartbeat_at < now() - make_interval(secs => $2)",
             own,
             silence.as_secs_f64()
-        )
-        .execute(self.pool())
-        .await?;
-        let rows = query!("select incarnation from node where fenced_at is not null and incarnation <> $1 order by incarnation", own)
-            .fetch_all(self.pool())
-            .await?;
+        );
+        within(STATEMENT, fence.execute(self.pool())).await?;
+        let fenced = query!("select incarnation from node where fenced_at is not null and incarnation <> $1 order by incarnation", own);
+        let rows = within(STATEMENT, fenced.fetch_all(self.pool())).await?;
         Ok(rows.into_iter().map(|row| DeadNode { incarnation: row.incarnation }).collect())
     }
 
