@@ -64,7 +64,17 @@ async fn restart_by(signal: Signal) {
         assert_unavailable(&answer);
     }
     assert_eq!(answers.3.status, 200, "the process itself is well");
-    assert!(took < Duration::from_secs(3), "{signal}: {took:?}");
+    // One behind the other, as more arrive than the writers can try: nobody waits for those before him.
+    let late = (0..40).map(|_| async {
+        let asked = world.clock.tick();
+        let answer = gateway.post("/v1/send", &away).await;
+        (answer, world.clock.tick().since(asked))
+    });
+    for (answer, took) in futures_util::future::join_all(late).await {
+        assert_unavailable(&answer);
+        assert!(took < Duration::from_millis(1_300), "{signal}: {took:?}");
+    }
+    assert!(took < Duration::from_secs(1), "{signal}: {took:?}");
     // The reply comes while nobody can write it down.
     host.go_on();
     server.up().await;
@@ -79,7 +89,7 @@ async fn restart_by(signal: Signal) {
 }
 
 #[tokio::test]
-async fn with_no_free_connection_requests_are_told_so_within_two_seconds() {
+async fn with_no_free_connection_requests_are_told_so_within_a_second() {
     let world = World::new().await;
     let mx = world.accepting_mx("example.net").await;
     let gateway = world.gateway().await;
@@ -104,7 +114,7 @@ async fn with_no_free_connection_requests_are_told_so_within_two_seconds() {
     for answer in [answers.0, answers.1, answers.2, answers.3, answers.4] {
         assert_unavailable(&answer);
     }
-    assert!(took < Duration::from_millis(2_900), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
     drop(taken);
     let after = id_once_accepted(&gateway, "after@example.net").await;
     assert_eq!(world.number("select count(*) from message where subject = 'none'").await, 0);
