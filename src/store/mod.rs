@@ -85,9 +85,15 @@ impl Store {
         Ok(())
     }
 
-    /// Closes all connections and waits until they are.
+    /// Closes all connections and waits until they are, but not for a server that does not answer.
     pub async fn close(&self) {
-        self.pool.close().await;
+        let closing = async {
+            self.pool.close().await;
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = within(STATEMENT, closing).await {
+            tracing::warn!(%error, "connections to the database were left open");
+        }
     }
 
     pub(in crate::store) const fn pool(&self) -> &PgPool {
