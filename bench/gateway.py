@@ -1,5 +1,6 @@
 """Pennypost under measurement: a database of its own on one PostgreSQL server, the sink, the load."""
 
+import glob
 import json
 import os
 import subprocess
@@ -42,16 +43,16 @@ class Postgres:
 
 
 class Sink:
-    """smtp-sink of the postfix package, or our own where there is none; counts to a number and ends."""
+    """smtp-sink of the postfix package, or our own where there is none or TLS is wanted; counts to a number and ends."""
 
-    def __init__(self, port, messages, log):
-        program = machine.find("smtp-sink")
+    def __init__(self, port, messages, log, tls=False):
+        program = None if tls else machine.find("smtp-sink")
         self.name = "smtp-sink" if program else "pennypost bench sink"
         if program:
             user = ["-u", "nobody"] if os.getuid() == 0 else []
             command = [program, *user, "-M", str(messages), f"127.0.0.1:{port}", "1000"]
         else:
-            command = [BINARY, "bench", "sink", "--listen", f"127.0.0.1:{port}", "--messages", str(messages)]
+            command = [BINARY, "bench", "sink", "--listen", f"127.0.0.1:{port}", "--messages", str(messages), *(["--starttls"] if tls else [])]
         self.process = Process(command, log)
         wait_for_port(port)
 
@@ -65,7 +66,7 @@ class Sink:
 class Gateway:
     """`pennypost serve` on a fresh database, with a verified set-up to send from penny.test to sink.test."""
 
-    def __init__(self, work, postgres, name, roles=None):
+    def __init__(self, work, postgres, name, roles=None, sessions=200):
         self.work, self.postgres, self.name, self.roles = work, postgres, name, roles
         self.directory = os.path.join(work, name)
         os.makedirs(self.directory)
@@ -74,14 +75,14 @@ class Gateway:
         with open(self.config, "w", encoding="ascii") as file:
             file.write(
                 f'[server]\nhostname = "mail.penny.test"\nhttp_listen = "127.0.0.1:{self.port}"\n'
-                f"[delivery]\nmx_port = {self.mx_port}\nallow_private_addresses = true\nallow_unverified_domains = true\n"
+                f"[delivery]\nmx_port = {self.mx_port}\nallow_private_addresses = true\nallow_unverified_domains = true\nmax_connections = {sessions}\n"
                 f'[dns]\nservers = ["127.0.0.1:{dns}"]\n[telemetry]\nlog_filter = "warn"\n'
             )
         self.env = {"DATABASE_URL": postgres.url(name)}
         postgres.query(f"create database {name}")
         self.run("init", "--domain", "penny.test", "--hostname", "mail.penny.test")
         self.key = self.run("key", "create")["key"]
-        self.dns = Process([BINARY, "bench", "sink", "--listen", "127.0.0.1:0", "--dns", f"127.0.0.1:{dns}"], self.log("dns"))
+        self.dns = Process([BINARY, "bench", "sink", "--listen", "127.0.0.1:0", "--dns", f"127.0.0.1:{dns}", "--domains", "10000"], self.log("dns"))
         self.process, self.ready_seconds = None, 0.0
         self.start()
 
@@ -104,11 +105,11 @@ class Gateway:
             raise SystemExit(f"bench: {' '.join(arguments)} failed: {done.stderr}")
         return json.loads(done.stdout)
 
-    def load(self, clients, size, messages=None, seconds=None, to="x@sink.test", recipients=1):
+    def load(self, clients, size, messages=None, seconds=None, to="x@sink.test", recipients=1, domains=1):
         """Posts messages; what `pennypost bench load --json` tells."""
         until = ["--messages", str(messages)] if messages else ["--seconds", f"{seconds}s"]
         command = [BINARY, "--json", "bench", "load", "--target", f"127.0.0.1:{self.port}", "--clients", str(clients), "--size", str(size)]
-        command += ["--from", "bench@penny.test", "--to", to, "--recipients", str(recipients), *until]
+        command += ["--from", "bench@penny.test", "--to", to, "--recipients", str(recipients), "--domains", str(domains), *until]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PENNYPOST_KEY": self.key}, check=False)
         report = json.loads(done.stdout) if done.stdout else {}
         if not report.get("accepted"):
@@ -138,12 +139,12 @@ class Gateway:
 
         return self.measured(work)
 
-    def deliver(self, size, messages, clients=64):
-        """Accepted, signed, delivered: ends when the sink has them all."""
-        sink = Sink(self.mx_port, messages, self.log("sink"))
+    def deliver(self, size, messages, clients=64, sink=None, **load):
+        """Accepted, signed, delivered: ends when the sink has them all. A sink that is given is left running."""
+        given, sink = sink, sink or Sink(self.mx_port, messages, self.log("sink"))
 
         def work():
-            report = self.load(clients, size, messages=messages)
+            report = self.load(clients, size, messages=messages, **load)
             if not sink.wait(600):
                 raise SystemExit("bench: not all messages arrived within 600 s")
             return messages, report
@@ -151,16 +152,17 @@ class Gateway:
         try:
             return self.measured(work)
         finally:
-            sink.stop()
+            if not given:
+                sink.stop()
 
     def stop(self):
         self.process.stop()
         self.dns.stop()
 
 
-def single_row_commits(postgres, work, size, seconds):
-    """Rows of one message each, committed one by one by 64 clients: pgbench on the same server."""
-    if not machine.find("pgbench") and not os.path.exists(pgbench_path()):
+def commits_of_one_row(postgres, work, size, seconds, clients):
+    """Rows with the text of one message each, committed one by one: pgbench on the same server."""
+    if not os.path.exists(pgbench_path()):
         return None
     postgres.query("create database single")
     postgres.query("create table message (id uuid primary key default gen_random_uuid(), content text not null)", "single")
@@ -170,13 +172,16 @@ def single_row_commits(postgres, work, size, seconds):
     script = os.path.join(work, "single.sql")
     with open(script, "w", encoding="ascii") as file:
         file.write(f"insert into message (content) values ('{text}');\n")
-    command = [pgbench_path(), "-n", "-c", "64", "-j", "2", "-T", str(seconds), "-f", script, postgres.url("single")]
+    command = [pgbench_path(), "-n", "-c", str(clients), "-j", str(min(clients, 2)), "-T", str(seconds), "-f", script, postgres.url("single")]
     postgres.checkpoint()
     before = cpu_seconds(postgres.pid)
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     rate = next(float(text.split("=")[1].split()[0]) for text in done.stdout.splitlines() if text.startswith("tps"))
-    return {"rate": rate, "cpu_database": (cpu_seconds(postgres.pid) - before) / (rate * seconds) * 1e6}
+    spent = cpu_seconds(postgres.pid) - before
+    postgres.query("drop database single")
+    return {"rate": rate, "cpu_database": spent / (rate * seconds) * 1e6}
 
 
 def pgbench_path():
-    return machine.find("pgbench") or "/usr/lib/postgresql/15/bin/pgbench"
+    """pgbench of the PATH, or of the newest PostgreSQL that Debian installed."""
+    return machine.find("pgbench") or max(glob.glob("/usr/lib/postgresql/*/bin/pgbench"), default="")

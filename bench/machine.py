@@ -95,8 +95,16 @@ def cpu_seconds(*roots):
 
 
 def peak_mib(pid):
+    return _memory_mib(pid, "VmHWM:")
+
+
+def resident_mib(pid):
+    return _memory_mib(pid, "VmRSS:")
+
+
+def _memory_mib(pid, field):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         for line in file:
-            if line.startswith("VmHWM:"):
+            if line.startswith(field):
                 return int(line.split()[1]) / 1024
     return 0.0

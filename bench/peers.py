@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 
+import gateway
 import machine
 from gateway import ROOT, Sink
 from machine import Process, cpu_seconds, free_port, wait_for_port
@@ -57,7 +58,9 @@ class Postfix:
         shutil.chown(os.path.join(directory, "data"), "postfix", "postfix")
         self.port = free_port()
         milters = f"inet:127.0.0.1:{milter.port}" if milter else ""
-        fill("postfix/main.cf", os.path.join(self.etc, "main.cf"), dir=directory, sink=sink_port, milters=milters)
+        # Without a sink it discards what it takes.
+        transport = f"smtp:[127.0.0.1]:{sink_port}" if sink_port else "discard:"
+        fill("postfix/main.cf", os.path.join(self.etc, "main.cf"), dir=directory, transport=transport, milters=milters)
         fill("postfix/master.cf", os.path.join(self.etc, "master.cf"), port=self.port)
         # Makes the queue directories, then starts the master.
         self.control("check")
@@ -73,15 +76,50 @@ class Postfix:
         self.control("stop")
 
 
-def relay(work, size, messages, signed):
-    """smtp-source with 20 sessions -> Postfix -> smtp-sink; ends when the sink has them all."""
-    name = f"postfix-{'signed' if signed else 'unsigned'}-{size}"
+class Receiver:
+    """Postfix that takes everything and keeps nothing, as far away as `round_trip` milliseconds; offers CHUNKING, which smtp-sink does not."""
+
+    def __init__(self, work, port, round_trip):
+        directory = os.path.join(work, "receiver")
+        os.makedirs(directory)
+        os.chmod(directory, 0o755)
+        self.port, self.log = port, os.path.join(directory, "maillog")
+        self.postfix = Postfix(directory, 0)
+        line = [gateway.BINARY, "bench", "delay", "--listen", f"127.0.0.1:{port}", "--to", f"127.0.0.1:{self.postfix.port}"]
+        self.line = Process([*line, "--round-trip-ms", str(round_trip)], os.path.join(directory, "line.log"))
+        wait_for_port(port)
+        self.expected = 0
+
+    def expect(self, messages):
+        self.expected = self.taken() + messages
+        return self
+
+    def taken(self):
+        with open(self.log, "rb") as file:
+            return file.read().count(b"relay=none, delay=")
+
+    def wait(self, seconds):
+        end = time.monotonic() + seconds
+        while self.taken() < self.expected:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def stop(self):
+        self.line.stop()
+        self.postfix.stop()
+
+
+def relay(work, size, messages, signed, receiver=None):
+    """smtp-source with 20 sessions -> Postfix -> smtp-sink or a receiver; ends when it has them all."""
+    name = f"postfix-{'signed' if signed else 'unsigned'}-{size}{'-far' if receiver else ''}"
     directory = os.path.join(work, name)
     os.makedirs(directory)
     os.chmod(directory, 0o755)
     dkim = OpenDkim(os.path.join(directory, "dkim")) if signed else None
-    sink_port = free_port()
-    sink = Sink(sink_port, messages, os.path.join(directory, "sink.log"))
+    sink_port = receiver.port if receiver else free_port()
+    sink = receiver.expect(messages) if receiver else Sink(sink_port, messages, os.path.join(directory, "sink.log"))
     postfix = Postfix(directory, sink_port, dkim)
     try:
         roots = [postfix.pid] + ([dkim.pid] if dkim else [])
@@ -95,6 +133,7 @@ def relay(work, size, messages, signed):
         return {"rate": messages / elapsed, "cpu_own": (cpu_seconds(*roots) - before) / messages * 1e6}
     finally:
         postfix.stop()
-        sink.stop()
+        if not receiver:
+            sink.stop()
         if dkim:
             dkim.stop()

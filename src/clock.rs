@@ -3,6 +3,8 @@
 //! Answers: what time it is, when a time has come, a fresh id, a jitter. A clock from [`Clock::movable`] can be moved
 //! forward by hand; everything that waits for a time then wakes as if the time had passed. Production clocks cannot be moved.
 //! Time in the database is the database's: statements add [`Clock::moved`], which is zero in production (invariant 8).
+//! Once [`Clock::follow`] was told the database's time, [`Clock::now`] is that time, carried on by the monotonic clock: then no
+//! jump of the machine's wall clock reaches anything, and all nodes of a database agree.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,6 +21,37 @@ use uuid::Uuid;
 pub struct Clock {
     moved_us: Arc<AtomicI64>,
     changes: Option<watch::Sender<()>>,
+    course: Arc<Course>,
+}
+
+/// What the wall clock of one machine says, and what is made of it.
+#[derive(Debug)]
+struct Course {
+    /// How far the wall clock was put wrong by hand.
+    skewed_us: AtomicI64,
+    /// The database's time when the monotonic clock stood at zero; [`UNKNOWN`] before the database was asked.
+    origin_us: AtomicI64,
+}
+
+const UNKNOWN: i64 = i64::MIN;
+
+impl Course {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { skewed_us: AtomicI64::new(0), origin_us: AtomicI64::new(UNKNOWN) })
+    }
+}
+
+/// A reading of the monotonic clock, without what it was moved by hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading(Duration);
+
+/// What [`Clock::follow`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bearing {
+    /// How far the database's time went on, or back, beyond what the monotonic clock counted since the last call.
+    pub jump: time::Duration,
+    /// How far the machine's wall clock is ahead of the database's; negative if it is behind.
+    pub wall_ahead: time::Duration,
 }
 
 /// The time limit of a call passed before it ended.
@@ -48,13 +81,26 @@ impl Clock {
     /// The system's time.
     #[must_use]
     pub fn system() -> Self {
-        Self { moved_us: Arc::new(AtomicI64::new(0)), changes: None }
+        Self { moved_us: Arc::new(AtomicI64::new(0)), changes: None, course: Course::new() }
     }
 
     /// The system's time plus whatever [`Clock::advance`] adds. For tests and simulations.
     #[must_use]
     pub fn movable() -> Self {
-        Self { moved_us: Arc::new(AtomicI64::new(0)), changes: Some(watch::Sender::new(())) }
+        Self { moved_us: Arc::new(AtomicI64::new(0)), changes: Some(watch::Sender::new(())), course: Course::new() }
+    }
+
+    /// The clock of another machine in the same world: moved with this one, its wall clock put wrong for itself.
+    #[must_use]
+    pub fn of_another_machine(&self) -> Self {
+        Self { course: Course::new(), ..self.clone() }
+    }
+
+    /// Puts the wall clock of a movable clock wrong, `by` ahead of what is right. A system clock stays.
+    pub fn skew(&self, by: time::Duration) {
+        if self.changes.is_some() {
+            self.course.skewed_us.store(microseconds(by), Ordering::SeqCst);
+        }
     }
 
     /// Moves a movable clock forward and wakes who waited for it; a system clock stays.
@@ -71,19 +117,48 @@ impl Clock {
         Duration::from_micros(u64::try_from(self.moved_us.load(Ordering::SeqCst)).unwrap_or(0))
     }
 
-    /// The wall clock, UTC.
+    /// The time, UTC: the database's once it is followed, before that the machine's.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the time")]
     pub fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::now_utc().saturating_add(time::Duration::try_from(self.moved()).unwrap_or(time::Duration::ZERO))
+        let unmoved = match self.course.origin_us.load(Ordering::SeqCst) {
+            UNKNOWN => self.wall(),
+            origin => at_microseconds(origin).saturating_add(signed(self.reading().0)),
+        };
+        unmoved.saturating_add(signed(self.moved()))
+    }
+
+    /// The machine's wall clock, not moved by hand.
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the time")]
+    fn wall(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc().saturating_add(time::Duration::microseconds(self.course.skewed_us.load(Ordering::SeqCst)))
     }
 
     /// The monotonic clock: for durations and deadlines inside the process.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the time")]
     pub fn tick(&self) -> Tick {
+        Tick(self.reading().0.saturating_add(self.moved()))
+    }
+
+    /// The monotonic clock as it is: taken before the database is asked for its time, for [`Clock::follow`].
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the time")]
+    pub fn reading(&self) -> Reading {
         static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-        Tick(START.elapsed().saturating_add(self.moved()))
+        Reading(START.elapsed())
+    }
+
+    /// Goes by the database's time from now on, which was `database` at some moment after `asked`. As long as that can be, the
+    /// course is kept; so answers that took long do not make the time go to and fro.
+    pub fn follow(&self, asked: Reading, database: OffsetDateTime) -> Bearing {
+        let (answered, wall) = (self.reading(), self.wall());
+        let origin_at = |reading: Reading| microseconds(database - OffsetDateTime::UNIX_EPOCH - signed(reading.0));
+        let (least, most) = (origin_at(answered), origin_at(asked).max(origin_at(answered)));
+        let before = self.course.origin_us.load(Ordering::SeqCst);
+        let origin = if before == UNKNOWN { least.midpoint(most) } else { before.clamp(least, most) };
+        self.course.origin_us.store(origin, Ordering::SeqCst);
+        let jump = if before == UNKNOWN { 0 } else { origin.saturating_sub(before) };
+        let now = at_microseconds(origin).saturating_add(signed(answered.0));
+        Bearing { jump: time::Duration::microseconds(jump), wall_ahead: wall - now }
     }
 
     /// Waits until `deadline`.
@@ -159,6 +234,18 @@ impl Clock {
     }
 }
 
+fn signed(duration: Duration) -> time::Duration {
+    time::Duration::try_from(duration).unwrap_or(time::Duration::MAX)
+}
+
+fn microseconds(duration: time::Duration) -> i64 {
+    i64::try_from(duration.whole_microseconds()).unwrap_or(i64::MAX)
+}
+
+fn at_microseconds(since_epoch: i64) -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH.saturating_add(time::Duration::microseconds(since_epoch))
+}
+
 /// The time a UUIDv7 carries.
 #[must_use]
 pub fn time_of(id: Uuid) -> OffsetDateTime {
@@ -203,6 +290,36 @@ mod tests {
             clock.advance(Duration::from_mins(5));
         });
         assert_eq!(result, Err(TimedOut(Duration::from_mins(5))));
+    }
+
+    #[test]
+    fn the_time_is_the_databases_whatever_the_wall_clock_says() {
+        let clock = Clock::movable();
+        let other = clock.of_another_machine();
+        other.skew(time::Duration::days(365));
+        assert!(other.now() - clock.now() > time::Duration::days(364), "nobody told it better");
+        let bearing = other.follow(other.reading(), clock.now());
+        assert!(bearing.wall_ahead > time::Duration::days(364) && bearing.jump.is_zero());
+        for (skew, moved) in [(time::Duration::hours(-2), 0), (time::Duration::days(900), 3_600)] {
+            other.skew(skew);
+            clock.advance(Duration::from_secs(moved));
+            assert!((other.now() - clock.now()).abs() < time::Duration::seconds(1), "{skew}");
+        }
+        let asked = other.reading();
+        let unmoved = clock.now() - clock.moved();
+        assert!(other.follow(asked, unmoved).jump.abs() < time::Duration::seconds(1), "moved by hand is no jump");
+        let bearing = other.follow(other.reading(), unmoved + time::Duration::hours(5));
+        assert!((bearing.jump - time::Duration::hours(5)).abs() < time::Duration::seconds(1));
+        assert!((other.now() - clock.now() - time::Duration::hours(5)).abs() < time::Duration::seconds(1));
+    }
+
+    #[test]
+    fn an_answer_that_took_long_does_not_change_the_course() {
+        let clock = Clock::movable();
+        let _first = clock.follow(clock.reading(), clock.now());
+        let long_ago = Reading(Duration::ZERO);
+        let bearing = clock.follow(long_ago, clock.now() - Duration::from_nanos(1));
+        assert!(bearing.jump.abs() < time::Duration::milliseconds(1), "{bearing:?}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::{Engine, EngineParts};
-use crate::domains::{DomainSettings, Domains, Sealer};
+use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
 pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Rooms, Stack};
@@ -101,6 +101,8 @@ impl House {
     /// Opens the database (starting the private one if there is no URL), brings its schema up to date, and sets the rules up.
     pub async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
         let (store, postgres) = open_store(config, clock).await?;
+        // Before anything is dated. What the clocks say of each other the node judges.
+        let _bearing = clock.follow(clock.reading(), store.time().await?);
         let applied = store.migrate().await.context("the database could not be migrated")?;
         if applied > 0 {
             tracing::info!(migrations = applied, "database migrated");
@@ -111,8 +113,8 @@ impl House {
             .with_context(|| format!("the master key {} could not be read or made", config.server.master_key_file.display()))?;
         let access = Access::new(store.clone(), clock.clone());
         let project = access.default_project().await?;
-        let hostname = DomainName::parse(&config.server.hostname).ok();
-        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { hostname });
+        let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.egress.clone() };
+        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
         Ok(Self { store, access, domains, outbox, events, resolver, project, postgres })
     }
@@ -171,6 +173,7 @@ pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Cl
             store: house.store.clone(),
             domains: house.domains.clone(),
             clock: clock.clone(),
+            node: Arc::clone(&node),
             retention: config.retention.clone(),
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));

@@ -54,11 +54,13 @@ impl Engine {
         let clock = &self.parts.clock;
         let now = clock.now();
         let Ending { stage, reply, verdict } = ending;
+        let is_over = now >= delivery.expires_at;
         let (outcome, next_at) = match verdict.outcome {
-            Outcome::Deferred if now >= delivery.expires_at => (Outcome::Expired, None),
+            Outcome::Deferred if is_over && self.parts.node.may_expire() => (Outcome::Expired, None),
             Outcome::Deferred => {
-                let wait = self.schedule.wait(delivery.attempt, verdict.min_wait, clock);
-                (Outcome::Deferred, Some(now + wait))
+                let next_at = now + self.schedule.wait(delivery.attempt, verdict.min_wait, clock);
+                // The end is told when it comes, not at an attempt after it.
+                (Outcome::Deferred, Some(if is_over { next_at } else { next_at.min(delivery.expires_at) }))
             }
             other => (other, None),
         };

@@ -17,6 +17,7 @@ use crate::config;
 use crate::domains::Domains;
 use crate::model::{DomainName, MessageId};
 use crate::net::dns::Resolver;
+use crate::net::own::OwnAddresses;
 use crate::net::tls::ClientTls;
 use crate::outbox::handoff::Arrivals;
 use crate::outbox::node::Node;
@@ -59,6 +60,7 @@ pub struct EngineParts {
 pub struct Engine {
     pub(super) parts: EngineParts,
     pub(super) schedule: Schedule,
+    pub(super) own: OwnAddresses,
     supervisor: Supervisor,
     sites: Mutex<HashMap<DomainName, Arc<Site>>>,
     waiting: Mutex<VecDeque<Arc<Site>>>,
@@ -71,9 +73,11 @@ impl Engine {
     #[must_use]
     pub fn new(parts: EngineParts, supervisor: Supervisor) -> Arc<Self> {
         let schedule = Schedule::new(&parts.settings);
+        let own = OwnAddresses::new(parts.hostname.clone(), &parts.settings.egress);
         Arc::new(Self {
             parts,
             schedule,
+            own,
             supervisor,
             sites: Mutex::default(),
             waiting: Mutex::default(),

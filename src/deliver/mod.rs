@@ -6,6 +6,7 @@
 
 pub mod attempt;
 pub mod engine;
+pub mod missing;
 pub mod plan;
 pub mod schedule;
 pub mod sign;

@@ -1,15 +1,20 @@
 //! Where to connect for a domain: its MX hosts' addresses in the order to try them, or the smart host.
 //!
-//! Does not: connect. Addresses that policy forbids are left out; a source address of the other family rules an address out.
+//! Does not: connect. Addresses that policy forbids are left out; a source address of the other family rules an address out. A host with
+//! an address of ours is ourselves by another name: it and all that are no better are left out (RFC 5321 5.1). The smart host is taken
+//! as it is.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config;
 use crate::model::DomainName;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
-use crate::net::mx::{self, MxError};
+use crate::net::mx::{self, MxError, MxHost};
+use crate::net::own::OwnAddresses;
 
 /// Addresses tried in one attempt at most, over all hosts.
 const MAX_TARGETS: usize = 8;
@@ -38,48 +43,71 @@ pub struct Planning<'p> {
     pub resolver: &'p Resolver,
     /// Randomness.
     pub clock: &'p Clock,
+    /// Where mail would come back to us.
+    pub own: &'p OwnAddresses,
 }
 
 /// The targets of a domain: never none.
 pub async fn targets(planning: &Planning<'_>, domain: &DomainName) -> Result<Vec<Target>, MxError> {
-    let (hosts, port) = if let Some((host, port)) = planning.settings.smart_host.rsplit_once(':') {
-        (vec![host.trim_matches(['[', ']']).to_owned()], port.parse().unwrap_or(25))
-    } else {
-        let hops = mx::next_hops(planning.resolver, domain, planning.hostname, planning.clock).await?;
-        (hops.into_iter().map(|hop| hop.name).collect(), planning.settings.mx_port)
-    };
-    // Strangers choose the addresses of MX hosts; that of the smart host is the operator's choice, and often a private one.
-    let has_smart_host = !planning.settings.smart_host.is_empty();
-    let policy = AddressPolicy { allow_private: planning.settings.allow_private_addresses || has_smart_host };
-    let mut targets = Vec::new();
-    let mut temporary = None;
-    for host in hosts {
-        let addresses = match host.parse::<IpAddr>() {
-            // Only a smart host may be an address.
-            Ok(address) => Ok(vec![address]),
-            Err(_) => mx::host_addresses(planning.resolver, &host, policy, planning.clock).await,
-        };
-        match addresses {
-            Ok(addresses) => {
-                let reachable = addresses.into_iter().filter_map(|address| {
-                    let source = source_for(&planning.settings.egress, address, planning.clock)?;
-                    Some(Target { host: host.clone(), address: SocketAddr::new(address, port), source })
-                });
-                targets.extend(reachable.take(MAX_TARGETS_OF_HOST));
-            }
-            Err(MxError::Temporary(reason)) => temporary = Some(reason),
-            Err(_) => {}
-        }
-        if targets.len() >= MAX_TARGETS {
-            break;
-        }
+    if let Some((host, port)) = planning.settings.smart_host.rsplit_once(':') {
+        let smart_host = MxHost { name: host.trim_matches(['[', ']']).to_owned(), preference: 0, implicit: false };
+        // Strangers choose the addresses of MX hosts; that of the smart host is the operator's choice, and often a private one.
+        let route = Route { port: port.parse().unwrap_or(25), policy: AddressPolicy { allow_private: true }, own: Arc::default() };
+        return route.targets(planning, vec![smart_host]).await;
     }
-    targets.truncate(MAX_TARGETS);
-    match (targets.is_empty(), temporary) {
-        (false, _) => Ok(targets),
-        // One host's lookup failed for now: it may be the good one.
-        (true, Some(reason)) => Err(MxError::Temporary(reason)),
-        (true, None) => Err(MxError::NoUsableHost),
+    let hosts = mx::next_hops(planning.resolver, domain, planning.hostname, planning.clock).await?;
+    let route = Route {
+        port: planning.settings.mx_port,
+        policy: AddressPolicy { allow_private: planning.settings.allow_private_addresses },
+        own: planning.own.look_up(planning.resolver, planning.clock).await,
+    };
+    route.targets(planning, hosts).await
+}
+
+/// How hosts are reached, and which are none.
+struct Route {
+    port: u16,
+    policy: AddressPolicy,
+    own: Arc<HashSet<IpAddr>>,
+}
+
+impl Route {
+    async fn targets(&self, planning: &Planning<'_>, hosts: Vec<MxHost>) -> Result<Vec<Target>, MxError> {
+        let mut targets: Vec<(u16, Target)> = Vec::new();
+        let (mut temporary, mut none) = (None, MxError::NoUsableHost);
+        for MxHost { name, preference, .. } in hosts {
+            let addresses = match name.parse::<IpAddr>() {
+                // Only a smart host may be an address.
+                Ok(address) => Ok(vec![address]),
+                Err(_) => mx::host_addresses(planning.resolver, &name, self.policy, planning.clock).await,
+            };
+            match addresses {
+                Ok(addresses) if addresses.iter().any(|address| self.own.contains(&address.to_canonical())) => {
+                    targets.retain(|(better, _)| *better < preference);
+                    none = MxError::LoopsBack;
+                    break;
+                }
+                Ok(addresses) => {
+                    let reachable = addresses.into_iter().filter_map(|address| {
+                        let source = source_for(&planning.settings.egress, address, planning.clock)?;
+                        Some((preference, Target { host: name.clone(), address: SocketAddr::new(address, self.port), source }))
+                    });
+                    targets.extend(reachable.take(MAX_TARGETS_OF_HOST));
+                }
+                Err(MxError::Temporary(reason)) => temporary = Some(reason),
+                Err(_) => {}
+            }
+            if targets.len() >= MAX_TARGETS {
+                break;
+            }
+        }
+        targets.truncate(MAX_TARGETS);
+        match (targets.is_empty(), temporary) {
+            (false, _) => Ok(targets.into_iter().map(|(_, target)| target).collect()),
+            // One host's lookup failed for now: it may be the good one.
+            (true, Some(reason)) => Err(MxError::Temporary(reason)),
+            (true, None) => Err(none),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::missing::SECOND_LOOK;
 use super::verdict::AtLeast;
 use crate::clock::Clock;
 use crate::config;
@@ -43,6 +44,8 @@ impl Schedule {
             Some(AtLeast::Greylisted) => self.greylist,
             Some(AtLeast::Throttled) => THROTTLE_WAIT,
             Some(AtLeast::Unknown) => UNKNOWN_WAIT,
+            // A little more, so that it is surely over.
+            Some(AtLeast::SecondLook) => SECOND_LOOK + Duration::from_mins(1),
         };
         clock.jitter(planned, self.jitter).max(least)
     }
@@ -73,8 +76,8 @@ mod tests {
         let clock = Clock::system();
         let waits: Vec<u64> = (0..4).map(|before| schedule.wait(before, None, &clock).as_secs()).collect();
         assert_eq!(waits, [60, 300, 300, 300]);
-        let reasons = [AtLeast::Greylisted, AtLeast::Throttled, AtLeast::Unknown];
-        assert_eq!(reasons.map(|reason| schedule.wait(0, Some(reason), &clock).as_secs()), [120, 600, 1800]);
+        let reasons = [AtLeast::Greylisted, AtLeast::Throttled, AtLeast::Unknown, AtLeast::SecondLook];
+        assert_eq!(reasons.map(|reason| schedule.wait(0, Some(reason), &clock).as_secs()), [120, 600, 1800, 660]);
         assert_eq!(schedule.wait(1, Some(AtLeast::Greylisted), &clock).as_secs(), 300, "never sooner than planned");
         let pauses: Vec<u64> = (1..7).map(|failures| schedule.pause(failures, &clock).as_secs()).collect();
         assert_eq!(pauses, [60, 120, 240, 480, 900, 900]);

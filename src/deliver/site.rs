@@ -10,9 +10,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::missing::{Belief, Missing};
 use crate::clock::Tick;
 use crate::model::DomainName;
 use crate::model::message::Priority;
+use crate::net::mx::MxError;
 use crate::outbox::{ClaimedDelivery, Hurry, OutboundMessage};
 
 /// How long after its rest a site's failures are remembered, so that the next rest is longer.
@@ -28,6 +30,14 @@ pub struct Job {
     pub message: Arc<OutboundMessage>,
     /// At least one.
     pub deliveries: Vec<ClaimedDelivery>,
+}
+
+impl Job {
+    /// The priority that its deliveries share.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.deliveries.first().map_or(Priority::Normal, |delivery| delivery.priority)
+    }
 }
 
 /// A recipient domain with work in memory.
@@ -49,6 +59,7 @@ struct State {
     paused_until: Option<Tick>,
     /// As `paused_until`, but asked for by the hosts: reaching them does not end it.
     slowed_until: Option<Tick>,
+    missing: Option<Missing>,
     /// Sessions that the hosts bear, and since when.
     ceiling: Option<(usize, Tick)>,
 }
@@ -158,7 +169,8 @@ impl Site {
     pub fn is_forgettable(&self, now: Tick) -> bool {
         let state = self.state.lock();
         let failed = state.failures > 0 && state.paused_until.is_some_and(|until| until.plus(MEMORY) > now);
-        let remembers = failed || state.ceiling.is_some_and(|(_, since)| since.plus(MEMORY) > now);
+        let missing = state.missing.is_some_and(|missing| missing.is_remembered(now));
+        let remembers = failed || missing || state.ceiling.is_some_and(|(_, since)| since.plus(MEMORY) > now);
         state.workers == 0 && state.queue.iter().all(VecDeque::is_empty) && !remembers
     }
 
@@ -207,6 +219,33 @@ impl Site {
         others > 0
     }
 
+    /// Notes that the DNS says the domain does not exist, and answers what to make of that.
+    #[must_use]
+    pub fn belief_in_missing(&self, now: Tick) -> Belief {
+        let mut state = self.state.lock();
+        let known = state.missing.filter(|missing| missing.is_remembered(now)).unwrap_or_else(|| Missing::first(now));
+        state.missing = Some(known);
+        known.belief(now)
+    }
+
+    /// Notes that the DNS said so again.
+    pub fn confirm_missing(&self) {
+        if let Some(missing) = &mut self.state.lock().missing {
+            missing.confirm();
+        }
+    }
+
+    /// Forgets that the domain was missing if an answer says that it exists. Answers what it was given.
+    ///
+    /// # Errors
+    /// What it was given.
+    pub fn note_existence<T>(&self, answer: Result<T, MxError>) -> Result<T, MxError> {
+        if !matches!(answer, Err(MxError::NoSuchDomain | MxError::Temporary(_))) {
+            self.state.lock().missing = None;
+        }
+        answer
+    }
+
     /// Notes that a session was opened: the site is well. True if that ends its rest.
     pub fn reached(&self, now: Tick) -> bool {
         let mut state = self.state.lock();
@@ -232,7 +271,7 @@ const ASKED: usize = 0;
 
 fn lane_of(job: &Job) -> usize {
     let Some(first) = job.deliveries.first() else { return ASKED };
-    match (first.hurry, first.priority) {
+    match (first.hurry, job.priority()) {
         (Hurry::Asked, _) => ASKED,
         (Hurry::None, Priority::High) => 1,
         (Hurry::None, Priority::Normal) => 2,

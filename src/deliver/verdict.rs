@@ -22,6 +22,8 @@ pub enum AtLeast {
     Throttled,
     /// The outcome is unknown: the first copy may be on its way still (RFC 1047).
     Unknown,
+    /// What the DNS said has to be heard again after a while before it is believed.
+    SecondLook,
 }
 
 /// What ended an attempt.
@@ -112,6 +114,7 @@ pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
 const fn of_mx(error: &MxError) -> Verdict {
     match error {
         MxError::NoSuchDomain => bounced(Scope::Site, status(5, 1, 2)),
+        MxError::Doubtful => Verdict { min_wait: Some(AtLeast::SecondLook), ..deferred(Scope::Site, status(4, 1, 2)) },
         MxError::NullMx => bounced(Scope::Site, status(5, 1, 10)),
         MxError::NoUsableHost => bounced(Scope::Site, status(5, 4, 4)),
         MxError::LoopsBack => bounced(Scope::Site, status(5, 4, 6)),

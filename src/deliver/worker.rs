@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use super::attempt::{Circumstances, Ending};
 use super::engine::Engine;
-use super::plan::{self, Planning, Target};
+use super::plan::Target;
 use super::sign;
 use super::site::{Job, Next, Site};
 use super::verdict::{self, AtLeast, Verdict};
 use crate::clock::Tick;
 use crate::model::EmailAddress;
+use crate::model::message::Priority;
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::net::dial;
 use crate::net::mx::MxError;
@@ -114,9 +115,11 @@ impl Worker {
         if self.open.as_mut().is_some_and(|open| open.used >= most || !open.session.is_alive()) {
             self.part().await;
         }
-        match self.reach().await {
+        match self.reach(job.priority()).await {
             Ok(()) => {
-                self.transact(job).await;
+                if self.is_ours(&job).await {
+                    self.transact(job).await;
+                }
                 Then::Stay
             }
             Err(unreached) => self.fail(job, *unreached).await,
@@ -125,9 +128,9 @@ impl Worker {
 
     /// Leaves out what expired, and everything if this node may not send now.
     async fn still_due(&self, job: Job) -> Option<Job> {
-        let now = self.engine.parts.clock.now();
+        let (now, may_expire) = (self.engine.parts.clock.now(), self.engine.parts.node.may_expire());
         let Job { message, deliveries } = job;
-        let (late, due): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| delivery.expires_at <= now);
+        let (late, due): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| may_expire && delivery.expires_at <= now);
         for delivery in late {
             self.engine.expire(delivery).await;
         }
@@ -139,8 +142,19 @@ impl Worker {
         Some(Job { message, deliveries: due })
     }
 
+    /// True if the job is ours still: opening a session may have taken minutes, in which others took the work over. If the heartbeat
+    /// is late the next one decides; without it the job is dropped, and so given back unspent.
+    async fn is_ours(&self, job: &Job) -> bool {
+        let Some(owner) = job.deliveries.first().map(|delivery| delivery.owner) else { return false };
+        let ours = self.engine.parts.node.may_send_soon(owner).await;
+        if !ours {
+            tracing::warn!(deliveries = job.deliveries.len(), "the heartbeat was not confirmed while the session opened; nothing is sent");
+        }
+        ours
+    }
+
     /// Makes sure that a session is open: tries the targets in order until one answers.
-    async fn reach(&mut self) -> Result<(), Box<Unreached>> {
+    async fn reach(&mut self, priority: Priority) -> Result<(), Box<Unreached>> {
         if self.open.is_some() {
             metrics::session(SessionResult::Reused);
             return Ok(());
@@ -148,8 +162,7 @@ impl Worker {
         let parts = &self.engine.parts;
         let mut circumstances =
             Circumstances { at: parts.clock.now(), started: parts.clock.tick(), mx_host: None, mx_ip: None, tls: None, transcript: Vec::new() };
-        let planning = Planning { settings: &parts.settings, hostname: &parts.hostname, resolver: &parts.resolver, clock: &parts.clock };
-        let targets = match plan::targets(&planning, &self.site.domain).instrument(spans::deliver_lookup(self.site.domain.as_str())).await {
+        let targets = match self.engine.targets(&self.site, priority).await {
             Ok(targets) => targets,
             Err(error) => {
                 let ending = Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(Stage::Dns, &error) };
@@ -313,7 +326,8 @@ impl Worker {
             return Then::Part;
         }
         let Verdict { outcome, scope, .. } = ending.verdict;
-        let is_dns = ending.stage == Stage::Dns && outcome == Outcome::Deferred;
+        let is_second_look = ending.verdict.min_wait == Some(AtLeast::SecondLook);
+        let is_dns = ending.stage == Stage::Dns && outcome == Outcome::Deferred && !is_second_look;
         if is_dns && self.engine.parts.resolver.is_down().await {
             tracing::error!(domain = %self.site.domain, reply = ending.reply, "the DNS resolver does not work; mail waits for it, no attempt is counted");
             let until = self.rest(&ending).await;
@@ -322,7 +336,7 @@ impl Worker {
         }
         if is_throttle {
             self.slow_down(&ending).await;
-        } else if outcome == Outcome::Deferred && matches!(scope, Scope::Host | Scope::Site | Scope::Us) {
+        } else if outcome == Outcome::Deferred && !is_second_look && matches!(scope, Scope::Host | Scope::Site | Scope::Us) {
             let _until = self.rest(&ending).await;
         }
         for delivery in job.deliveries {

@@ -3,9 +3,12 @@
 //! Answers: the state of each record, and whether the domain proves itself, that is, whether its RSA key stands in DNS.
 //! Does not: write anything down, or decide what becomes of a domain (see [`super::state`]).
 
+use std::net::IpAddr;
+
 use futures_util::future::join_all;
 
-use super::record::{DnsRecord, RecordPurpose, RecordState, spf_term};
+use super::record::{DnsRecord, RecordPurpose, RecordState};
+use super::spf::Senders;
 use crate::model::DomainName;
 use crate::net::dns::{DnsError, Resolver};
 
@@ -56,16 +59,32 @@ pub(super) fn best(proofs: impl IntoIterator<Item = Proof>) -> Proof {
 }
 
 /// Looks all `records` up and writes into each what was found.
-pub(super) async fn check(resolver: &Resolver, hostname: Option<&DomainName>, records: &mut [DnsRecord]) {
+pub(super) async fn check(resolver: &Resolver, senders: &Senders, records: &mut [DnsRecord]) {
+    let us = Us { senders: senders.clone(), host_addresses: host_addresses(resolver, senders).await };
     let answers = join_all(records.iter().map(|record| look_up(resolver, record))).await;
     for (record, answer) in records.iter_mut().zip(answers) {
-        (record.state, record.found) = judge(record, hostname, &answer);
+        (record.state, record.found) = judge(record, &us, &answer);
     }
 }
 
 /// The proof alone: whether the RSA key of `record` stands in DNS.
 pub(super) async fn proof(resolver: &Resolver, record: &DnsRecord) -> Proof {
-    judge(record, None, &look_up(resolver, record).await).0.into()
+    judge(record, &Us::default(), &look_up(resolver, record).await).0.into()
+}
+
+/// What an SPF record has to let pass.
+#[derive(Debug, Default)]
+struct Us {
+    senders: Senders,
+    host_addresses: Vec<IpAddr>,
+}
+
+/// The addresses of our name, where it matters which they are.
+async fn host_addresses(resolver: &Resolver, senders: &Senders) -> Vec<IpAddr> {
+    match &senders.hostname {
+        Some(hostname) if !senders.egress.is_empty() => resolver.addresses(hostname.as_str()).await.unwrap_or_default(),
+        _ => Vec::new(),
+    }
 }
 
 /// Asks DNS itself: what the resolver remembers from before may be the reason why somebody checks again.
@@ -112,7 +131,7 @@ fn answer(result: Result<Vec<String>, DnsError>) -> Answer {
 }
 
 /// The state of one record, and what stands there if it is not exactly what was asked for.
-fn judge(record: &DnsRecord, hostname: Option<&DomainName>, answer: &Answer) -> (RecordState, Option<String>) {
+fn judge(record: &DnsRecord, us: &Us, answer: &Answer) -> (RecordState, Option<String>) {
     let values = match answer {
         Answer::Unknown => return (RecordState::Unknown, None),
         Answer::Nothing => return (RecordState::Missing, None),
@@ -126,8 +145,7 @@ fn judge(record: &DnsRecord, hostname: Option<&DomainName>, answer: &Answer) -> 
         // More than one record of either kind is an error to receivers (RFC 7208 4.5, RFC 9989 4.7).
         RecordPurpose::Dmarc => ok_if(relevant.len() == 1),
         RecordPurpose::Spf | RecordPurpose::ReturnPathSpf => {
-            let term = hostname.map(spf_term);
-            ok_if(relevant.len() == 1 && relevant.iter().all(|value| term.as_deref().is_some_and(|term| permits(value, term))))
+            ok_if(relevant.len() == 1 && relevant.iter().all(|value| us.senders.all_pass(value, &us.host_addresses)))
         }
     };
     let exact = matches!(relevant.as_slice(), [only] if **only == record.value);
@@ -175,15 +193,6 @@ fn same_host(one: &str, other: &str) -> bool {
     host(one).is_some() && host(one) == host(other)
 }
 
-/// True if an SPF record lets our host pass by name, before an `all` ends it (RFC 7208 4.6.2).
-fn permits(record: &str, term: &str) -> bool {
-    record
-        .split(' ')
-        .skip(1)
-        .take_while(|found| !found.trim_start_matches(['+', '-', '~', '?']).eq_ignore_ascii_case("all"))
-        .any(|found| found.strip_prefix('+').unwrap_or(found).eq_ignore_ascii_case(term))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,7 +202,8 @@ mod tests {
         let kind = if purpose == RecordPurpose::ReturnPathMx { RecordType::Mx } else { RecordType::Txt };
         let record = DnsRecord { kind, name: "n.example.com".to_owned(), value: value.to_owned(), purpose, state: RecordState::Unknown, found: None };
         let answer = if answers.is_empty() { Answer::Nothing } else { Answer::Values(answers.iter().map(|text| (*text).to_owned()).collect()) };
-        judge(&record, DomainName::parse("mail.example.net").ok().as_ref(), &answer).0
+        let senders = Senders { hostname: DomainName::parse("mail.example.net").ok(), egress: Vec::new() };
+        judge(&record, &Us { senders, host_addresses: Vec::new() }, &answer).0
     }
 
     #[test]
@@ -269,7 +279,7 @@ mod tests {
             state: RecordState::Ok,
             found: None,
         };
-        let (state, found) = judge(&record, None, &answer(Err(DnsError::Temporary("SERVFAIL".to_owned()))));
+        let (state, found) = judge(&record, &Us::default(), &answer(Err(DnsError::Temporary("SERVFAIL".to_owned()))));
         assert_eq!((state, found, Proof::from(state)), (RecordState::Unknown, None, Proof::Unknown));
         assert_eq!(answer(Err(DnsError::NoSuchName)), Answer::Nothing);
     }

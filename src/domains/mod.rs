@@ -13,6 +13,7 @@ mod keys;
 mod recent;
 pub mod render;
 pub mod seal;
+mod spf;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use state::Standing;
 pub use keys::KeyError;
 pub use record::{DnsRecord, RecordPurpose, RecordState, RecordType, return_path};
 pub use seal::{SealError, Sealer};
+pub use spf::Senders;
 pub use state::DomainState;
 
 /// How long what [`Domains::sender`] said is believed.
@@ -57,8 +59,8 @@ const RECHECK_VERIFIED: Duration = Duration::from_hours(12);
 /// What the records of all domains have in common.
 #[derive(Clone, Debug)]
 pub struct DomainSettings {
-    /// Our host name, for SPF and the return path's MX; none while it is not set.
-    pub hostname: Option<DomainName>,
+    /// From where our mail comes, for SPF and the return path's MX.
+    pub senders: Senders,
 }
 
 /// A sending domain as the API shows it.
@@ -253,7 +255,7 @@ impl Domains {
     pub async fn check(&self, project: ProjectId, id: DomainId) -> Result<DomainView, DomainError> {
         let (row, keys) = self.read(project, id).await?;
         let mut records = self.records(&name_of(&row)?, &keys);
-        check::check(&self.inner.resolver, self.inner.settings.hostname.as_ref(), &mut records).await;
+        check::check(&self.inner.resolver, &self.inner.settings.senders, &mut records).await;
         self.conclude(project, &row, &keys, records).await?;
         self.get(project, id).await
     }
@@ -391,7 +393,7 @@ impl Domains {
 
     fn records(&self, name: &DomainName, keys: &[DkimKeyRow]) -> Vec<DnsRecord> {
         let published: Vec<_> = keys.iter().map(|key| record::PublishedKey { selector: &key.selector, record: &key.public_record }).collect();
-        record::expected(name, &published, self.inner.settings.hostname.as_ref())
+        record::expected(name, &published, &self.inner.settings.senders)
     }
 
     /// The records to publish now; those that were the same at the last check carry what it found.

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::spf::Senders;
 use crate::model::DomainName;
 
 /// The label below a sending domain that bounces go to.
@@ -139,24 +140,18 @@ pub(super) fn dkim_name(selector: &str, domain: &DomainName) -> String {
     format!("{selector}._domainkey.{domain}")
 }
 
-/// The term that lets `hostname` send (RFC 7208 5.3).
-pub(super) fn spf_term(hostname: &DomainName) -> String {
-    format!("a:{hostname}")
-}
-
 /// All records of `domain`, in the order to publish them. Without a host name of ours only those that do not need one.
 #[must_use]
-pub fn expected(domain: &DomainName, keys: &[PublishedKey<'_>], hostname: Option<&DomainName>) -> Vec<DnsRecord> {
+pub fn expected(domain: &DomainName, keys: &[PublishedKey<'_>], senders: &Senders) -> Vec<DnsRecord> {
     let txt = |name: String, value: String, purpose| DnsRecord::new(RecordType::Txt, name, value, purpose);
     let mut records: Vec<DnsRecord> =
         keys.iter().map(|key| txt(dkim_name(key.selector, domain), key.record.to_owned(), RecordPurpose::Dkim)).collect();
-    if let Some(hostname) = hostname {
-        let term = spf_term(hostname);
+    if let (Some(hostname), Some(terms)) = (&senders.hostname, senders.terms()) {
         // Soft fail: other systems of the owner may send too and are not in this record.
-        records.push(txt(domain.to_string(), format!("v=spf1 {term} ~all"), RecordPurpose::Spf));
+        records.push(txt(domain.to_string(), format!("v=spf1 {terms} ~all"), RecordPurpose::Spf));
         if let Some(return_path) = return_path(domain) {
             records.push(DnsRecord::new(RecordType::Mx, return_path.to_string(), format!("10 {hostname}"), RecordPurpose::ReturnPathMx));
-            records.push(txt(return_path.to_string(), format!("v=spf1 {term} -all"), RecordPurpose::ReturnPathSpf));
+            records.push(txt(return_path.to_string(), format!("v=spf1 {terms} -all"), RecordPurpose::ReturnPathSpf));
         }
     }
     records.push(txt(format!("_dmarc.{domain}"), "v=DMARC1; p=none".to_owned(), RecordPurpose::Dmarc));
@@ -177,19 +172,19 @@ mod tests {
             PublishedKey { selector: "pp-a-rsa", record: "v=DKIM1; k=rsa; p=AA" },
             PublishedKey { selector: "pp-a-ed", record: "v=DKIM1; k=ed25519; p=BB" },
         ];
-        let records = expected(&name("example.com"), &keys, Some(&name("mail.example.net")));
+        let senders = Senders { hostname: Some(name("mail.example.net")), egress: vec!["192.0.2.1".parse().unwrap()] };
+        let records = expected(&name("example.com"), &keys, &senders);
         let lines: Vec<String> = records.iter().map(|record| format!("{} {} {}", record.name, record.kind.as_str(), record.value)).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
         pp-a-rsa._domainkey.example.com TXT v=DKIM1; k=rsa; p=AA
         pp-a-ed._domainkey.example.com TXT v=DKIM1; k=ed25519; p=BB
-        example.com TXT v=spf1 a:mail.example.net ~all
+        example.com TXT v=spf1 a:mail.example.net ip4:192.0.2.1 ~all
         bounce.example.com MX 10 mail.example.net
-        bounce.example.com TXT v=spf1 a:mail.example.net -all
+        bounce.example.com TXT v=spf1 a:mail.example.net ip4:192.0.2.1 -all
         _dmarc.example.com TXT v=DMARC1; p=none
         ");
-        assert!(
-            expected(&name("example.com"), &keys, None).iter().all(|record| matches!(record.purpose, RecordPurpose::Dkim | RecordPurpose::Dmarc))
-        );
+        let without = expected(&name("example.com"), &keys, &Senders { hostname: None, ..senders });
+        assert!(without.iter().all(|record| matches!(record.purpose, RecordPurpose::Dkim | RecordPurpose::Dmarc)));
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl World {
         let server = zone.serve("127.0.0.1:0".parse().unwrap(), &supervisor, &clock).await.unwrap();
         let resolver = Resolver::of_servers(&[server.local_addr], Duration::from_secs(3)).unwrap();
         let sealer = Sealer::from_key(&Secret::new([5; 32])).unwrap();
-        let settings = DomainSettings { hostname: Some(name("mail.example.net")) };
+        let settings = DomainSettings { senders: Senders { hostname: Some(name("mail.example.net")), egress: Vec::new() } };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver, settings);
         let [ours, theirs] = ["ours", "theirs"];
         let ours = project::find_or_make(&store, ours, ProjectId::from_uuid(clock.uuid())).await.unwrap();

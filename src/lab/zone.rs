@@ -21,7 +21,7 @@ use super::zone_text::{key, name, read_line};
 use crate::clock::Clock;
 use crate::supervisor::Supervisor;
 
-/// Time to live of every record.
+/// Time to live of every record, unless [`Zone::set_ttl`] said otherwise.
 pub const TTL_SECONDS: u32 = 60;
 /// A UDP answer without EDNS (RFC 1035 4.2.1).
 const PLAIN_UDP_OCTETS: usize = 512;
@@ -59,6 +59,7 @@ struct Inner {
     records: HashMap<String, Vec<RData>>,
     faults: HashMap<String, ZoneFault>,
     queries: u64,
+    ttl: Option<u32>,
 }
 
 /// A zone that is being served.
@@ -79,6 +80,11 @@ impl Zone {
             zone.add(line)?;
         }
         Ok(zone)
+    }
+
+    /// Sets the time to live of all records, in seconds.
+    pub fn set_ttl(&self, seconds: u32) {
+        self.inner.lock().ttl = Some(seconds);
     }
 
     /// Adds one record.
@@ -258,6 +264,7 @@ fn deny(answer: &mut Message, code: ResponseCode) {
 impl Inner {
     fn fill(&self, question: &Query, answer: &mut Message) {
         let mut owner = question.name().clone();
+        let ttl = self.ttl.unwrap_or(TTL_SECONDS);
         for _ in 0..MAX_ALIASES {
             let Some(found) = self.find(&key(&owner.to_ascii())) else {
                 // NXDOMAIN speaks of the last name of the chain (RFC 2308 2.1).
@@ -265,7 +272,7 @@ impl Inner {
             };
             let wanted = question.query_type();
             let matches = found.iter().filter(|data| wanted == RecordType::ANY || data.record_type() == wanted);
-            let records: Vec<_> = matches.map(|data| Record::from_rdata(owner.clone(), TTL_SECONDS, data.clone())).collect();
+            let records: Vec<_> = matches.map(|data| Record::from_rdata(owner.clone(), ttl, data.clone())).collect();
             if !records.is_empty() {
                 answer.add_answers(records);
                 return;
@@ -273,7 +280,7 @@ impl Inner {
             let Some(RData::CNAME(alias)) = found.iter().find(|data| data.record_type() == RecordType::CNAME) else {
                 return deny(answer, ResponseCode::NoError);
             };
-            answer.add_answer(Record::from_rdata(owner, TTL_SECONDS, RData::CNAME(alias.clone())));
+            answer.add_answer(Record::from_rdata(owner, ttl, RData::CNAME(alias.clone())));
             owner = alias.0.clone();
         }
     }

@@ -353,6 +353,31 @@ mod tests {
         supervisor.ended().await;
     }
 
+    // D15
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the resolver's cache goes by the machine's monotonic clock")]
+    async fn answers_are_kept_half_a_minute_at_least_and_an_hour_at_most() {
+        let (clock, supervisor) = (Clock::movable(), Supervisor::default());
+        let zone = Zone::parse("d.example MX 10 mx.d.example").expect("a zone");
+        let server = zone.serve("127.0.0.1:0".parse().expect("an address"), &supervisor, &clock).await.expect("a server");
+        let resolver = Resolver::of_servers(&[server.local_addr], Duration::from_secs(10)).expect("a resolver");
+        let domain = DomainName::parse("d.example").expect("a domain");
+        for (ttl, kept) in [(0, MIN_TTL), (60, Duration::from_mins(1)), (604_800, MAX_TTL)] {
+            zone.set_ttl(ttl);
+            resolver.forget_all();
+            let asked = zone.queries();
+            for _ in 0..3 {
+                assert!(resolver.mx(&domain).await.is_ok());
+            }
+            assert_eq!(zone.queries(), asked + 1, "TTL {ttl}");
+            let lookup = resolver.lookup(absolute("d.example").expect("a name"), RecordType::MX).await.expect("records");
+            let left = lookup.valid_until().saturating_duration_since(std::time::Instant::now());
+            assert!(left <= kept && left + Duration::from_secs(15) > kept, "TTL {ttl}: {left:?}");
+        }
+        supervisor.drain();
+        supervisor.ended().await;
+    }
+
     #[tokio::test]
     async fn a_server_that_fails_is_passed_over_and_remembered() {
         let (clock, supervisor) = (Clock::movable(), Supervisor::default());

@@ -6,4 +6,5 @@
 pub mod dial;
 pub mod dns;
 pub mod mx;
+pub mod own;
 pub mod tls;

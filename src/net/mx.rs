@@ -32,6 +32,9 @@ pub enum MxError {
     /// NXDOMAIN.
     #[error("the domain does not exist")]
     NoSuchDomain,
+    /// NXDOMAIN, heard for the first time: it has to be heard again before it is believed.
+    #[error("the DNS says that the domain does not exist; it is asked again in ten minutes or later, before the mail bounces")]
+    Doubtful,
     /// The null MX of RFC 7505.
     #[error("the domain takes no mail (null MX)")]
     NullMx,

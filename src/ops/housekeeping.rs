@@ -1,7 +1,8 @@
 //! Housekeeping: partitions made ahead and dropped when their time is over, late deliveries expired, domains checked again.
 //!
-//! Every step can be repeated and run on several nodes at once.
+//! Every step can be repeated and run on several nodes at once. While the clocks disagree nothing is expired and nothing dropped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, time_of};
@@ -9,6 +10,7 @@ use crate::config::Retention;
 use crate::domains::Domains;
 use crate::events::EventKind;
 use crate::model::outcome::Attempt;
+use crate::outbox::node::Node;
 use crate::store::partition::Partitioned;
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
@@ -27,6 +29,8 @@ pub struct Housekeeping {
     pub domains: Domains,
     /// Time.
     pub clock: Clock,
+    /// Whether the time may be believed.
+    pub node: Arc<Node>,
     /// How long what is kept.
     pub retention: Retention,
 }
@@ -51,8 +55,10 @@ impl Housekeeping {
 
     async fn round(&self) -> Result<(), StoreError> {
         self.store.ensure_partitions_for(self.clock.now()).await?;
-        self.expire_late().await?;
-        self.drop_old().await?;
+        if self.node.may_expire() {
+            self.expire_late().await?;
+            self.drop_old().await?;
+        }
         metrics::outstanding(u64::try_from(self.store.outstanding_count().await?).unwrap_or(0));
         Ok(())
     }

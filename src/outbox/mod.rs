@@ -6,6 +6,7 @@
 pub mod claims;
 pub mod content;
 pub mod control;
+pub mod expiry;
 pub mod handoff;
 pub mod new_message;
 pub mod node;

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::claims::{Claims, Dropped};
+use super::expiry::ExpiryGuard;
 use crate::clock::{Clock, Tick};
 use crate::model::outcome::{Attempt, Outcome, Scope, Stage};
 use crate::model::{DeliveryId, MessageId};
@@ -36,7 +38,8 @@ pub struct Node {
     host: String,
     silence: Duration,
     incarnation: AtomicI64,
-    confirmed: Mutex<Tick>,
+    confirmed: watch::Sender<Tick>,
+    expiry: ExpiryGuard,
     audited: Mutex<Option<Tick>>,
 }
 
@@ -53,9 +56,11 @@ impl Node {
     /// Enters this process into the table of nodes. `silence` is how long a heartbeat may fail before others take over.
     pub async fn join(store: Store, clock: Clock, claims: Arc<Claims>, host: String, silence: Duration) -> Result<Arc<Self>, StoreError> {
         let incarnation = fresh_incarnation(&clock);
-        store.register_node(incarnation, &host).await?;
-        let confirmed = Mutex::new(clock.tick());
-        Ok(Arc::new(Self { store, clock, claims, host, silence, incarnation: AtomicI64::new(incarnation), confirmed, audited: Mutex::new(None) }))
+        let (asked, expiry) = (clock.reading(), ExpiryGuard::default());
+        let database = store.register_node(incarnation, &host).await?;
+        expiry.observe(clock.follow(asked, database), clock.tick());
+        let (incarnation, confirmed) = (AtomicI64::new(incarnation), watch::Sender::new(clock.tick()));
+        Ok(Arc::new(Self { store, clock, claims, host, silence, incarnation, confirmed, expiry, audited: Mutex::new(None) }))
     }
 
     /// The incarnation that new claims carry.
@@ -68,7 +73,30 @@ impl Node {
     /// No content is put on the wire otherwise.
     #[must_use]
     pub fn may_send(&self, owner: i64) -> bool {
-        owner == self.incarnation() && self.clock.tick().since(*self.confirmed.lock()) < self.silence / 2
+        owner == self.incarnation() && self.clock.tick().since(*self.confirmed.borrow()) < self.silence / 2
+    }
+
+    /// As [`Node::may_send`], but if the heartbeat is late the next one is waited for, as long as others would wait for it.
+    pub async fn may_send_soon(&self, owner: i64) -> bool {
+        if self.may_send(owner) {
+            return true;
+        }
+        let mut beats = self.confirmed.subscribe();
+        let confirmation = async {
+            while !self.may_send(owner) {
+                if owner != self.incarnation() || beats.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        self.clock.timeout(self.silence, confirmation).await.unwrap_or(false)
+    }
+
+    /// True if deliveries whose time is over may be ended: not while clocks disagree.
+    #[must_use]
+    pub fn may_expire(&self) -> bool {
+        self.expiry.permits(self.clock.tick())
     }
 
     /// Beats, looks for dead nodes, and gives back claims that were dropped, until the process drains.
@@ -91,13 +119,14 @@ impl Node {
     /// One round: heartbeat, dropped claims, dead nodes.
     pub async fn beat(&self) -> Result<(), StoreError> {
         // Taken before the call: a reply that took long must not count as fresh.
-        let asked = self.clock.tick();
-        if self.store.heartbeat(self.incarnation()).await? {
-            *self.confirmed.lock() = asked;
+        let (asked, reading) = (self.clock.tick(), self.clock.reading());
+        if let Some(database) = self.store.heartbeat(self.incarnation()).await? {
+            self.expiry.observe(self.clock.follow(reading, database), self.clock.tick());
+            self.confirmed.send_replace(asked);
         } else {
             self.begin_anew().await?;
         }
-        metrics::heartbeat_age(self.clock.tick().since(*self.confirmed.lock()));
+        metrics::heartbeat_age(self.clock.tick().since(*self.confirmed.borrow()));
         let (deliveries, octets) = self.claims.held();
         metrics::memory(deliveries, octets);
         self.return_dropped().await?;
@@ -151,7 +180,7 @@ impl Node {
         let asked = self.clock.tick();
         self.store.register_node(new, &self.host).await?;
         self.incarnation.store(new, Ordering::Release);
-        *self.confirmed.lock() = asked;
+        self.confirmed.send_replace(asked);
         tracing::warn!(old, new, "this node was silent too long and was fenced; its claims belong to others now, it goes on under a new incarnation");
         Ok(())
     }

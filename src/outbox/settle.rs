@@ -140,7 +140,7 @@ impl SettleWriter {
             .map(|(settlement, event_id)| SettleRow {
                 message_id: settlement.delivery.message.id.uuid(),
                 rcpt_no: i16::try_from(settlement.delivery.rcpt_no).unwrap_or(i16::MAX),
-                next_at: settlement.next_at.map(|at| at.min(settlement.delivery.expires_at)),
+                next_at: settlement.next_at,
                 event_id: *event_id,
                 project_id: settlement.delivery.message.project.uuid(),
                 kind: settlement.kind.to_stored(),

@@ -80,6 +80,8 @@ pub(super) async fn prepare(connection: &mut PgConnection) -> Result<(), StoreEr
                   case when current_setting('synchronous_commit') in ('off', 'local') then set_config('synchronous_commit', 'on', false) end,
                   set_config('statement_timeout', '30s', false) as statement, set_config('lock_timeout', '10s', false) as lock,
                   set_config('idle_in_transaction_session_timeout', '60s', false) as idle,
+                  -- compiling a plan takes longer than any statement of ours runs
+                  set_config('jit', 'off', false) as jit,
                   -- so that the server ends the sessions of a client that vanished; a unix socket ignores these
                   set_config('tcp_keepalives_idle', '10', false) as keepalive, set_config('tcp_keepalives_interval', '5', false) as interval,
                   set_config('tcp_keepalives_count', '3', false) as count"#

@@ -1,11 +1,12 @@
 //! Nodes: who is alive, on the database's clock (invariant 4).
 //!
-//! Answers: registers a process, confirms its heartbeat, fences those whose heartbeat stopped.
+//! Answers: registers a process, confirms its heartbeat and tells the database's time, fences those whose heartbeat stopped.
 //! Does not: free the deliveries of the dead; `store::outbox` does.
 
 use std::time::Duration;
 
-use sqlx::query;
+use sqlx::{query, query_scalar};
+use time::OffsetDateTime;
 
 use super::limit::{HEARTBEAT, STATEMENT, within};
 use super::{Store, StoreError};
@@ -18,17 +19,25 @@ pub struct DeadNode {
 }
 
 impl Store {
-    /// Enters a new process.
-    pub async fn register_node(&self, incarnation: i64, host: &str) -> Result<(), StoreError> {
-        query!("insert into node (incarnation, host) values ($1, $2)", incarnation, host).execute(self.pool()).await?;
-        Ok(())
+    /// The database's time.
+    pub async fn time(&self) -> Result<OffsetDateTime, StoreError> {
+        Ok(query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(self.pool()).await?)
     }
 
-    /// Confirms that the process lives. False: it was fenced and must write nothing more.
-    pub async fn heartbeat(&self, incarnation: i64) -> Result<bool, StoreError> {
-        let beat = query!("update node set heartbeat_at = now() where incarnation = $1 and fenced_at is null", incarnation);
-        let done = within(HEARTBEAT, beat.execute(self.pool())).await?;
-        Ok(done.rows_affected() == 1)
+    /// Enters a new process. Answers the database's time.
+    pub async fn register_node(&self, incarnation: i64, host: &str) -> Result<OffsetDateTime, StoreError> {
+        // The clock's time, not the transaction's: a wait for a lock may lie between the two.
+        let enter = query_scalar!(r#"insert into node (incarnation, host) values ($1, $2) returning clock_timestamp() as "at!""#, incarnation, host);
+        within(HEARTBEAT, enter.fetch_one(self.pool())).await
+    }
+
+    /// Confirms that the process lives, and answers the database's time. None: it was fenced and must write nothing more.
+    pub async fn heartbeat(&self, incarnation: i64) -> Result<Option<OffsetDateTime>, StoreError> {
+        let beat = query_scalar!(
+            r#"update node set heartbeat_at = now() where incarnation = $1 and fenced_at is null returning clock_timestamp() as "at!""#,
+            incarnation
+        );
+        within(HEARTBEAT, beat.fetch_optional(self.pool())).await
     }
 
     /// Fences every other node whose heartbeat is older than `silence`, and answers all that are fenced.

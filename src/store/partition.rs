@@ -28,9 +28,10 @@ impl Store {
     /// Makes sure that rows made at `now` have a partition: the days around it, once a day. Cheap to call before each write.
     pub async fn ensure_partitions_for(&self, now: OffsetDateTime) -> Result<(), StoreError> {
         let last = now.date().saturating_add(time::Duration::days(2));
-        if self.last_day.0.load(Ordering::Acquire) < last.to_julian_day() {
+        // Another day, not only a later one: a clock that was ahead may have been put right.
+        if self.last_day.0.load(Ordering::Acquire) != last.to_julian_day() {
             self.ensure_partitions(now.date().saturating_sub(time::Duration::days(1)), last).await?;
-            self.last_day.0.fetch_max(last.to_julian_day(), Ordering::AcqRel);
+            self.last_day.0.store(last.to_julian_day(), Ordering::Release);
         }
         Ok(())
     }

@@ -33,6 +33,8 @@ pub const ALL: &[&Metric] = &[
     &SETTLE_BATCH,
     &SETTLE_SECONDS,
     &HEARTBEAT_AGE,
+    &CLOCK_AHEAD,
+    &EXPIRY_PAUSED,
     &FENCED,
     &OUTCOME_UNKNOWN,
     &DNS_LOOKUPS,
@@ -239,6 +241,24 @@ pub(super) const HEARTBEAT_AGE: Metric = Metric {
     meaning: "Age of this node's last confirmed heartbeat.",
     healthy: "below 2",
     alert: "above half of delivery.node_timeout_seconds",
+};
+pub(super) const CLOCK_AHEAD: Metric = Metric {
+    name: "pennypost_clock_ahead_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    labels: &[],
+    meaning: "How far this machine's clock is ahead of the database's; negative: behind. All times are the database's.",
+    healthy: "within 1 of zero",
+    alert: "more than 60 away from zero: one of the two clocks is wrong",
+};
+pub(super) const EXPIRY_PAUSED: Metric = Metric {
+    name: "pennypost_expiry_paused",
+    kind: Kind::Gauge,
+    unit: "bool",
+    labels: &[],
+    meaning: "1 while nothing expires and no old data is dropped because two clocks disagree by more than an hour, or the database's jumped within a day.",
+    healthy: "0",
+    alert: "1",
 };
 pub(super) const FENCED: Metric = Metric {
     name: "pennypost_fenced_outcomes_total",

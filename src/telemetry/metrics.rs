@@ -123,6 +123,16 @@ pub fn heartbeat_age(age: Duration) {
     HANDLES.heartbeat_age.set(age.as_secs_f64());
 }
 
+/// Tells by how many seconds this machine's clock is ahead of the database's.
+pub fn clock_ahead(seconds: f64) {
+    HANDLES.clock_ahead.set(seconds);
+}
+
+/// Tells whether nothing expires because the clocks disagree.
+pub fn expiry_paused(paused: bool) {
+    HANDLES.expiry_paused.set(if paused { 1.0 } else { 0.0 });
+}
+
 /// Counts outcomes dropped because this node no longer owned the delivery.
 pub fn fenced(deliveries: u64) {
     HANDLES.fenced.increment(deliveries);
@@ -192,6 +202,8 @@ struct Handles {
     settle_batch: Histogram,
     settle_seconds: Histogram,
     heartbeat_age: Gauge,
+    clock_ahead: Gauge,
+    expiry_paused: Gauge,
     fenced: Counter,
     outcome_unknown: Counter,
     dns_lookups: Counters<(&'static str, LookupResult)>,
@@ -224,6 +236,8 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     settle_batch: histogram(&catalog::SETTLE_BATCH),
     settle_seconds: histogram(&catalog::SETTLE_SECONDS),
     heartbeat_age: gauge(&catalog::HEARTBEAT_AGE),
+    clock_ahead: gauge(&catalog::CLOCK_AHEAD),
+    expiry_paused: gauge(&catalog::EXPIRY_PAUSED),
     fenced: counter(&catalog::FENCED),
     outcome_unknown: counter(&catalog::OUTCOME_UNKNOWN),
     dns_lookups: Counters::new(&catalog::DNS_LOOKUPS),

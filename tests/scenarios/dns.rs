@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use pennypost::lab::sink::SinkSettings;
 use pennypost::lab::zone::ZoneFault;
+use serde_json::json;
 
 use super::world::gateway::eventually;
-use super::world::telling::{assert_waits, attempts, kinds, last_attempt, reply, told};
+use super::world::telling::{assert_waits, assert_waits_at_least, attempts, kinds, last_attempt, reply, told};
 use super::world::{Gateway, World};
 
 // D1 D2 D12
@@ -101,6 +102,79 @@ async fn a_domain_that_takes_no_mail_bounces_at_once_with_its_reason() {
         assert_eq!(kinds(&gateway.message(&id).await), ["bounced"], "{domain}");
     }
     assert_eq!(sink.counts().connections, 0, "nothing was tried");
+    gateway.stop().await;
+}
+
+// D3: the DNS may be wrong for a while about a domain that a whole list has addresses in.
+#[tokio::test]
+async fn mass_mail_to_a_missing_domain_bounces_only_when_a_second_look_says_the_same() {
+    let world = World::new().await;
+    world.accepting_mx("moved.example").await;
+    world.zone.set_fault("moved.example", Some(ZoneFault::NoSuchName));
+    let gateway = world.gateway().await;
+    let bulk = || json!({ "priority": "bulk" });
+    let (gone, moved) = (gateway.send_with(&["bee@gone.example"], bulk()).await, gateway.send_with(&["bee@moved.example"], bulk()).await);
+    for (id, recipient) in [(&gone, "bee@gone.example"), (&moved, "bee@moved.example")] {
+        let delivery = gateway.attempted(id, recipient, 1).await;
+        assert_eq!(told(&delivery), "queued deferred dns site 4.1.2");
+        assert!(reply(&delivery).contains("it is asked again"), "{delivery:#}");
+        assert_waits_at_least(&delivery, 660.0);
+    }
+    let typed = gateway.send(&["typist@gone.example"]).await;
+    let delivery = gateway.delivery_in(&typed, "typist@gone.example", "bounced").await;
+    assert_eq!(attempts(&delivery), 1, "who typed the address hears at once");
+    world.zone.set_fault("moved.example", None);
+    world.advance(Duration::from_mins(5));
+    let early = gateway.send_with(&["ant@gone.example"], bulk()).await;
+    assert_eq!(told(&gateway.attempted(&early, "ant@gone.example", 1).await), "queued deferred dns site 4.1.2");
+    world.advance(Duration::from_secs(361));
+    let delivery = gateway.delivery_in(&gone, "bee@gone.example", "bounced").await;
+    assert_eq!((told(&delivery).as_str(), attempts(&delivery)), ("bounced bounced dns site 5.1.2", 2));
+    // The second look is at the DNS itself, not at the answer kept from the first.
+    assert_eq!(attempts(&gateway.delivery_in(&moved, "bee@moved.example", "delivered").await), 2);
+    let late = gateway.send_with(&["cat@gone.example"], bulk()).await;
+    assert_eq!(attempts(&gateway.delivery_in(&late, "cat@gone.example", "bounced").await), 1, "it is known now");
+    gateway.stop().await;
+}
+
+// D8 D9
+#[tokio::test]
+async fn a_host_at_an_address_of_ours_is_ourselves_by_another_name() {
+    let mut world = World::new().await;
+    let (ours, theirs) = (world.fresh_address(), world.fresh_address());
+    world.config.delivery.egress = vec![ours];
+    let (own, other) = (world.host_at(ours, SinkSettings::default()).await, world.host_at(theirs, SinkSettings::default()).await);
+    for line in [
+        "alias.example MX 10 mx.alias.example",
+        "mx.alias.example A OURS",
+        "implicit.example A OURS",
+        "behind.example MX 10 mx.alias.example",
+        "behind.example MX 20 mx.behind.example",
+        "mx.behind.example A THEIRS",
+        "equal.example MX 10 mx.alias.example",
+        "equal.example MX 10 mx.behind.example",
+        "better.example MX 5 mx.behind.example",
+        "better.example MX 10 mx.alias.example",
+    ] {
+        world.zone.add(&line.replace("OURS", &ours.to_string()).replace("THEIRS", &theirs.to_string())).unwrap();
+    }
+    let gateway = world.gateway().await;
+    for domain in ["alias.example", "implicit.example", "behind.example", "equal.example"] {
+        let recipient = format!("bee@{domain}");
+        let id = gateway.send(&[&recipient]).await;
+        let delivery = gateway.delivery_in(&id, &recipient, "bounced").await;
+        assert_eq!((told(&delivery).as_str(), attempts(&delivery)), ("bounced bounced dns site 5.4.6", 1), "{domain}");
+    }
+    let id = gateway.send(&["bee@better.example"]).await;
+    gateway.delivery_in(&id, "bee@better.example", "delivered").await;
+    assert_eq!((own.counts().connections, other.counts().messages), (0, 1));
+    gateway.stop().await;
+    // A smart host is the operator's choice, wherever it is.
+    world.config.delivery.smart_host = format!("{ours}:{}", world.config.delivery.mx_port);
+    let gateway = world.gateway().await;
+    let id = gateway.send(&["bee@alias.example"]).await;
+    gateway.delivery_in(&id, "bee@alias.example", "delivered").await;
+    assert_eq!(own.counts().messages, 1);
     gateway.stop().await;
 }
 

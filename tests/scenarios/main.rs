@@ -14,6 +14,7 @@ mod api_naughty;
 mod api_send;
 mod api_senders;
 mod batch;
+mod clock;
 mod content;
 mod crash;
 mod database;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use pennypost::clock::Clock;
 use pennypost::lab::sink::{Sink, SinkSettings};
 use pennypost::supervisor::Supervisor;
+use serde_json::{Value, json};
 
 use super::world::World;
 use super::world::telling::{attempts, kinds, last_attempt};
@@ -71,5 +72,15 @@ async fn mail_leaves_from_a_configured_address_of_the_hosts_family() {
     let id = gateway.send(&["bee@example.net"]).await;
     gateway.delivery_in(&id, "bee@example.net", "delivered").await;
     assert_eq!(sink.received()[0].peer.ip(), source);
+    // The address stands in the SPF records to publish, and a record that has it by its network is as good.
+    let domain = gateway.get("/v1/domains").await.json()["data"][0].clone();
+    let spf = |domain: &Value| domain["records"].as_array().unwrap().iter().find(|record| record["purpose"] == "spf").unwrap().clone();
+    assert_eq!(spf(&domain)["value"], format!("v=spf1 a:mail.sender.example ip4:{source} ~all"));
+    let check = format!("/v1/domains/{}/check", domain["id"].as_str().unwrap());
+    for (record, state) in [(format!("v=spf1 ip4:{source}/24 -all"), "ok"), ("v=spf1 a:mail.sender.example -all".to_owned(), "wrong")] {
+        world.zone.remove("sender.example");
+        world.zone.add(&format!("sender.example TXT {record}")).unwrap();
+        assert_eq!(spf(&gateway.post(&check, &json!({})).await.json())["state"], state, "{record}");
+    }
     gateway.stop().await;
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::world::checker::{check, copies};
 use super::world::gateway::eventually;
+use super::world::server::Server;
 use super::world::{Gateway, World};
 
 /// Takes one message, and then says nothing to its final dot.
@@ -154,6 +156,38 @@ async fn nothing_is_sent_while_the_heartbeat_is_not_confirmed() {
     check(&world, &silent, &[kept, sent], || copies(&mx)).await;
     silent.stop().await;
     well.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_loses_the_database_while_a_session_opens_sends_nothing_until_it_is_back() {
+    let mut server = Server::start().await;
+    let world = World::on(server.url()).await;
+    let host = world.scripted_mx("example.net", &["!wait\nS: 220 mx\nC: EHLO\nS: 250 mx\nC: QUIT\nS: 221 bye", "!take"]).await;
+    let gateway = world.gateway().await;
+    let id = gateway.send(&["bee@example.net"]).await;
+    eventually(|| async { if host.connections() == 1 { Ok(()) } else { Err("not connected".to_owned()) } }).await;
+    server.down(Signal::SIGKILL);
+    // Half of the permitted 15 s passes before the greeting comes.
+    world.advance(Duration::from_secs(8));
+    host.go_on();
+    eventually(|| async { if host.heard().is_empty() { Err("no EHLO".to_owned()) } else { Ok(()) } }).await;
+    let parted = || async {
+        world.advance(Duration::from_secs(1));
+        if host.heard().iter().any(|line| line == "QUIT") { Ok(()) } else { Err(format!("{:?}", host.heard())) }
+    };
+    eventually(parted).await;
+    assert_eq!(host.heard(), ["EHLO mail.sender.example", "QUIT"], "no envelope, no content");
+    server.up().await;
+    eventually(|| async { if gateway.get("/readyz").await.status == 200 { Ok(()) } else { Err("not ready".to_owned()) } }).await;
+    let delivery = eventually(|| async {
+        world.advance(Duration::from_secs(1));
+        let delivery = gateway.delivery(&id, "bee@example.net").await;
+        if delivery["state"] == "delivered" { Ok(delivery) } else { Err(format!("{delivery:#}")) }
+    })
+    .await;
+    assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "what was not begun is no attempt: {delivery:#}");
+    check(&world, &gateway, &[id], || host.copies()).await;
+    gateway.stop().await;
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ impl<'s> Model<'s> {
     async fn fence(&self, node: usize) {
         let incarnation = self.nodes[node].incarnation;
         database::execute(&self.url, &format!("update node set fenced_at = now() where incarnation = {incarnation}")).await;
-        assert!(!self.store.heartbeat(incarnation).await.unwrap(), "a fenced incarnation is told so");
+        assert_eq!(self.store.heartbeat(incarnation).await.unwrap(), None, "a fenced incarnation is told so");
     }
 
     async fn accept(&mut self, node: usize, recipients: i16, claimed: bool) {

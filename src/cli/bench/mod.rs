@@ -1,7 +1,8 @@
-//! `pennypost bench`: the load generator and the SMTP sink that measurements are made with.
+//! `pennypost bench`: the load generator, the SMTP sink and the long line that measurements are made with.
 //!
 //! `scripts/bench.sh` puts them together, beside peers, and prints the table. Does not: start a gateway.
 
+pub mod delay;
 pub mod load;
 pub mod sink;
 
@@ -11,13 +12,15 @@ use clap::Subcommand;
 
 use super::context::Context;
 
-/// Measure: a load generator and an SMTP sink
+/// Measure: a load generator, an SMTP sink, a long line
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
     /// Post messages to a running gateway and tell rate and latency
     Load(load::LoadArgs),
     /// Take mail by SMTP and count it; greylist, refuse, be slow or drop on demand
     Sink(sink::SinkArgs),
+    /// Pass connections on, as slowly as if the server were far away
+    Delay(delay::DelayArgs),
 }
 
 /// Runs the command.
@@ -28,5 +31,6 @@ pub async fn run(context: &Context, command: BenchCommand) -> anyhow::Result<Exi
     match command {
         BenchCommand::Load(args) => load::run(context, args).await,
         BenchCommand::Sink(args) => sink::run(context, args).await,
+        BenchCommand::Delay(args) => delay::run(context, args).await,
     }
 }

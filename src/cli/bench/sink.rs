@@ -36,9 +36,13 @@ pub struct SinkArgs {
     /// Offer STARTTLS with a certificate made now
     #[arg(long)]
     starttls: bool,
-    /// Answer DNS here too: `sink.test` and all below it have their MX at the sink, `dead.test` where nobody listens
+    /// Answer DNS here too: `sink.test` and all below it have their MX at the sink, `dead.test` where nobody listens, `hung.test` where
+    /// the bench takes connections and says nothing
     #[arg(long, value_name = "ADDRESS")]
     dns: Option<SocketAddr>,
+    /// With --dns: so many domains `d0000.many.test`, `d0001.many.test`, .., each with an MX host of its own, which is the sink
+    #[arg(long, requires = "dns", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    domains: u64,
     /// Stop after so many messages
     #[arg(long)]
     messages: Option<u64>,
@@ -62,6 +66,8 @@ pub enum Manner {
 const HOSTNAME: &str = "mx.sink.test";
 /// An address of loopback on which nothing of the bench listens.
 const NOBODY: Ipv4Addr = Ipv4Addr::new(127, 99, 99, 99);
+/// An address of loopback on which `bench/run.py` lets connections hang.
+const HUNG: Ipv4Addr = Ipv4Addr::new(127, 99, 99, 98);
 
 /// Runs until a signal comes or enough messages have.
 ///
@@ -89,7 +95,7 @@ pub async fn run(context: &Context, args: SinkArgs) -> anyhow::Result<ExitCode> 
     let sink = Sink::start(settings, &supervisor, &context.clock).await.map_err(|error| cannot("--listen", error))?;
     context.output.note(format!("smtp on {}", sink.local_addr));
     if let Some(listen) = args.dns {
-        let server = zone(&sink)?.serve(listen, &supervisor, &context.clock).await.map_err(|error| cannot("--dns", error))?;
+        let server = zone(&sink, args.domains)?.serve(listen, &supervisor, &context.clock).await.map_err(|error| cannot("--dns", error))?;
         context.output.note(format!("dns on {}", server.local_addr));
     }
     context.output.note("ready");
@@ -108,11 +114,17 @@ pub async fn run(context: &Context, args: SinkArgs) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn zone(sink: &Sink) -> anyhow::Result<Zone> {
+fn zone(sink: &Sink, domains: u64) -> anyhow::Result<Zone> {
     let kind = if sink.local_addr.is_ipv4() { "A" } else { "AAAA" };
     let address = sink.local_addr.ip();
-    Ok(Zone::parse(&format!(
+    let zone = Zone::parse(&format!(
         "sink.test MX 10 {HOSTNAME}\n*.sink.test MX 10 {HOSTNAME}\n{HOSTNAME} {kind} {address}\n\
-         dead.test MX 10 mx.dead.test\nmx.dead.test A {NOBODY}"
-    ))?)
+         dead.test MX 10 mx.dead.test\nmx.dead.test A {NOBODY}\nhung.test MX 10 mx.hung.test\nmx.hung.test A {HUNG}"
+    ))?;
+    for number in 0..domains {
+        let domain = format!("d{number:04}.many.test");
+        zone.add(&format!("{domain} MX 10 mx.{domain}"))?;
+        zone.add(&format!("mx.{domain} {kind} {address}"))?;
+    }
+    Ok(zone)
 }

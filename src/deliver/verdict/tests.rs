@@ -192,6 +192,7 @@ fn what_we_found_out_ourselves_has_a_status_of_ours() {
         (Ending::Dial(&DialError::Unreachable(String::new())), ('L', Host, "4.4.1")),
         (Ending::Dial(&DialError::Resources(String::new())), ('L', Us, "4.3.5")),
         (Ending::Mx(&MxError::NoSuchDomain), ('B', Site, "5.1.2")),
+        (Ending::Mx(&MxError::Doubtful), ('L', Site, "4.1.2")),
         (Ending::Mx(&MxError::NullMx), ('B', Site, "5.1.10")),
         (Ending::Mx(&MxError::NoUsableHost), ('B', Site, "5.4.4")),
         (Ending::Mx(&MxError::LoopsBack), ('B', Site, "5.4.6")),

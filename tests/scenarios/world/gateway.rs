@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pennypost::access::{NewKey, Scope};
+use pennypost::clock::Clock;
 use pennypost::domains::DomainError;
 use pennypost::model::DomainName;
 use pennypost::serve::{self, Roles, Running};
@@ -26,8 +27,12 @@ pub struct Gateway {
 
 impl Gateway {
     pub(super) async fn start(world: &World, roles: Roles) -> Self {
+        Self::start_on(world, roles, &world.clock).await
+    }
+
+    pub(super) async fn start_on(world: &World, roles: Roles, clock: &Clock) -> Self {
         let supervisor = Supervisor::default();
-        let running = serve::run(world.config.clone(), roles, supervisor.clone(), world.clock.clone()).await.unwrap();
+        let running = serve::run(world.config.clone(), roles, supervisor.clone(), clock.clone()).await.unwrap();
         let house = &running.house;
         match house.domains.add(house.project, DomainName::parse("sender.example").unwrap()).await {
             Ok(_) | Err(DomainError::Exists) => {}

@@ -81,6 +81,11 @@ impl World {
         Gateway::start(self, roles).await
     }
 
+    /// Starts a gateway on a machine whose clock may be put wrong: one of [`Clock::of_another_machine`].
+    pub async fn gateway_on(&self, clock: &Clock) -> Gateway {
+        Gateway::start_on(self, Roles::ALL, clock).await
+    }
+
     /// Runs a statement on the database. Answers the rows touched.
     pub async fn execute(&self, statement: &str) -> u64 {
         database::execute(&self.database_url, statement).await
