@@ -1169,7 +1169,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1434,7 +1434,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1529,7 +1529,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1624,7 +1624,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1719,7 +1719,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1814,7 +1814,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1909,7 +1909,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2004,7 +2004,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2106,7 +2106,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2203,7 +2203,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2346,7 +2346,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2441,7 +2441,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2534,7 +2534,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2629,7 +2629,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2724,7 +2724,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2821,7 +2821,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2953,7 +2953,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3046,7 +3046,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3129,7 +3129,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3226,7 +3226,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;

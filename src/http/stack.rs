@@ -78,6 +78,12 @@ impl Stack {
         Self { router, clock, rate_limit, patterns: Arc::default() }
     }
 
+    /// The same surroundings around one answer: `problem` to whatever is asked.
+    #[must_use]
+    pub fn refusing(&self, problem: Problem) -> Self {
+        Self { router: Router::new().fallback(async move || problem), ..self.clone() }
+    }
+
     /// Answers one request. Never fails: what goes wrong is a problem.
     pub async fn respond(&self, mut request: Request) -> Response<Body> {
         let began = self.clock.tick();
