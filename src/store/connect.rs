@@ -13,7 +13,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 use super::StoreError;
 use super::hosts::Hosts;
-use super::limit::{PING, within};
+use super::limit::{PING, is_suspicious, within};
 
 /// How long a caller waits for a connection, be it that all are in use or that no server answers (then 503, 451). The answer has to be there within
 /// a second, and what waits behind a caller is refused together with it, so this is all the waiting there is.
@@ -52,8 +52,17 @@ pub(super) async fn pool(hosts: &Arc<Hosts>, max_connections: u32) -> Result<PgP
             .boxed()
         })
         // The pool asks for a sign of life itself when it gets a connection back, and would wait for it as long as the kernel does: a connection
-        // whose server vanished without a word, or whose statement was broken off, would take a place for a quarter of an hour.
-        .after_release(|connection, _| within(PING, connection.ping()).map(|alive| alive.map(|()| true).map_err(into_sqlx)).boxed())
+        // whose server vanished without a word, or whose statement was broken off, would take a place for a quarter of an hour. One question more
+        // for each would be felt, so it is asked only while something is wrong.
+        .after_release(|connection, _| {
+            async move {
+                if is_suspicious() {
+                    within(PING, connection.ping()).await.map_err(into_sqlx)?;
+                }
+                Ok(true)
+            }
+            .boxed()
+        })
         .after_connect(|connection, _| prepare(connection).map(|result| result.map_err(into_sqlx)).boxed())
         .connect_lazy_with(options))
 }

@@ -7,15 +7,39 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::StoreError;
-use crate::clock::Clock;
+use crate::clock::{Clock, Tick};
 
 /// For a statement on the way of a message: accept, claim, settle, and what they read. Many times what a slow disk takes; under the server's limit.
 pub(super) const STATEMENT: Duration = Duration::from_secs(5);
+/// For every other statement: more than the server's own limit, so that a server that is there says so itself.
+pub(super) const PATIENT: Duration = Duration::from_secs(35);
 /// For the heartbeat: it has to be tried again well before others hold this node for dead.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 /// For a sign of life of a connection that comes back to the pool.
 pub(super) const PING: Duration = Duration::from_secs(2);
+
+/// How long after a call was broken off connections that come back are looked at.
+const SUSPICION: Duration = Duration::from_mins(1);
+/// When a call was broken off last, of all pools of this process.
+static BROKEN_OFF: Mutex<Option<Tick>> = Mutex::new(None);
+
+/// True if a call was broken off lately: a connection that comes back to the pool may be the one, or have lost the same server.
+pub(super) fn is_suspicious() -> bool {
+    BROKEN_OFF.lock().is_some_and(|at| Clock::system().tick().since(at) < SUSPICION)
+}
+
+/// A statement with a time limit.
+pub(super) trait Limited<T>: Future<Output = Result<T, sqlx::Error>> + Send + Sized {
+    /// As [`within`].
+    fn limited(self, limit: Duration) -> impl Future<Output = Result<T, StoreError>> + Send {
+        within(limit, self)
+    }
+}
+
+impl<T, F: Future<Output = Result<T, sqlx::Error>> + Send> Limited<T> for F {}
 
 /// Runs a call to the database for at most `limit` of real time. What is broken off is not used again: see the pool's `after_release`.
 ///
@@ -24,7 +48,10 @@ pub(super) const PING: Duration = Duration::from_secs(2);
 pub(super) async fn within<T, E: Into<StoreError>>(limit: Duration, call: impl Future<Output = Result<T, E>>) -> Result<T, StoreError> {
     match Clock::system().timeout(limit, call).await {
         Ok(result) => result.map_err(Into::into),
-        Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", limit.as_secs()))),
+        Err(_) => {
+            *BROKEN_OFF.lock() = Some(Clock::system().tick());
+            Err(StoreError::Unavailable(format!("no answer within {} s", limit.as_secs())))
+        }
     }
 }
 
@@ -37,6 +64,7 @@ mod tests {
         let never = std::future::pending::<Result<(), StoreError>>();
         let error = within(Duration::from_millis(1), never).await.unwrap_err();
         assert!(matches!(&error, StoreError::Unavailable(_)) && error.is_transient(), "{error}");
+        assert!(is_suspicious(), "connections that come back are looked at now");
         assert!(within(Duration::from_secs(5), std::future::ready(Ok::<_, StoreError>(7))).await.is_ok_and(|seven| seven == 7));
     }
 }

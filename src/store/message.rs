@@ -5,7 +5,7 @@ use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::limit::{STATEMENT, within};
+use super::limit::{Limited, PATIENT, STATEMENT, within};
 use super::{Store, StoreError};
 
 /// A message without its content.
@@ -95,6 +95,7 @@ impl Store {
             project
         )
         .fetch_optional(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(head)
     }
@@ -136,6 +137,7 @@ impl Store {
             limit
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(heads)
     }
@@ -148,6 +150,7 @@ impl Store {
             ids
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(rows)
     }
@@ -159,7 +162,7 @@ impl Store {
 
     /// The sizes of messages in octets, before compression.
     pub async fn sizes(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, i32)>, StoreError> {
-        let rows = query!("select id, size from message where id = any($1)", ids).fetch_all(self.pool()).await?;
+        let rows = query!("select id, size from message where id = any($1)", ids).fetch_all(self.pool()).limited(STATEMENT).await?;
         Ok(rows.into_iter().map(|row| (row.id, row.size)).collect())
     }
 
@@ -171,6 +174,7 @@ impl Store {
             ids
         )
         .fetch_all(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(rows)
     }
@@ -205,6 +209,7 @@ impl Store {
             limit
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(rows)
     }

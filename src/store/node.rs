@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
-use super::limit::{HEARTBEAT, STATEMENT, within};
+use super::limit::{HEARTBEAT, Limited, PATIENT, STATEMENT, within};
 use super::{Store, StoreError};
 
 /// A fenced node.
@@ -21,7 +21,7 @@ pub struct DeadNode {
 impl Store {
     /// The database's time.
     pub async fn time(&self) -> Result<OffsetDateTime, StoreError> {
-        Ok(query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(self.pool()).await?)
+        Ok(query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(self.pool()).limited(STATEMENT).await?)
     }
 
     /// Enters a new process. Answers the database's time.
@@ -58,6 +58,7 @@ impl Store {
     pub async fn remove_node(&self, incarnation: i64) -> Result<bool, StoreError> {
         let done = query!("delete from node where incarnation = $1 and not exists (select from delivery where owner = $1)", incarnation)
             .execute(self.pool())
+            .limited(PATIENT)
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -67,13 +68,14 @@ impl Store {
         // A node is entered before its first claim, so whoever sees a claim of a live node sees the node.
         let rows = query!("select distinct owner from delivery where owner > 0 and not exists (select from node where incarnation = owner)")
             .fetch_all(self.pool())
+            .limited(PATIENT)
             .await?;
         Ok(rows.into_iter().map(|row| row.owner).collect())
     }
 
     /// Nodes that are not fenced.
     pub async fn live_nodes(&self) -> Result<i64, StoreError> {
-        let row = query!(r#"select count(*) as "count!" from node where fenced_at is null"#).fetch_one(self.pool()).await?;
+        let row = query!(r#"select count(*) as "count!" from node where fenced_at is null"#).fetch_one(self.pool()).limited(STATEMENT).await?;
         Ok(row.count)
     }
 }

@@ -13,7 +13,7 @@ use sqlx::{PgConnection, query, query_scalar};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
-use super::limit::{STATEMENT, within};
+use super::limit::{Limited, PATIENT, STATEMENT, within};
 use super::{Store, StoreError};
 
 /// A connection of the pool, back there when dropped.
@@ -334,7 +334,7 @@ impl Store {
 
     /// Gives back everything `owner` still has: the end of a drain.
     pub async fn release_all(&self, owner: i64) -> Result<u64, StoreError> {
-        let done = query!("update delivery set owner = 0 where owner = $1", owner).execute(self.pool()).await?;
+        let done = query!("update delivery set owner = 0 where owner = $1", owner).execute(self.pool()).limited(PATIENT).await?;
         Ok(done.rows_affected())
     }
 
@@ -356,6 +356,7 @@ impl Store {
             facts
         )
         .execute(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(done.rows_affected())
     }
@@ -376,13 +377,14 @@ impl Store {
             facts
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(done.rows_affected())
     }
 
     /// Deliveries of `owner`, by message and recipient's place. Reads the whole table.
     pub async fn owned(&self, owner: i64) -> Result<Vec<(Uuid, i16)>, StoreError> {
-        let rows = query!("select message_id, rcpt_no from delivery where owner = $1", owner).fetch_all(self.pool()).await?;
+        let rows = query!("select message_id, rcpt_no from delivery where owner = $1", owner).fetch_all(self.pool()).limited(PATIENT).await?;
         Ok(rows.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }
 
@@ -401,6 +403,7 @@ impl Store {
             facts
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(done.rows_affected())
     }
@@ -410,6 +413,7 @@ impl Store {
     pub async fn make_due(&self, project: Uuid, message: Uuid) -> Result<u64, StoreError> {
         let done = query!("update delivery set next_at = 'epoch' where message_id = $1 and project_id = $2 and owner = 0", message, project)
             .execute(self.pool())
+            .limited(STATEMENT)
             .await?;
         Ok(done.rows_affected())
     }
@@ -418,6 +422,7 @@ impl Store {
     pub async fn change_unclaimed(&self, project: Uuid, message: Uuid, from: i64, to: i64) -> Result<u64, StoreError> {
         let done = query!("update delivery set owner = $4 where message_id = $1 and project_id = $2 and owner = $3", message, project, from, to)
             .execute(self.pool())
+            .limited(STATEMENT)
             .await?;
         Ok(done.rows_affected())
     }
@@ -440,13 +445,14 @@ impl Store {
             interval(moved)
         )
         .execute(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(done.rows_affected())
     }
 
     /// The time of the oldest outstanding message, as the id it has; none if nothing is outstanding.
     pub async fn oldest_outstanding(&self) -> Result<Option<Uuid>, StoreError> {
-        Ok(query_scalar!("select message_id from delivery order by message_id limit 1").fetch_optional(self.pool()).await?)
+        Ok(query_scalar!("select message_id from delivery order by message_id limit 1").fetch_optional(self.pool()).limited(PATIENT).await?)
     }
 
     /// Outstanding deliveries of all projects, estimated by the planner's statistics when there are many.
@@ -456,6 +462,7 @@ impl Store {
                from pg_class c where c.oid = 'delivery'::regclass"#
         )
         .fetch_one(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(count)
     }
