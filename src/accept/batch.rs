@@ -165,14 +165,13 @@ impl Batcher {
         // All are packed before the first is queued, so that they are taken together.
         let mut entries = Vec::with_capacity(messages.len());
         for ((message, key), earlier) in messages.into_iter().zip(earlier) {
-            entries.push(match earlier {
-                Some(answer) => Err(answer),
-                None => {
-                    let (answer, answered) = oneshot::channel();
-                    let packed = content::pack(&message.content);
-                    let id = message.id;
-                    Ok((Entry { message, packed, key, queued_at: self.clock.tick(), answer }, id, answered))
-                }
+            entries.push(if let Some(answer) = earlier {
+                Err(answer)
+            } else {
+                let (answer, answered) = oneshot::channel();
+                let packed = content::pack(&message.content);
+                let id = message.id;
+                Ok((Entry { message, packed, key, queued_at: self.clock.tick(), answer }, id, answered))
             });
         }
         let mut waiting = Vec::with_capacity(entries.len());

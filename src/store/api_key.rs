@@ -49,12 +49,12 @@ pub(crate) async fn insert(store: &Store, row: &KeyRow) -> Result<(), StoreError
 
 /// The key with this public part, of any project.
 pub(crate) async fn by_lookup(store: &Store, lookup: &str) -> Result<Option<KeyRow>, StoreError> {
-    Ok(sqlx::query_as!(KeyRow, "select * from api_key where lookup = $1", lookup).fetch_optional(store.pool()).limited(STATEMENT).await?)
+    sqlx::query_as!(KeyRow, "select * from api_key where lookup = $1", lookup).fetch_optional(store.pool()).limited(STATEMENT).await
 }
 
 /// The keys of a project, oldest first, one more than the limit.
 pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -> Result<Vec<KeyRow>, StoreError> {
-    Ok(sqlx::query_as!(
+    sqlx::query_as!(
         KeyRow,
         "select * from api_key where project_id = $1 and ($2::uuid is null or id > $2) order by id limit $3",
         project.uuid(),
@@ -63,7 +63,7 @@ pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -
     )
     .fetch_all(store.pool())
     .limited(PATIENT)
-    .await?)
+    .await
 }
 
 /// Revokes a key of the project; false if it has no such key. The time of the first revocation stays.

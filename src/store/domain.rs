@@ -103,7 +103,7 @@ async fn insert_keys(tx: &mut Tx, keys: &[DkimKeyRow]) -> Result<(), StoreError>
 
 /// The domains of a project, oldest first, one more than the limit.
 pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -> Result<Vec<DomainRow>, StoreError> {
-    Ok(sqlx::query_as!(
+    sqlx::query_as!(
         DomainRow,
         "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
            from domain where project_id = $1 and ($2::uuid is null or id > $2) order by id limit $3",
@@ -113,12 +113,12 @@ pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -
     )
     .fetch_all(store.pool())
     .limited(PATIENT)
-    .await?)
+    .await
 }
 
 /// A domain of the project.
 pub(crate) async fn get(store: &Store, project: ProjectId, id: DomainId) -> Result<Option<DomainRow>, StoreError> {
-    Ok(sqlx::query_as!(
+    sqlx::query_as!(
         DomainRow,
         "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
            from domain where project_id = $1 and id = $2",
@@ -127,12 +127,12 @@ pub(crate) async fn get(store: &Store, project: ProjectId, id: DomainId) -> Resu
     )
     .fetch_optional(store.pool())
     .limited(PATIENT)
-    .await?)
+    .await
 }
 
 /// A domain of the project by its name.
 pub(crate) async fn by_name(store: &Store, project: ProjectId, name: &DomainName) -> Result<Option<DomainRow>, StoreError> {
-    Ok(sqlx::query_as!(
+    sqlx::query_as!(
         DomainRow,
         "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
            from domain where project_id = $1 and name = $2",
@@ -141,12 +141,12 @@ pub(crate) async fn by_name(store: &Store, project: ProjectId, name: &DomainName
     )
     .fetch_optional(store.pool())
     .limited(STATEMENT)
-    .await?)
+    .await
 }
 
 /// The name of a domain of any project.
 pub(crate) async fn name(store: &Store, id: DomainId) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar!("select name from domain where id = $1", id.uuid()).fetch_optional(store.pool()).limited(STATEMENT).await?)
+    sqlx::query_scalar!("select name from domain where id = $1", id.uuid()).fetch_optional(store.pool()).limited(STATEMENT).await
 }
 
 /// The domain that owns `name`, if it belongs to another project.

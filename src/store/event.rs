@@ -42,10 +42,10 @@ impl Store {
 
     /// Which of these events, all of some of these messages, are there.
     pub async fn existing_events(&self, messages: &[Uuid], ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
-        Ok(sqlx::query_scalar!("select id from event where message_id = any($1) and id = any($2)", messages, ids)
+        sqlx::query_scalar!("select id from event where message_id = any($1) and id = any($2)", messages, ids)
             .fetch_all(self.pool())
             .limited(STATEMENT)
-            .await?)
+            .await
     }
 
     /// Events of a project behind a cursor, in the order of their transactions. Rows of transactions that are still open,

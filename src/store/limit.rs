@@ -46,12 +46,11 @@ impl<T, F: Future<Output = Result<T, sqlx::Error>> + Send> Limited<T> for F {}
 /// # Errors
 /// The call's own, or [`StoreError::Unavailable`] when the time is over.
 pub(super) async fn within<T, E: Into<StoreError>>(limit: Duration, call: impl Future<Output = Result<T, E>>) -> Result<T, StoreError> {
-    match Clock::system().timeout(limit, call).await {
-        Ok(result) => result.map_err(Into::into),
-        Err(_) => {
-            *BROKEN_OFF.lock() = Some(Clock::system().tick());
-            Err(StoreError::Unavailable(format!("no answer within {} s", limit.as_secs())))
-        }
+    if let Ok(result) = Clock::system().timeout(limit, call).await {
+        result.map_err(Into::into)
+    } else {
+        *BROKEN_OFF.lock() = Some(Clock::system().tick());
+        Err(StoreError::Unavailable(format!("no answer within {} s", limit.as_secs())))
     }
 }
 

@@ -21,7 +21,7 @@ pub struct DeadNode {
 impl Store {
     /// The database's time.
     pub async fn time(&self) -> Result<OffsetDateTime, StoreError> {
-        Ok(query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(self.pool()).limited(STATEMENT).await?)
+        query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(self.pool()).limited(STATEMENT).await
     }
 
     /// Enters a new process. Answers the database's time.

@@ -134,7 +134,9 @@ impl Store {
         // Of one key given twice in a group the first message has it: a statement cannot meet a row it wrote itself.
         keys.dedup_by(|b, a| (a.project_id, &a.key_hash, a.day) == (b.project_id, &b.key_hash, b.day));
         let mut wanted: HashMap<Uuid, usize> = HashMap::new();
-        keys.iter().for_each(|key| *wanted.entry(key.message_id).or_default() += 1);
+        for key in &keys {
+            *wanted.entry(key.message_id).or_default() += 1;
+        }
         columns!(keys => day, project_id, key_hash, request_hash, message_id, deliveries);
         let won = query_scalar!(
             "insert into idempotency as taken (day, project_id, key_hash, request_hash, message_id, deliveries)
@@ -154,8 +156,10 @@ impl Store {
         );
         let won = within(STATEMENT, won.fetch_all(&mut *connection)).await?;
         let mut got: HashMap<Uuid, usize> = HashMap::new();
-        won.into_iter().for_each(|id| *got.entry(id).or_default() += 1);
-        let (whole, part): (Vec<Uuid>, Vec<Uuid>) = got.iter().map(|(id, _)| *id).partition(|id| got.get(id) == wanted.get(id));
+        for id in won {
+            *got.entry(id).or_default() += 1;
+        }
+        let (whole, part): (Vec<Uuid>, Vec<Uuid>) = got.keys().copied().partition(|id| got.get(id) == wanted.get(id));
         if !part.is_empty() {
             let undo = query!("delete from idempotency where message_id = any($1) and day = any($2)", &part, &day);
             within(STATEMENT, undo.execute(&mut *connection)).await?;
@@ -452,7 +456,7 @@ impl Store {
 
     /// The time of the oldest outstanding message, as the id it has; none if nothing is outstanding.
     pub async fn oldest_outstanding(&self) -> Result<Option<Uuid>, StoreError> {
-        Ok(query_scalar!("select message_id from delivery order by message_id limit 1").fetch_optional(self.pool()).limited(PATIENT).await?)
+        query_scalar!("select message_id from delivery order by message_id limit 1").fetch_optional(self.pool()).limited(PATIENT).await
     }
 
     /// Outstanding deliveries of all projects, estimated by the planner's statistics when there are many.

@@ -95,13 +95,13 @@ async fn connections_whose_server_vanished_without_a_word_hold_up_nothing_for_lo
     let took = world.clock.tick().since(asked);
     assert!(took < Duration::from_secs(20), "{took:?}");
     // No connection is lost for good: all of them can be had.
-    eventually(|| async {
+    Box::pin(eventually(|| async {
         let mut taken = Vec::new();
         while taken.len() < 5 {
             taken.push(gateway.running.house.store.begin().await.map_err(|error| format!("{} can be had: {error}", taken.len()))?);
         }
         Ok(())
-    })
+    }))
     .await;
     check(&world, &gateway, &ids, || copies(&mx)).await;
     assert_eq!(world.number("select count(*) from message").await, 13, "nothing was written twice");

@@ -163,7 +163,7 @@ fn to_midnight(world: &World) -> Duration {
 /// Two nodes on one database, of which one is already past midnight and the other is not.
 async fn before_and_after_midnight() -> (World, Gateway, Gateway) {
     let before = World::new().await;
-    before.advance(to_midnight(&before) - Duration::from_secs(60));
+    before.advance(to_midnight(&before).checked_sub(Duration::from_mins(1)).unwrap());
     let mut after = World::on(before.database_url.clone()).await;
     after.config.server.master_key_file = before.config.server.master_key_file.clone();
     after.advance(to_midnight(&after) + Duration::from_secs(1));
