@@ -22,7 +22,7 @@ use crate::net::tls::ClientTls;
 use crate::outbox::handoff::Arrivals;
 use crate::outbox::node::Node;
 use crate::outbox::settle::Settler;
-use crate::outbox::{ClaimedDelivery, Claims};
+use crate::outbox::{ClaimedDelivery, Claims, Hurry};
 use crate::smtp::timeouts::Timeouts;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::{self, SessionResult};
@@ -125,6 +125,8 @@ impl Engine {
             if !jobs.is_empty() {
                 self.supervisor.spawn("give back", async move { engine.give_back(jobs, until).await });
             }
+        }
+        if !site.has_work(now) {
             return;
         }
         if self.workers.load(Ordering::Acquire) >= self.parts.settings.max_connections {
@@ -209,10 +211,10 @@ impl Engine {
 /// Groups claims into transactions: one message, one recipient domain, at most `limit` recipients.
 fn jobs(group: Vec<ClaimedDelivery>, limit: usize) -> Vec<(DomainName, Job)> {
     let mut jobs: Vec<(DomainName, Job)> = Vec::with_capacity(group.len());
-    let mut open: HashMap<(MessageId, DomainName), usize> = HashMap::new();
+    let mut open: HashMap<(MessageId, DomainName, Hurry), usize> = HashMap::new();
     for delivery in group {
         let domain = delivery.recipient.domain().clone();
-        let place = (delivery.message.id, domain.clone());
+        let place = (delivery.message.id, domain.clone(), delivery.hurry);
         if let Some((_, job)) = open.get(&place).and_then(|index| jobs.get_mut(*index))
             && job.deliveries.len() < limit
         {

@@ -1,7 +1,7 @@
 //! What waits in memory for one recipient domain, and who works on it.
 //!
 //! Answers: the next job of the domain, by priority; how many sessions it has and may have; whether its hosts are rested after
-//! failures, or because they asked for less mail.
+//! failures, or because they asked for less mail. An attempt that somebody asked for does not wait for the end of the rest.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::clock::Tick;
 use crate::model::DomainName;
 use crate::model::message::Priority;
 use crate::net::mx::MxError;
-use crate::outbox::{ClaimedDelivery, OutboundMessage};
+use crate::outbox::{ClaimedDelivery, Hurry, OutboundMessage};
 
 /// How long after its rest a site's failures are remembered, so that the next rest is longer.
 const MEMORY: Duration = Duration::from_hours(1);
@@ -51,7 +51,8 @@ pub struct Site {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: [VecDeque<Job>; 3],
+    /// What somebody asked for, then by priority.
+    queue: [VecDeque<Job>; 4],
     workers: usize,
     idle: usize,
     failures: u32,
@@ -64,8 +65,10 @@ struct State {
 }
 
 impl State {
-    fn waiting(&self) -> usize {
-        self.queue.iter().map(VecDeque::len).sum()
+    /// Jobs that a worker may take now.
+    fn waiting(&self, now: Tick) -> usize {
+        let lanes = if self.resting_until(now).is_some() { ASKED + 1 } else { self.queue.len() };
+        self.queue.iter().take(lanes).map(VecDeque::len).sum()
     }
 
     fn resting_until(&self, now: Tick) -> Option<Tick> {
@@ -79,8 +82,9 @@ impl State {
         })
     }
 
-    fn take_all(&mut self) -> Vec<Job> {
-        self.queue.iter_mut().flat_map(std::mem::take).collect()
+    /// Takes what a rest keeps waiting.
+    fn take_patient(&mut self) -> Vec<Job> {
+        self.queue.iter_mut().skip(ASKED + 1).flat_map(std::mem::take).collect()
     }
 }
 
@@ -120,14 +124,20 @@ impl Site {
         self.arrived.notify_one();
     }
 
-    /// The next job: high priority before normal before bulk.
+    /// The next job: what somebody asked for, then high priority before normal before bulk.
     #[must_use]
     pub fn next(&self, now: Tick) -> Next {
         let mut state = self.state.lock();
         if state.resting_until(now).is_some() {
-            return Next::Paused;
+            return state.queue.get_mut(ASKED).and_then(VecDeque::pop_front).map_or(Next::Paused, Next::Job);
         }
         state.queue.iter_mut().find_map(VecDeque::pop_front).map_or(Next::Empty, Next::Job)
+    }
+
+    /// True if there is a job that a worker may take now.
+    #[must_use]
+    pub fn has_work(&self, now: Tick) -> bool {
+        self.state.lock().waiting(now) > 0
     }
 
     /// Ends when work may have arrived.
@@ -141,7 +151,7 @@ impl Site {
     #[must_use]
     pub fn hire(&self, limit: usize, now: Tick) -> bool {
         let mut state = self.state.lock();
-        let wanted = state.resting_until(now).is_none() && state.workers < state.limit(limit, now) && state.waiting() > state.idle;
+        let wanted = state.workers < state.limit(limit, now) && state.waiting(now) > state.idle;
         if wanted {
             state.workers += 1;
         }
@@ -161,41 +171,41 @@ impl Site {
         let failed = state.failures > 0 && state.paused_until.is_some_and(|until| until.plus(MEMORY) > now);
         let missing = state.missing.is_some_and(|missing| missing.is_remembered(now));
         let remembers = failed || missing || state.ceiling.is_some_and(|(_, since)| since.plus(MEMORY) > now);
-        state.workers == 0 && state.waiting() == 0 && !remembers
+        state.workers == 0 && state.queue.iter().all(VecDeque::is_empty) && !remembers
     }
 
     /// Empties the queue.
     #[must_use]
     pub fn take_all(&self) -> Vec<Job> {
-        self.state.lock().take_all()
+        self.state.lock().queue.iter_mut().flat_map(std::mem::take).collect()
     }
 
-    /// If the site rests, answers until when, with whatever arrived meanwhile.
+    /// If the site rests, answers until when, with whatever arrived meanwhile and has to wait.
     #[must_use]
     pub fn take_if_resting(&self, now: Tick) -> Option<(Tick, Vec<Job>)> {
         let mut state = self.state.lock();
         let until = state.resting_until(now)?;
-        Some((until, state.take_all()))
+        Some((until, state.take_patient()))
     }
 
-    /// Notes that no host could be reached: the site rests until `until(failures in a row)`. Answers what waited in memory.
+    /// Notes that no host could be reached: the site rests until `until(failures in a row)`. Answers what waited in memory and has to wait on.
     #[must_use]
     pub fn rest(&self, until: impl FnOnce(u32) -> Tick) -> (Tick, Vec<Job>) {
         let mut state = self.state.lock();
         state.failures = state.failures.saturating_add(1);
         let until = until(state.failures);
         state.paused_until = Some(until);
-        (until, state.take_all())
+        (until, state.take_patient())
     }
 
     /// Notes that the hosts ask for less mail: the site rests until `until` and begins again with one session. Answers what
-    /// waited in memory.
+    /// waited in memory and has to wait on.
     #[must_use]
     pub fn slow_down(&self, until: Tick) -> Vec<Job> {
         let mut state = self.state.lock();
         state.slowed_until = state.slowed_until.max(Some(until));
         state.ceiling = Some((1, until));
-        state.take_all()
+        state.take_patient()
     }
 
     /// Notes that the hosts take no session beside those that there are. False: there are none beside the one refused.
@@ -236,11 +246,13 @@ impl Site {
         answer
     }
 
-    /// Notes that a session was opened: the site is well.
-    pub fn reached(&self) {
+    /// Notes that a session was opened: the site is well. True if that ends its rest.
+    pub fn reached(&self, now: Tick) -> bool {
         let mut state = self.state.lock();
+        let was_resting = state.resting_until(now).is_some();
         state.failures = 0;
         state.paused_until = None;
+        was_resting && state.resting_until(now).is_none()
     }
 }
 
@@ -254,10 +266,15 @@ impl Drop for Idle<'_> {
     }
 }
 
+/// The queue of what somebody asked for.
+const ASKED: usize = 0;
+
 fn lane_of(job: &Job) -> usize {
-    match job.priority() {
-        Priority::High => 0,
-        Priority::Normal => 1,
-        Priority::Bulk => 2,
+    let Some(first) = job.deliveries.first() else { return ASKED };
+    match (first.hurry, job.priority()) {
+        (Hurry::Asked, _) => ASKED,
+        (Hurry::None, Priority::High) => 1,
+        (Hurry::None, Priority::Normal) => 2,
+        (Hurry::None, Priority::Bulk) => 3,
     }
 }

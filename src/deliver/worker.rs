@@ -13,6 +13,7 @@ use super::plan::Target;
 use super::sign;
 use super::site::{Job, Next, Site};
 use super::verdict::{self, AtLeast, Verdict};
+use crate::clock::Tick;
 use crate::model::EmailAddress;
 use crate::model::message::Priority;
 use crate::model::outcome::{Outcome, Scope, Stage};
@@ -173,7 +174,10 @@ impl Worker {
             match self.open_session(&target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
                 Ok(session) => {
                     self.engine.session_opened();
-                    self.site.reached();
+                    if self.site.reached(parts.clock.tick()) {
+                        // An attempt that somebody asked for found the hosts well before their time.
+                        parts.claims.resume(self.site.domain.lane());
+                    }
                     self.open = Some(Open { session, target, opening: std::mem::take(&mut circumstances.transcript), used: 0 });
                     return Ok(());
                 }
@@ -326,14 +330,14 @@ impl Worker {
         let is_dns = ending.stage == Stage::Dns && outcome == Outcome::Deferred && !is_second_look;
         if is_dns && self.engine.parts.resolver.is_down().await {
             tracing::error!(domain = %self.site.domain, reply = ending.reply, "the DNS resolver does not work; mail waits for it, no attempt is counted");
-            self.site.push_front(job);
-            self.rest(&ending).await;
+            let until = self.rest(&ending).await;
+            self.engine.give_back(vec![job], until).await;
             return Then::Stay;
         }
         if is_throttle {
             self.slow_down(&ending).await;
         } else if outcome == Outcome::Deferred && !is_second_look && matches!(scope, Scope::Host | Scope::Site | Scope::Us) {
-            self.rest(&ending).await;
+            let _until = self.rest(&ending).await;
         }
         for delivery in job.deliveries {
             self.engine.conclude(delivery, &circumstances, ending.clone()).await;
@@ -343,8 +347,8 @@ impl Worker {
 }
 
 impl Worker {
-    /// No host could be reached: the domain rests, and what waits for it goes back unspent.
-    async fn rest(&self, ending: &Ending) {
+    /// No host could be reached: the domain rests, and what waits for it goes back unspent. Answers until when.
+    async fn rest(&self, ending: &Ending) -> Tick {
         let (clock, schedule) = (&self.engine.parts.clock, &self.engine.schedule);
         let (until, waiting) = self.site.rest(|failures| {
             // The DNS is asked again soon: when it is back, nothing waits for long.
@@ -354,6 +358,7 @@ impl Worker {
         self.engine.parts.claims.pause(self.site.domain.lane(), until);
         tracing::info!(domain = %self.site.domain, reply = ending.reply, waiting = waiting.len(), "no host can be reached; the domain rests");
         self.engine.give_back(waiting, until).await;
+        until
     }
 }
 
