@@ -3,6 +3,7 @@
 #   docker build -t pennypost .
 #   docker run --rm pennypost --help
 
+# The image's own toolchain builds: rust-toolchain.toml stays outside, or rustup would fetch what it names beyond that.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .

@@ -6,7 +6,7 @@
 #   scripts/setup.sh --bench     also postfix (with smtp-source and smtp-sink) and opendkim, as peers to measure against
 #   scripts/setup.sh --interop   also receivers and verifiers, in /var/cache/pennypost-interop (or $PENNYPOST_INTEROP); nothing is installed or started
 #
-# On Debian and Ubuntu it installs by apt, as root or by sudo without a password. Elsewhere it says what to install.
+# On Debian and Ubuntu it installs by apt, as root or by sudo without a password; no service of what it installs is started. Elsewhere it says what to install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,7 +34,7 @@ install() {
 # Debian starts what it installs; these programs are run by the scripts with their own configuration instead.
 without_services() {
     local policy=/usr/sbin/policy-rc.d made=
-    if [ ! -e $policy ]; then
+    if can_install && [ ! -e $policy ]; then
         printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
         as_root chmod 755 $policy
         made=yes
@@ -62,7 +62,7 @@ base() {
             as_root mkdir -p /etc/postgresql-common/createcluster.d
             echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.d/pennypost.conf >/dev/null
         fi
-        install "the PostgreSQL server" postgresql
+        without_services install "the PostgreSQL server" postgresql
     fi
     [ -n "$(find_postgres)" ] || die "PostgreSQL was installed and initdb is not found; set database.bin_dir."
 }
@@ -141,6 +141,6 @@ for option in "$@"; do
         --clients) clients ;;
         --bench) bench ;;
         --interop) interop ;;
-        *) die "unknown option $option; known are --clients, --bench and --interop" ;;
+        *) say "unknown option $option; known are --clients, --bench and --interop"; exit 2 ;;
     esac
 done

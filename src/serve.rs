@@ -21,11 +21,11 @@ use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
 pub use crate::http::openapi;
-use crate::http::{self, Api, Listener, Rooms, Stack};
+use crate::http::{self, Api, Listener, Places, Rooms, Stack};
 use crate::model::{DomainName, ProjectId};
 use crate::net::dns::Resolver;
 use crate::net::tls;
-use crate::ops::housekeeping;
+use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
 use crate::outbox::{Claims, Outbox, handoff, settle};
@@ -169,7 +169,10 @@ pub struct Running {
 }
 
 /// Starts a gateway. It runs until the supervisor is asked for a drain.
-pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Clock) -> anyhow::Result<Running> {
+pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock: Clock) -> anyhow::Result<Running> {
+    if let Some(limit) = files::raise() {
+        files::fit(&mut config, limit);
+    }
     let providers = providers(&config)?;
     let house = House::open(&config, &clock).await?;
     let config = Arc::new(config);
@@ -301,7 +304,8 @@ impl Start<'_> {
         let address = self.config.server.http_listen;
         let listener = Listener::bind(address).await.with_context(|| format!("cannot listen on {address} (server.http_listen)"))?;
         let bound = listener.local_addr()?;
-        listener.serve(Stack::new(Api::new(rooms)), self.supervisor);
+        let limits = &self.config.limits;
+        listener.serve(Stack::new(Api::new(rooms)), Places::new(limits.connections, limits.connections_per_client), self.supervisor);
         tracing::info!(address = %bound, "listening for HTTP");
         Ok(bound)
     }

@@ -25,6 +25,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/send/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send several messages
+         * @description Each message is checked, kept and answered by itself: 202 if all are accepted, 207 if at least one is refused. A request that is not a list of 1 to
+         *     100 messages is refused as a whole. So is one of which nothing was kept because the server cannot keep anything now (503), or because the
+         *     idempotency key stands for another batch (409). All messages together may be as large as one message alone.
+         *
+         *     With an `Idempotency-Key` the request can be repeated: a message stands for its place in the list and its text. One that was accepted is answered
+         *     as before and sent once; one that was refused is tried again, as it was or corrected. Another message in the place of an accepted one is refused
+         *     (`idempotency-key-reuse`). Keys of `POST /v1/send` are others.
+         */
+        post: operations["send_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/messages": {
         parameters: {
             query?: never;
@@ -486,6 +512,40 @@ export interface components {
             /** @description The dialogue, `C: ` and `S: ` lines; content and secrets left out. */
             transcript?: string[];
         };
+        /** @description What became of one message of a batch. */
+        BatchItem: {
+            /**
+             * @description Its place in `messages`, from 0.
+             * @example 0
+             */
+            index: number;
+            /** @description Whether it is kept. */
+            status: components["schemas"]["BatchStatus"];
+            message?: components["schemas"]["SendResponse"] | null;
+            problem?: components["schemas"]["ItemProblem"] | null;
+        };
+        /** @description Messages to send. */
+        BatchRequest: {
+            /** @description 1 to 100 messages, each as for `POST /v1/send`. */
+            messages: components["schemas"]["SendRequest"][];
+        };
+        /** @description What became of the messages of a batch. */
+        BatchResponse: {
+            /**
+             * @description How many are kept and will be delivered.
+             * @example 1
+             */
+            accepted: number;
+            /**
+             * @description How many are not.
+             * @example 1
+             */
+            refused: number;
+            /** @description One for each message, in the order given. */
+            items: components["schemas"]["BatchItem"][];
+        };
+        /** @description Whether a message of a batch is kept. */
+        BatchStatus: ("accepted" | "refused") | string;
         /** @description How many deliveries of a message were changed. */
         Changed: {
             /**
@@ -646,6 +706,26 @@ export interface components {
              * @example the address has no @
              */
             reason: string;
+        };
+        /** @description Why one message of a batch is refused: a problem (RFC 9457) without the id of the request, which is the batch's. */
+        ItemProblem: {
+            /**
+             * @description Which problem: a stable slug.
+             * @example invalid-address
+             */
+            type: string;
+            /** @description The problem in words; the same for every occurrence. */
+            title: string;
+            /**
+             * Format: int32
+             * @description The status that the message by itself would have been answered with.
+             * @example 422
+             */
+            status: number;
+            /** @description This occurrence in words. Absent for faults of the server. */
+            detail?: string | null;
+            /** @description Every field that is wrong, at most 100. */
+            errors?: components["schemas"]["FieldError"][];
         };
         /**
          * @description What a key is for, shown by its prefix.
@@ -1204,7 +1284,160 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_batch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 256 printable characters, kept 24 hours: makes it safe to send the request again. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchRequest"];
+            };
+        };
+        responses: {
+            /** @description All messages are kept and will be delivered, or were by an earlier request with the same idempotency key. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchResponse"];
+                };
+            };
+            /** @description At least one message is refused, see each item. */
+            207: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchResponse"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The idempotency key is taken for every message: `idempotency-key-reuse`, `idempotency-in-progress`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1316,7 +1549,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1411,7 +1644,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1506,7 +1739,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1601,7 +1834,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1696,7 +1929,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1791,7 +2024,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1886,7 +2119,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1988,7 +2221,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2085,7 +2318,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2228,7 +2461,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2323,7 +2556,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2416,7 +2649,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2511,7 +2744,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2606,7 +2839,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2703,7 +2936,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2835,7 +3068,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2928,7 +3161,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3011,7 +3244,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3191,7 +3424,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests by this key: `rate-limited`. Try again after Retry-After. */
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
             429: {
                 headers: {
                     [name: string]: unknown;

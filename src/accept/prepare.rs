@@ -144,11 +144,17 @@ mod tests {
 
     use super::*;
     use crate::accept::checks::check;
-    use crate::config::Limits;
+    use crate::config::{Config, Limits};
 
     fn prepared(request: serde_json::Value) -> NewMessage {
-        let limits =
-            Limits { message_octets: 1 << 20, recipients: 50, attachments: 20, headers: 50, request_memory_octets: 1 << 26, requests_per_second: 0 };
+        let limits = Limits {
+            message_octets: 1 << 20,
+            recipients: 50,
+            attachments: 20,
+            headers: 50,
+            request_memory_octets: 1 << 26,
+            ..Config::default().limits
+        };
         let now = datetime!(2026-12-01 09:00 UTC);
         let checked = check(serde_json::from_value(request).unwrap(), &limits, now).map_err(|faults| format!("{faults:?}")).unwrap();
         let [id, project, domain] = [1, 2, 3].map(Uuid::from_u128);

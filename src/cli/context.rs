@@ -40,11 +40,11 @@ impl Context {
         crate::config::load(self.global.config.as_deref(), &std::env::vars().collect())
     }
 
-    /// Sets logs up as `config` and the flags say; traces end when the result is dropped.
+    /// Sets logs up as `config` and the flags say; both end when the result is dropped.
     ///
     /// # Errors
     /// An option of `[telemetry]` is wrong.
-    pub fn start_telemetry(&self, config: &Config) -> anyhow::Result<telemetry::otlp::Traces> {
+    pub fn start_telemetry(&self, config: &Config) -> anyhow::Result<telemetry::Started> {
         let [louder, quieter] = [self.global.verbose, self.global.quiet].map(|count| i8::try_from(count).unwrap_or(2));
         let verbosity = Verbosity { level: louder - quieter, color: colors_allowed(&self.global) };
         telemetry::start(&config.telemetry, verbosity).map_err(|error| Failure::usage(error.to_string()).into())
@@ -76,12 +76,14 @@ pub fn obey_signals(supervisor: &Supervisor) -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            // The note last and elsewhere: nobody may be reading it.
             if owner.is_draining() {
-                stderr_line("stopping at once");
-                return owner.kill();
+                owner.kill();
+                drop(tokio::task::spawn_blocking(|| stderr_line("stopping at once")));
+                return;
             }
-            stderr_line("stopping when open sessions have ended; once more to stop at once");
             owner.drain();
+            drop(tokio::task::spawn_blocking(|| stderr_line("stopping when open sessions have ended; once more to stop at once")));
         }
     });
     Ok(())

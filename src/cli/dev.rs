@@ -35,7 +35,7 @@ const DIRECTORY: &str = "data/dev";
 /// The private server cannot be started, or the address cannot be listened on.
 pub async fn run(context: &Context, args: DevArgs) -> anyhow::Result<ExitCode> {
     let config = config(context.load()?.config);
-    let mut traces = context.start_telemetry(&config)?;
+    let mut telemetry = context.start_telemetry(&config)?;
     std::fs::create_dir_all(DIRECTORY).map_err(|error| Failure::new(format!("{DIRECTORY} cannot be made")).because(error))?;
     let supervisor = Supervisor::default();
     obey_signals(&supervisor)?;
@@ -50,7 +50,7 @@ pub async fn run(context: &Context, args: DevArgs) -> anyhow::Result<ExitCode> {
         supervisor.drain();
     }
     let ended = running.wait().await;
-    let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
+    let _ = tokio::task::spawn_blocking(move || telemetry.stop()).await;
     prepared.and(ended.map(|()| ExitCode::SUCCESS))
 }
 

@@ -27,13 +27,13 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<ExitCode>
     if let Some(problem) = check::missing_for_serving(&config) {
         return Err(ConfigError::Wrong(vec![problem]).into());
     }
-    let mut traces = context.start_telemetry(&config)?;
+    let mut telemetry = context.start_telemetry(&config)?;
     let supervisor = Supervisor::default();
     obey_signals(&supervisor)?;
     let started = serve::run(config, args.roles.unwrap_or(Roles::ALL), supervisor, context.clock.clone()).await;
     let running = started.map_err(|error| Failure::new("the gateway could not be started").because(error))?;
     let ended = running.wait().await;
     // The last traces are sent by blocking calls, which need a thread of their own.
-    let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
+    let _ = tokio::task::spawn_blocking(move || telemetry.stop()).await;
     ended.map(|()| ExitCode::SUCCESS)
 }

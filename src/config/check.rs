@@ -165,6 +165,8 @@ fn limits(doubts: &mut Doubts<'_>, limits: &Limits) {
     doubts.within("limits.recipients", limits.recipients, 1..=1000, "");
     doubts.within("limits.attachments", limits.attachments, 0..=1000, "");
     doubts.within("limits.headers", limits.headers, 0..=1000, "");
+    doubts.within("limits.connections", limits.connections, 1..=1_000_000, "");
+    doubts.within("limits.connections_per_client", limits.connections_per_client, 0..=limits.connections.max(1), "");
 }
 
 fn memory(doubts: &mut Doubts<'_>, config: &Config) {

@@ -121,6 +121,8 @@ recipients = 0
 attachments = 100000
 headers = 100000
 request_memory_octets = 1000
+connections = 0
+connections_per_client = 2
 [telemetry]
 otlp_endpoint = "collector:4317"
 "#

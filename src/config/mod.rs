@@ -157,6 +157,10 @@ pub struct Limits {
     pub request_memory_octets: usize,
     /// Requests a second of one API key; zero: no limit.
     pub requests_per_second: u32,
+    /// HTTP connections at once.
+    pub connections: usize,
+    /// HTTP connections of one client at once; zero: no limit but the one above.
+    pub connections_per_client: usize,
 }
 
 /// `[telemetry]`

@@ -28,7 +28,7 @@ use crate::net::tls::ClientTls;
 use crate::outbox::handoff::Arrivals;
 use crate::outbox::node::Node;
 use crate::outbox::settle::Settler;
-use crate::outbox::{ClaimedDelivery, Claims};
+use crate::outbox::{ClaimedDelivery, Claims, Hurry};
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::supervisor::Supervisor;
@@ -178,6 +178,9 @@ impl Engine {
             let engine = Arc::clone(self);
             self.spawn("give back", async move { engine.give_back(jobs, until).await });
         }
+        if !site.has_work() {
+            return;
+        }
         if self.workers.load(Ordering::Acquire) >= self.parts.settings.max_connections {
             let mut waiting = self.waiting.lock();
             if !waiting.iter().any(|other| Arc::ptr_eq(other, site)) {
@@ -287,10 +290,10 @@ impl Engine {
 /// Groups claims into transactions: one message, one recipient domain, at most `limit` recipients.
 fn jobs(group: Vec<ClaimedDelivery>, limit: usize) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::with_capacity(group.len());
-    let mut open: HashMap<(MessageId, DomainName), usize> = HashMap::new();
+    let mut open: HashMap<(MessageId, DomainName, Hurry), usize> = HashMap::new();
     for delivery in group {
         let domain = delivery.recipient.domain().clone();
-        let place = (delivery.message.id, domain.clone());
+        let place = (delivery.message.id, domain.clone(), delivery.hurry);
         if let Some(job) = open.get(&place).and_then(|index| jobs.get_mut(*index))
             && job.deliveries.len() < limit
         {

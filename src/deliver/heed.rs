@@ -13,6 +13,7 @@ use super::site::Slowed;
 use super::throttle::Signal;
 use super::verdict::{AtLeast, Verdict};
 use super::worker::{Of, Then, Unreached, Worker};
+use crate::clock::Tick;
 use crate::model::DomainName;
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::telemetry::metrics::{self, SessionResult};
@@ -63,9 +64,8 @@ impl Worker {
         let is_dns = ending.stage == Stage::Dns && outcome == Outcome::Deferred && !is_second_look;
         if is_dns && self.engine.parts.resolver.is_down().await {
             tracing::error!(domain = %job.domain, reply = ending.reply, "the DNS resolver does not work; mail waits for it, no attempt is counted");
-            let (domain, hosts) = (job.domain.clone(), Arc::clone(&job.hosts));
-            self.site.push_front(job);
-            self.rest(&domain, &hosts, &ending).await;
+            let until = self.rest(&job.domain, &job.hosts, &ending).await;
+            self.engine.give_back(vec![job], until).await;
             return Then::Stay;
         }
         match signal {
@@ -73,7 +73,7 @@ impl Worker {
             Some(Signal::TooManySessions) => self.slow_down(Signal::TooFast, &ending, Of::Nobody).await,
             Some(signal) => self.slow_down(signal, &ending, Of::Nobody).await,
             None if outcome == Outcome::Deferred && !is_second_look && matches!(scope, Scope::Host | Scope::Site | Scope::Us) => {
-                self.rest(&job.domain, &job.hosts, &ending).await;
+                let _until = self.rest(&job.domain, &job.hosts, &ending).await;
             }
             None => {}
         }
@@ -84,8 +84,8 @@ impl Worker {
     }
 
     /// No host could be reached: they rest, and what waits for them goes back unspent. Where the DNS is at fault the domain alone rests:
-    /// others of the same hosts have another zone.
-    async fn rest(&self, domain: &DomainName, hosts: &Arc<str>, ending: &Ending) {
+    /// others of the same hosts have another zone. Answers until when.
+    async fn rest(&self, domain: &DomainName, hosts: &Arc<str>, ending: &Ending) -> Tick {
         let (clock, schedule) = (&self.engine.parts.clock, &self.engine.schedule);
         let is_dns = ending.stage == Stage::Dns;
         let resting = if is_dns { Arc::from(domain.as_str()) } else { Arc::clone(hosts) };
@@ -94,5 +94,6 @@ impl Worker {
         let (until, waiting) = self.site.unreachable(&resting, &ending.reply, clock.tick(), pause);
         tracing::info!(site = %self.site.name, hosts = %resting, reply = ending.reply, waiting = waiting.len(), "no host can be reached; they rest");
         self.engine.give_back(waiting, until).await;
+        until
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::fair::Work;
 use crate::model::message::Priority;
 use crate::model::{DomainName, ProjectId};
-use crate::outbox::{ClaimedDelivery, OutboundMessage};
+use crate::outbox::{ClaimedDelivery, Hurry, OutboundMessage};
 
 /// Deliveries of one message to one domain, for one transaction.
 #[derive(Debug)]
@@ -20,6 +20,14 @@ pub struct Job {
     pub hosts: Arc<str>,
     /// At least one.
     pub deliveries: Vec<ClaimedDelivery>,
+}
+
+impl Job {
+    /// True if somebody asked for this attempt: it does not wait for the end of a rest.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.deliveries.first().is_some_and(|delivery| delivery.hurry == Hurry::Asked)
+    }
 }
 
 impl Work for Job {

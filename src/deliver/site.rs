@@ -4,7 +4,7 @@
 //! the database because it cannot go soon. Every change of the throttle by a reply passes here.
 //! Does not: decide which domains are a site (`limits`), or open sessions (`worker`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub struct Site {
 
 #[derive(Debug)]
 struct State {
+    /// What somebody asked to try at once, whatever rests.
+    asked: VecDeque<Job>,
     queue: FairQueue<Job>,
     throttle: Throttle,
     workers: usize,
@@ -143,6 +145,7 @@ impl Site {
     #[must_use]
     pub fn new(place: &Place, nodes: usize) -> Arc<Self> {
         let state = State {
+            asked: VecDeque::new(),
             queue: FairQueue::default(),
             throttle: Throttle::new(place.limits),
             workers: 0,
@@ -165,14 +168,24 @@ impl Site {
             if !state.domains.contains(&job.domain) && state.domains.len() < DOMAINS {
                 state.domains.insert(job.domain.clone());
             }
-            state.queue.push(job);
+            if job.is_asked() {
+                state.asked.push_back(job);
+            } else {
+                state.queue.push(job);
+            }
         }
         self.arrived.notify_one();
     }
 
     /// Puts work back to the front.
     pub fn push_front(&self, job: Job) {
-        self.state.lock().queue.push_front(job);
+        let mut state = self.state.lock();
+        if job.is_asked() {
+            state.asked.push_front(job);
+        } else {
+            state.queue.push_front(job);
+        }
+        drop(state);
         self.arrived.notify_one();
     }
 
@@ -181,7 +194,13 @@ impl Site {
     pub fn next(&self, hosts: Option<&str>, now: Tick) -> Next {
         let mut state = self.state.lock();
         let state = &mut *state;
-        if state.throttle.paused_until(now).is_some() || state.workers > state.share() {
+        if state.workers > state.share() {
+            return Next::Enough;
+        }
+        if let Some(job) = state.asked.pop_front() {
+            return Next::Job(job);
+        }
+        if state.throttle.paused_until(now).is_some() {
             return Next::Enough;
         }
         if state.queue.is_empty() {
@@ -218,11 +237,13 @@ impl Site {
     #[must_use]
     pub fn hire(&self, now: Tick) -> Hire {
         let mut state = self.state.lock();
-        let wanted = state.throttle.paused_until(now).is_none() && state.workers < state.share() && state.queue.len() > state.idle;
-        if !wanted {
+        let patient = if state.throttle.paused_until(now).is_some() { 0 } else { state.queue.len() };
+        if state.workers >= state.share() || state.asked.len() + patient <= state.idle {
             return Hire::No;
         }
-        if let Some(at) = state.throttle.next_turn(state.nodes, now) {
+        if state.asked.is_empty()
+            && let Some(at) = state.throttle.next_turn(state.nodes, now)
+        {
             return Hire::At(at);
         }
         state.workers += 1;
@@ -246,17 +267,27 @@ impl Site {
         state.workers = state.workers.saturating_sub(1);
     }
 
+    /// True if work waits in memory.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        let state = self.state.lock();
+        !state.queue.is_empty() || !state.asked.is_empty()
+    }
+
     /// True if nothing is lost by forgetting the site.
     #[must_use]
     pub fn is_forgettable(&self, now: Tick) -> bool {
         let state = self.state.lock();
-        state.workers == 0 && state.queue.is_empty() && !state.news && state.throttle.is_forgettable(now, MEMORY)
+        state.workers == 0 && state.queue.is_empty() && state.asked.is_empty() && !state.news && state.throttle.is_forgettable(now, MEMORY)
     }
 
     /// Empties the queue.
     #[must_use]
     pub fn take_all(&self) -> Vec<Job> {
-        self.state.lock().queue.shed(0)
+        let mut state = self.state.lock();
+        let mut all = state.queue.shed(0);
+        all.extend(state.asked.drain(..));
+        all
     }
 
     /// Takes out what cannot go soon, with the time at which it may: all if the site rests, what is for hosts that rest, and of a paced
@@ -289,8 +320,8 @@ impl Site {
         out
     }
 
-    /// Notes a session to these hosts that was opened for a domain.
-    pub fn opened(&self, hosts: &Arc<str>, domain: &str, now: Tick) {
+    /// Notes a session to these hosts that was opened for a domain. True if that ends their rest.
+    pub fn opened(&self, hosts: &Arc<str>, domain: &str, now: Tick) -> bool {
         let mut state = self.state.lock();
         state.open += 1;
         *state.open_to.entry(Arc::clone(hosts)).or_default() += 1;
@@ -299,6 +330,7 @@ impl Site {
         let rested = throttle.reached(hosts) | throttle.reached(domain);
         throttle.opened(open, nodes, now);
         state.news |= rested;
+        rested
     }
 
     /// Notes a session to these hosts that ended.

@@ -58,7 +58,10 @@ struct Counted {
 impl Counted {
     fn new(engine: &Arc<Engine>, site: &Arc<Site>, job: &Job) -> Self {
         engine.session_opened();
-        site.opened(&job.hosts, job.domain.as_str(), engine.parts.clock.tick());
+        if site.opened(&job.hosts, job.domain.as_str(), engine.parts.clock.tick()) {
+            // An attempt that somebody asked for found the hosts well before their time.
+            job.deliveries.iter().for_each(|delivery| engine.parts.claims.resume(delivery.lane()));
+        }
         Self { engine: Arc::clone(engine), site: Arc::clone(site), hosts: Arc::clone(&job.hosts) }
     }
 }

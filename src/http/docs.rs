@@ -47,7 +47,7 @@ struct Base;
 struct Shared;
 
 /// Enumerations of answers that may grow: a client must be able to read a value it does not know.
-const OPEN: [&str; 8] = ["DeliveryState", "DomainState", "EventKind", "FailureScope", "Outcome", "RecordState", "SendStatus", "Stage"];
+const OPEN: [&str; 9] = ["BatchStatus", "DeliveryState", "DomainState", "EventKind", "FailureScope", "Outcome", "RecordState", "SendStatus", "Stage"];
 
 impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
@@ -84,7 +84,10 @@ fn add_problems(operation: &mut Operation) {
         ("401", "No valid API key: `unauthorized`."),
         ("403", "The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`."),
         ("414", "Path and query are too long: `uri-too-long`."),
-        ("429", "Too many requests by this key: `rate-limited`. Try again after Retry-After."),
+        (
+            "429",
+            "Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`.",
+        ),
         ("431", "The header of the request is too large: `headers-too-large`."),
         ("500", "A fault of the server: `internal`."),
         ("503", "The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After."),

@@ -1,12 +1,13 @@
 //! Listens for HTTP/1.1 and HTTP/2 (prior knowledge) and serves connections within limits.
 //!
 //! Answers: slow or idle clients lose their connection after 10 s without a request head, or when they stop reading (L6); a flood waits at the connection
-//! limit, a drain lets requests end and closes idle connections.
+//! limit, a client with more than its share of connections is told so and turned away; a drain lets requests end and closes idle connections.
 //! Does not: speak TLS; a proxy in front does.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,15 +15,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::patience::Patience;
+use super::places::{Place, Places};
+use super::problem::Problem;
 use super::stack::Stack;
 use super::timer::ClockTimer;
 use crate::supervisor::Supervisor;
 
-/// Connections at once.
-pub const MAX_CONNECTIONS: usize = 4096;
+/// Clients that are told at once why they are turned away; more are turned away without a word.
+const FAREWELLS: usize = 32;
 /// How long a client may take for the head of a request, the wait for it included.
 pub const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Octets of a request head that is read at all; `stack` tells of a smaller limit.
@@ -57,30 +60,30 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Serves until a drain, in the background.
-    pub fn serve(self, stack: Stack, supervisor: &Supervisor) {
-        let tasks = supervisor.clone();
-        supervisor.spawn_essential("http", async move { self.accept(stack, tasks).await });
+    /// Serves until a drain, in the background, as many connections as there are places.
+    pub fn serve(self, stack: Stack, places: Arc<Places>, supervisor: &Supervisor) {
+        let door =
+            Door { server: Arc::new(server(&stack)), farewells: Arc::new(Semaphore::new(FAREWELLS)), stack, places, supervisor: supervisor.clone() };
+        supervisor.spawn_essential("http", async move { self.accept(door).await });
     }
 
-    async fn accept(self, stack: Stack, supervisor: Supervisor) {
-        let server = Arc::new(server(&stack));
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    async fn accept(self, door: Door) {
+        let Door { stack, places, supervisor, .. } = &door;
         loop {
             let next = async {
                 // The place first: a connection that is not taken waits in the operating system's queue.
-                let place = Arc::clone(&places).acquire_owned().await;
-                self.socket.accept().await.map(|(stream, _)| (stream, place.ok()))
+                let room = places.room().await;
+                self.socket.accept().await.map(|accepted| (accepted, room))
             };
             let accepted = tokio::select! {
                 () = supervisor.draining() => return,
                 accepted = next => accepted,
             };
             match accepted {
-                Ok((stream, place)) => {
-                    let connection = connection(stream, place, Arc::clone(&server), stack.clone(), supervisor.clone());
-                    supervisor.spawn("http.connection", connection);
-                }
+                Ok(((stream, peer), room)) => match room.and_then(|room| places.take(room, peer.ip())) {
+                    Some(place) => supervisor.spawn("http.connection", door.clone().serve(stream, place)),
+                    None => door.turn_away(stream),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     stack.clock().sleep(ACCEPT_PAUSE).await;
@@ -110,31 +113,65 @@ fn server(stack: &Stack) -> auto::Builder<TokioExecutor> {
     server
 }
 
-async fn connection(
-    stream: TcpStream,
-    _place: Option<OwnedSemaphorePermit>,
+/// What every connection needs.
+#[derive(Clone)]
+struct Door {
     server: Arc<auto::Builder<TokioExecutor>>,
     stack: Stack,
+    places: Arc<Places>,
+    farewells: Arc<Semaphore>,
     supervisor: Supervisor,
-) {
-    // Answers are small and whole: waiting to fill a segment would only delay them.
-    let _ = stream.set_nodelay(true);
-    let clock = stack.clock().clone();
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let stack = stack.clone();
-        async move { Ok::<_, std::convert::Infallible>(stack.respond(request.map(Body::new)).await) }
-    });
-    let serving = server.serve_connection(TokioIo::new(Patience::new(stream, clock)), service);
-    tokio::pin!(serving);
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = supervisor.draining() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+}
+
+impl Door {
+    /// Serves a connection until it or the process ends.
+    async fn serve(self, stream: TcpStream, _place: Place) {
+        // Answers are small and whole: waiting to fill a segment would only delay them.
+        let _ = stream.set_nodelay(true);
+        let (clock, stack) = (self.stack.clock().clone(), self.stack);
+        let asked = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&asked);
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            seen.store(true, Ordering::Relaxed);
+            let stack = stack.clone();
+            async move { Ok::<_, std::convert::Infallible>(stack.respond(request.map(Body::new)).await) }
+        });
+        let serving = self.server.serve_connection(TokioIo::new(Patience::new(stream, clock.clone())), service);
+        tokio::pin!(serving);
+        // The server's own limits hold once it knows the version of HTTP, and a client that says nothing never tells it.
+        let silent = async {
+            clock.sleep(HEADER_TIME).await;
+            if asked.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = silent => return,
+            () = self.supervisor.draining() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error = error.to_string(), "an HTTP connection ended early");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error = error.to_string(), "an HTTP connection ended early");
+    }
+
+    /// Answers the first request of a client that has too many connections with why, if not too many are being told already, and closes.
+    fn turn_away(&self, stream: TcpStream) {
+        let Ok(farewell) = Arc::clone(&self.farewells).try_acquire_owned() else { return };
+        let (server, clock) = (Arc::clone(&self.server), self.stack.clock().clone());
+        let stack = self.stack.refusing(Problem::TooManyConnections(self.places.of_one_client()));
+        self.supervisor.spawn("http.farewell", async move {
+            let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                let stack = stack.clone();
+                async move { Ok::<_, std::convert::Infallible>(stack.respond(request.map(Body::new)).await) }
+            });
+            // Whether it listens is its own affair.
+            let _ = clock.timeout(HEADER_TIME, server.serve_connection(TokioIo::new(stream), service)).await;
+            drop(farewell);
+        });
     }
 }
 
@@ -152,7 +189,7 @@ mod tests {
     async fn serve(routes: Router, clock: &Clock) -> (SocketAddr, Supervisor) {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, supervisor) = (listener.local_addr().unwrap(), Supervisor::default());
-        listener.serve(Stack::around(routes, clock.clone(), RateLimit::Off), &supervisor);
+        listener.serve(Stack::around(routes, clock.clone(), RateLimit::Off), Places::new(100, 0), &supervisor);
         (address, supervisor)
     }
 

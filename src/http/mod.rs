@@ -12,6 +12,7 @@ pub mod json;
 pub mod limit;
 pub mod listen;
 pub mod patience;
+pub mod places;
 pub mod problem;
 pub mod public;
 pub mod route;
@@ -33,6 +34,7 @@ use limit::RateLimiter;
 
 pub use docs::openapi;
 pub use listen::Listener;
+pub use places::Places;
 pub use stack::Stack;
 
 /// Asks whether requests can be served now; the error says why not.

@@ -85,6 +85,8 @@ pub enum Problem {
         /// Seconds to wait.
         retry_after: u32,
     },
+    /// Too many connections of this client; what it may have.
+    TooManyConnections(usize),
     /// A fault of ours, with its cause for the log.
     Internal(Arc<str>),
     /// Too much at once.
@@ -165,6 +167,7 @@ impl Problem {
             Self::UnsupportedEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", "Compressed bodies are not accepted"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
+            Self::TooManyConnections(_) => (StatusCode::TOO_MANY_REQUESTS, "too-many-connections", "Too many connections"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on the server"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server has too much to do"),
             Self::StorageFull => (StatusCode::SERVICE_UNAVAILABLE, "storage-full", "The server has no room for more messages"),
@@ -187,6 +190,7 @@ impl Problem {
             Self::Invalid(errors) if errors.len() == 1 => Some("1 field is wrong".to_owned()),
             Self::Invalid(errors) => Some(format!("{} fields are wrong", errors.len())),
             Self::RateLimited { retry_after } => Some(format!("try again in {retry_after} s")),
+            Self::TooManyConnections(limit) => Some(format!("{limit} connections of this address are open; use them again, or close some")),
             _ => None,
         }
     }
@@ -205,9 +209,12 @@ impl Problem {
             Self::Unauthorized(_) => Some((header::WWW_AUTHENTICATE, HeaderText::Fixed("Bearer realm=\"pennypost\""))),
             Self::InsufficientScope(_) => Some((header::WWW_AUTHENTICATE, HeaderText::Fixed("Bearer error=\"insufficient_scope\""))),
             Self::UnsupportedEncoding => Some((header::ACCEPT_ENCODING, HeaderText::Fixed("identity"))),
-            Self::IncompleteBody | Self::RequestTimeout | Self::UriTooLong(_) | Self::HeadersTooLarge(_) | Self::BodyTooLarge(_) => {
-                Some((header::CONNECTION, HeaderText::Fixed("close")))
-            }
+            Self::IncompleteBody
+            | Self::RequestTimeout
+            | Self::UriTooLong(_)
+            | Self::HeadersTooLarge(_)
+            | Self::BodyTooLarge(_)
+            | Self::TooManyConnections(_) => Some((header::CONNECTION, HeaderText::Fixed("close"))),
             Self::RateLimited { retry_after } => Some((header::RETRY_AFTER, HeaderText::Seconds(*retry_after))),
             Self::IdempotencyInProgress | Self::Overloaded => Some((header::RETRY_AFTER, HeaderText::Seconds(RETRY_SECONDS))),
             Self::StorageFull => Some((header::RETRY_AFTER, HeaderText::Seconds(60))),
@@ -216,15 +223,22 @@ impl Problem {
         }
     }
 
+    /// What the caller is told beside slug and status: title, detail, and the fields that are wrong.
+    #[must_use]
+    pub fn told(&self) -> (&'static str, Option<String>, &[FieldError]) {
+        let (status, _, title) = self.facts();
+        match self {
+            _ if status.is_server_error() => (title, None, &[]),
+            Self::Invalid(errors) => (title, self.detail(), errors),
+            _ => (title, self.detail(), &[]),
+        }
+    }
+
     /// The whole answer.
     #[must_use]
     pub fn render(&self, request_id: &str) -> Response<Body> {
-        let (status, _, title) = self.facts();
-        let (detail, errors) = match self {
-            _ if status.is_server_error() => (None, [].as_slice()),
-            Self::Invalid(errors) => (self.detail(), errors.as_slice()),
-            _ => (self.detail(), [].as_slice()),
-        };
+        let status = self.status();
+        let (title, detail, errors) = self.told();
         let document = Document { kind: self.slug(), title, status: status.as_u16(), detail, request_id, errors };
         let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
         *response.status_mut() = status;
@@ -393,6 +407,7 @@ mod tests {
             Problem::Invalid(vec![wrong("/to/0", Code::InvalidAddress), wrong("/to/1", Code::InvalidAddress)]),
             Problem::Invalid(vec![wrong("/subject", Code::HeaderInjection), wrong("/headers/To", Code::ReservedHeader)]),
             Problem::RateLimited { retry_after: 1 },
+            Problem::TooManyConnections(1_024),
             Problem::Internal(secret()),
             Problem::Overloaded,
             Problem::StorageFull,

@@ -78,6 +78,12 @@ impl Stack {
         Self { router, clock, rate_limit, patterns: Arc::default() }
     }
 
+    /// The same surroundings around one answer: `problem` to whatever is asked.
+    #[must_use]
+    pub fn refusing(&self, problem: Problem) -> Self {
+        Self { router: Router::new().fallback(async move || problem), ..self.clone() }
+    }
+
     /// Answers one request. Never fails: what goes wrong is a problem.
     pub async fn respond(&self, mut request: Request) -> Response<Body> {
         let began = self.clock.tick();
@@ -159,7 +165,7 @@ fn written(problem: &Problem, id: &str, route: &str, added: &HeaderMap) -> Respo
     if let Some(cause) = problem.cause() {
         tracing::error!(request_id = id, route, problem = problem.slug(), cause, "a request failed");
     }
-    if matches!(route, "/v1/send" | "/send") {
+    if matches!(route, "/v1/send" | "/v1/send/batch" | "/send") {
         metrics::refused(problem.slug());
     }
     let mut response = problem.render(id);

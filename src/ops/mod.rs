@@ -1,3 +1,4 @@
 //! Work on the house itself, beside the mail.
 
+pub mod files;
 pub mod housekeeping;

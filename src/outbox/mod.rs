@@ -25,7 +25,7 @@ use crate::model::{DomainId, MessageId, ProjectId};
 use crate::store::Store;
 pub use crate::store::StoreError;
 
-pub use claims::{ClaimedDelivery, Claims, OutboundMessage};
+pub use claims::{ClaimedDelivery, Claims, Hurry, OutboundMessage};
 pub use new_message::{IdempotencyKey, NewMessage, Origin};
 pub use sites::{SiteState, SiteView};
 pub use view::{DeliveryView, MessageFilter, MessageSummary, MessageView, QueueLane};

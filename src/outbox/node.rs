@@ -104,6 +104,7 @@ impl Node {
         loop {
             if let Err(error) = self.beat().await {
                 tracing::warn!(%error, "the heartbeat was not confirmed; no message is put on the wire until it is");
+                self.store.find_primary(&error).await;
             }
             let ended = tokio::select! {
                 () = self.clock.sleep(BEAT) => false,

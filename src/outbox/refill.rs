@@ -2,6 +2,7 @@
 //!
 //! Answers: what comes next out of the database. Lanes take turns and each gets as much as it has free seats, so a domain with
 //! a million waiting messages delays no other. Never claims by due time alone: behind a blocked domain that reads all its rows.
+//! Of a lane at rest only those come that somebody asked to try at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::claims::{ClaimFacts, ClaimedDelivery, Claims, Dropped, OutboundMessage, Seat};
+use super::claims::{ClaimFacts, ClaimedDelivery, Claims, Dropped, Hurry, OutboundMessage, Seat};
 use super::content;
 use super::handoff::Handoff;
 use super::node::Node;
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::model::message::Priority;
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
-use crate::store::outbox::ClaimedRow;
+use crate::store::outbox::{ClaimedRow, Due};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::{metrics, spans};
@@ -29,6 +30,8 @@ const POLL: Duration = Duration::from_secs(1);
 const LANES: i64 = 1_000;
 /// Deliveries claimed in one statement.
 const CLAIM: usize = 256;
+/// Lanes in one statement.
+const GROUP: usize = 64;
 /// Content fetched in one statement, in octets.
 const FETCH_OCTETS: usize = 4 * 1024 * 1024;
 
@@ -80,11 +83,11 @@ impl Refill {
             self.claims.only_backlogs(&waiting.iter().copied().collect());
         }
         *cursor = if waiting.len() < usize::try_from(LANES).unwrap_or(0) { i32::MIN } else { waiting.last().copied().unwrap_or(i32::MIN) };
-        let mut total = 0;
         let now = self.clock.tick();
-        let open: Vec<(i32, usize)> =
-            waiting.into_iter().map(|lane| (lane, self.claims.free_seats(lane, now))).filter(|(_, free)| *free > 0).collect();
-        for group in open.chunks(64) {
+        let (open, shut): (Vec<(i32, usize)>, Vec<_>) =
+            waiting.into_iter().map(|lane| (lane, self.claims.free_seats(lane, now))).partition(|(_, free)| *free > 0);
+        let mut total = self.hurry(&shut.into_iter().map(|(lane, _)| lane).collect::<Vec<_>>()).await?;
+        for group in open.chunks(GROUP) {
             if !self.claims.has_room() {
                 break;
             }
@@ -93,12 +96,26 @@ impl Refill {
         Ok(total)
     }
 
+    /// Claims of lanes that rest, or are full, what somebody asked to try at once.
+    async fn hurry(&self, shut: &[i32]) -> Result<usize, StoreError> {
+        if shut.is_empty() {
+            return Ok(0);
+        }
+        let (owner, mut total) = (self.node.incarnation(), 0);
+        let mut lanes = self.store.hurried_lanes(shut).await?;
+        lanes.retain(|lane| self.claims.free_seats_in_a_hurry(*lane) > 0);
+        for lanes in lanes.chunks(GROUP) {
+            let (_, rooms) = rooms(lanes.iter().map(|lane| (*lane, self.claims.free_seats_in_a_hurry(*lane))));
+            let known = self.claim(owner, lanes, &rooms, Due::Hurried).await?;
+            total += self.load(owner, known).await?;
+        }
+        Ok(total)
+    }
+
     async fn claim_group(&self, group: &[(i32, usize)]) -> Result<usize, StoreError> {
-        let share = (CLAIM / group.len().max(1)).max(4);
-        let lanes: Vec<i32> = group.iter().map(|(lane, _)| *lane).collect();
-        let rooms: Vec<i32> = group.iter().map(|(_, free)| i32::try_from((*free).min(share)).unwrap_or(0)).collect();
+        let (lanes, rooms) = rooms(group.iter().copied());
         let owner = self.node.incarnation();
-        let known = self.claim(owner, &lanes, &rooms).await?;
+        let known = self.claim(owner, &lanes, &rooms, Due::Now { moved: self.clock.moved() }).await?;
         let mut counts: HashMap<i32, i32> = HashMap::new();
         for claimed in &known {
             *counts.entry(claimed.row.lane).or_default() += 1;
@@ -110,9 +127,9 @@ impl Refill {
     }
 
     /// Claims, and enters what it got into the books at once.
-    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32]) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due) -> Result<Vec<Claimed>, StoreError> {
         let _claiming = self.claims.claiming().await;
-        let rows = match self.store.claim(owner, lanes, rooms, self.clock.moved()).instrument(spans::outbox_claim()).await {
+        let rows = match self.store.claim(owner, lanes, rooms, due).instrument(spans::outbox_claim()).await {
             Ok(rows) => rows,
             Err(error) => {
                 // The claim may have been made and only its answer lost.
@@ -185,6 +202,12 @@ impl Refill {
     }
 }
 
+/// Lanes with how many deliveries to claim of each: its free seats, or its share of one statement's claims.
+fn rooms(group: impl ExactSizeIterator<Item = (i32, usize)>) -> (Vec<i32>, Vec<i32>) {
+    let share = (CLAIM / group.len().max(1)).max(4);
+    group.map(|(lane, free)| (lane, i32::try_from(free.min(share)).unwrap_or(0))).unzip()
+}
+
 fn by_message(claimed: Vec<Claimed>) -> Vec<(Uuid, Vec<Claimed>)> {
     let mut by_message: Vec<(Uuid, Vec<Claimed>)> = Vec::new();
     let mut place: HashMap<Uuid, usize> = HashMap::new();
@@ -210,6 +233,7 @@ fn delivery(owner: i64, message: &Arc<OutboundMessage>, claimed: Claimed) -> Cla
         attempt: u16::try_from(row.attempt).unwrap_or(0),
         priority: Priority::from_stored(row.priority),
         expires_at: row.expires_at,
+        hurry: if row.hurried { Hurry::Asked } else { Hurry::None },
     };
     ClaimedDelivery::new(Arc::clone(message), seat, facts)
 }

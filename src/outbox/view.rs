@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::Outbox;
 use super::waiting::{self, Waiting};
-use crate::clock::time_of;
+use crate::clock::{first_id_at, time_of};
 use crate::events::{EventKind, EventView, feed};
 use crate::model::message::{Priority, Tags};
 use crate::model::outcome::{Attempt, DeliveryState};
@@ -143,7 +142,7 @@ impl Outbox {
         // Outstanding rows first: a delivery that settles between the two reads is then seen as final, never as missing.
         let outstanding = self.store.outstanding(&[id.uuid()]).await?;
         let events: Vec<EventView> = self.store.timeline(&[id.uuid()]).await?.into_iter().filter_map(feed::view).collect();
-        let mut message = MessageView { message: summary(head), deliveries: deliveries(id, &outstanding, &events), events };
+        let mut message = MessageView { message: summary(head), deliveries: deliveries(id, &outstanding, &events, self.clock.now()), events };
         self.explain(&mut message, &outstanding).await?;
         Ok(Some(message))
     }
@@ -209,7 +208,8 @@ impl Outbox {
     /// What waits, by recipient domain, most first.
     pub async fn queue(&self, project: ProjectId) -> Result<Vec<QueueLane>, StoreError> {
         let rows = self.store.queue(project.uuid(), QUEUE_LANES).await?;
-        Ok(rows.into_iter().map(lane).collect())
+        let now = self.clock.now();
+        Ok(rows.into_iter().map(|row| lane(row, now)).collect())
     }
 }
 
@@ -232,7 +232,7 @@ fn summary(head: MessageHead) -> MessageSummary {
     }
 }
 
-fn lane(row: LaneRow) -> QueueLane {
+fn lane(row: LaneRow, now: OffsetDateTime) -> QueueLane {
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     QueueLane {
         domain: row.domain,
@@ -240,12 +240,17 @@ fn lane(row: LaneRow) -> QueueLane {
         active: count(row.active),
         held: count(row.held),
         oldest_at: time_of(row.oldest),
-        next_at: row.next_at,
+        next_at: row.next_at.map(|at| due(at, now)),
     }
 }
 
+/// When an attempt is due. What somebody asked to try at once has no time of its own: it is due now.
+fn due(at: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+    if at <= OffsetDateTime::UNIX_EPOCH { now } else { at }
+}
+
 /// Puts the deliveries of a message together out of their rows and their events.
-fn deliveries(message: MessageId, outstanding: &[Outstanding], events: &[EventView]) -> Vec<DeliveryView> {
+fn deliveries(message: MessageId, outstanding: &[Outstanding], events: &[EventView], now: OffsetDateTime) -> Vec<DeliveryView> {
     let mut all: BTreeMap<DeliveryId, DeliveryView> = BTreeMap::new();
     for event in events {
         let (Some(id), Some(recipient)) = (event.delivery_id, &event.recipient) else { continue };
@@ -275,7 +280,7 @@ fn deliveries(message: MessageId, outstanding: &[Outstanding], events: &[EventVi
             ..0 => DeliveryState::Held,
             1.. => DeliveryState::Active,
         };
-        let next_attempt_at = (state == DeliveryState::Queued).then_some(row.next_at);
+        let next_attempt_at = (state == DeliveryState::Queued).then(|| due(row.next_at, now));
         all.insert(id, DeliveryView { id, recipient: row.recipient.clone(), state, attempts, next_attempt_at, waiting: None });
     }
     all.into_values().collect()
@@ -322,10 +327,4 @@ const fn owner_sign(state: DeliveryState) -> Option<i16> {
         DeliveryState::Held => Some(-1),
         _ => None,
     }
-}
-
-/// The least id that a message accepted at `at` can have.
-fn first_id_at(at: OffsetDateTime) -> Uuid {
-    let millis = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
-    Uuid::from_u128(millis << 80)
 }

@@ -19,6 +19,8 @@ pub const ALL: &[&Metric] = &[
     &ACCEPT_COMMIT,
     &HTTP_REQUESTS,
     &HTTP_SECONDS,
+    &HTTP_CONNECTIONS,
+    &HTTP_TURNED_AWAY,
     &DELIVERIES,
     &ATTEMPTS,
     &ATTEMPT_SECONDS,
@@ -45,6 +47,8 @@ pub const ALL: &[&Metric] = &[
     &DATABASE_ERRORS,
     &RESIDENT,
     &OPEN_FILES,
+    &FILE_LIMIT,
+    &LOG_LINES_DROPPED,
 ];
 
 pub(super) const ACCEPTED_MESSAGES: Metric = Metric {
@@ -118,6 +122,24 @@ pub(super) const HTTP_SECONDS: Metric = Metric {
     meaning: "Time from a request's head to its answer's head.",
     healthy: "below 0.05",
     alert: "p99 above 1",
+};
+pub(super) const HTTP_CONNECTIONS: Metric = Metric {
+    name: "pennypost_http_connections_open",
+    kind: Kind::Gauge,
+    unit: "connections",
+    labels: &[],
+    meaning: "HTTP connections that are served at this moment.",
+    healthy: "below limits.connections",
+    alert: "at limits.connections for minutes: others wait",
+};
+pub(super) const HTTP_TURNED_AWAY: Metric = Metric {
+    name: "pennypost_http_connections_turned_away_total",
+    kind: Kind::Counter,
+    unit: "connections",
+    labels: &[],
+    meaning: "HTTP connections refused because their client had limits.connections_per_client of them.",
+    healthy: "zero",
+    alert: "any growth: a client floods or leaks connections, or a proxy in front needs a higher limit",
 };
 pub(super) const DELIVERIES: Metric = Metric {
     name: "pennypost_deliveries_total",
@@ -352,6 +374,24 @@ pub(super) const OPEN_FILES: Metric = Metric {
     meaning: "Open file descriptors of this process.",
     healthy: "below half of its limit",
     alert: "above 0.8 of its limit",
+};
+pub(super) const FILE_LIMIT: Metric = Metric {
+    name: "pennypost_process_open_files_limit",
+    kind: Kind::Gauge,
+    unit: "files",
+    labels: &[],
+    meaning: "Files that the system lets this process open.",
+    healthy: "thousands",
+    alert: "below 1024: connections are held to a share of it",
+};
+pub(super) const LOG_LINES_DROPPED: Metric = Metric {
+    name: "pennypost_log_lines_dropped_total",
+    kind: Kind::Counter,
+    unit: "lines",
+    labels: &[],
+    meaning: "Log lines dropped because nobody took them in time; mail never waits for its log.",
+    healthy: "zero",
+    alert: "any growth: whatever reads the log is too slow or hangs",
 };
 
 /// The catalog as a page for operators.

@@ -21,6 +21,7 @@ pub fn render() -> String {
         HANDLES.resident.set(float(usage.resident_octets));
         HANDLES.open_files.set(float(usage.open_files));
     }
+    HANDLES.log_lines_dropped.absolute(super::logs::dropped());
     super::recorder::render()
 }
 
@@ -48,6 +49,21 @@ pub fn http_request(route: &str, status: u16, took: Duration) {
     let histogram = labelled_histogram(&catalog::HTTP_SECONDS, owned(route));
     histogram.record(took);
     HANDLES.http_seconds.write().push((Box::from(route), histogram));
+}
+
+/// Tells how many HTTP connections are open.
+pub fn http_connections(connections: usize) {
+    HANDLES.http_connections.set(float(connections as u64));
+}
+
+/// Counts one HTTP connection of a client that had too many.
+pub fn turned_away() {
+    HANDLES.turned_away.increment(1);
+}
+
+/// Tells how many files the process may open.
+pub fn file_limit(files: u64) {
+    HANDLES.file_limit.set(float(files));
 }
 
 /// Counts deliveries that reached a final state.
@@ -199,6 +215,8 @@ struct Handles {
     accept_commit: Histogram,
     http_requests: Counters<(Box<str>, u16)>,
     http_seconds: RwLock<Vec<(Box<str>, Histogram)>>,
+    http_connections: Gauge,
+    turned_away: Counter,
     deliveries: Counters<DeliveryState>,
     attempts: Counters<(Stage, Outcome)>,
     attempt_seconds: Histogram,
@@ -225,6 +243,8 @@ struct Handles {
     database_errors: Counters<&'static str>,
     resident: Gauge,
     open_files: Gauge,
+    file_limit: Gauge,
+    log_lines_dropped: Counter,
 }
 
 static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
@@ -236,6 +256,8 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     accept_commit: histogram(&catalog::ACCEPT_COMMIT),
     http_requests: Counters::new(&catalog::HTTP_REQUESTS),
     http_seconds: RwLock::new(Vec::new()),
+    http_connections: gauge(&catalog::HTTP_CONNECTIONS),
+    turned_away: counter(&catalog::HTTP_TURNED_AWAY),
     deliveries: Counters::new(&catalog::DELIVERIES),
     attempts: Counters::new(&catalog::ATTEMPTS),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
@@ -262,6 +284,8 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     database_errors: Counters::new(&catalog::DATABASE_ERRORS),
     resident: gauge(&catalog::RESIDENT),
     open_files: gauge(&catalog::OPEN_FILES),
+    file_limit: gauge(&catalog::FILE_LIMIT),
+    log_lines_dropped: counter(&catalog::LOG_LINES_DROPPED),
 });
 
 const fn state_name(state: DeliveryState) -> &'static str {

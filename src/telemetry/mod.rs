@@ -11,7 +11,7 @@ pub mod process;
 pub mod recorder;
 pub mod spans;
 
-pub use logs::{Verbosity, start};
+pub use logs::{Started, Verbosity, start};
 
 /// Why logs or traces cannot be set up.
 #[derive(Debug, thiserror::Error)]

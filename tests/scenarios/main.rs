@@ -6,7 +6,6 @@
 
 mod world;
 
-mod api;
 mod api_bad_input;
 mod api_http;
 mod api_keys;
@@ -14,21 +13,27 @@ mod api_messages;
 mod api_naughty;
 mod api_send;
 mod api_senders;
+mod batch;
 mod clock;
 mod content;
 mod crash;
+mod crowd;
 mod database;
 mod delivery;
 mod dns;
 mod envelope;
 mod events;
+mod failover;
 mod greeting;
 mod idempotency;
 mod memory;
+mod migration;
 mod next_hop;
 mod nodes;
 mod outbox_model;
 mod replies;
+mod restart;
+mod scarce;
 mod schedule;
 mod session;
 mod sites;

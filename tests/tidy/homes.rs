@@ -31,6 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml", &["config/", "cli/", "deliver/limits.rs"]),
     ("rand", &["clock.rs"]),
     ("tracing_subscriber", &["telemetry/"]),
+    ("tracing_appender", &["telemetry/"]),
     ("tracing_opentelemetry", &["telemetry/"]),
     ("opentelemetry", &["telemetry/"]),
     ("opentelemetry_sdk", &["telemetry/"]),

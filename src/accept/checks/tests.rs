@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 
 use super::*;
+use crate::config::Config;
 
 const NOW: OffsetDateTime = datetime!(2026-12-01 09:00 UTC);
 
 fn limits() -> Limits {
-    Limits { message_octets: 1 << 20, recipients: 50, attachments: 20, headers: 50, request_memory_octets: 1 << 26, requests_per_second: 0 }
+    Limits { message_octets: 1 << 20, recipients: 50, attachments: 20, headers: 50, request_memory_octets: 1 << 26, ..Config::default().limits }
 }
 
 /// A request that passes, with `change` merged over its fields; null takes a field out.

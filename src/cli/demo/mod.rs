@@ -73,7 +73,7 @@ async fn with_town(context: &Context, place: &Place, outside: &Supervisor) -> an
     let town = Town::open(outside, &context.clock).await?;
     output.line(format!("DNS on {}, MX hosts on {} and {}", town.dns, town.bakery.local_addr, town.florist.local_addr));
     let config = config(place, &town);
-    let _traces = context.start_telemetry(&config)?;
+    let _telemetry = context.start_telemetry(&config)?;
     let supervisor = Supervisor::default();
     obey_signals(&supervisor)?;
     let before = context.clock.tick();

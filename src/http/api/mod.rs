@@ -1,5 +1,6 @@
 //! The API's resources, one file each: request, description, handler.
 
+pub mod batch;
 pub mod domains;
 pub mod events;
 pub mod keys;
@@ -27,6 +28,7 @@ pub fn routes() -> Router<Arc<Api>> {
 pub fn documented() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(send::send))
+        .routes(routes!(batch::send))
         .routes(routes!(messages::list))
         .routes(routes!(messages::get))
         .routes(routes!(messages::raw))

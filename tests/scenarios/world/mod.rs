@@ -7,6 +7,7 @@ pub mod checker;
 pub mod database;
 pub mod gateway;
 pub mod http;
+pub mod program;
 pub mod proxy;
 pub mod script;
 pub mod server;

@@ -2,6 +2,9 @@
 
 from .attachment_request import AttachmentRequest
 from .attempt import Attempt
+from .batch_item import BatchItem
+from .batch_request import BatchRequest
+from .batch_response import BatchResponse
 from .changed import Changed
 from .created_key_view import CreatedKeyView
 from .delivery_view import DeliveryView
@@ -13,10 +16,12 @@ from .event_page import EventPage
 from .event_view import EventView
 from .event_view_data import EventViewData
 from .field_error import FieldError
+from .item_problem import ItemProblem
 from .key_kind import KeyKind
 from .key_list import KeyList
 from .key_record import KeyRecord
 from .key_scope import KeyScope
+from .known_batch_status import KnownBatchStatus
 from .known_delivery_state import KnownDeliveryState
 from .known_domain_state import KnownDomainState
 from .known_event_kind import KnownEventKind
@@ -55,6 +60,9 @@ from .waiting import Waiting
 __all__ = (
     "AttachmentRequest",
     "Attempt",
+    "BatchItem",
+    "BatchRequest",
+    "BatchResponse",
     "Changed",
     "CreatedKeyView",
     "DeliveryView",
@@ -66,10 +74,12 @@ __all__ = (
     "EventView",
     "EventViewData",
     "FieldError",
+    "ItemProblem",
     "KeyKind",
     "KeyList",
     "KeyRecord",
     "KeyScope",
+    "KnownBatchStatus",
     "KnownDeliveryState",
     "KnownDomainState",
     "KnownEventKind",
