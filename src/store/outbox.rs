@@ -277,10 +277,14 @@ impl Store {
                  where owner = 0 and lane = wanted.lane and next_at <= case when $5 then 'epoch' else now() + $4::interval end
                  order by next_at limit wanted.room for update skip locked
                ) d
+             ), claimed as (
+               update delivery set owner = $1
+               where ctid = any (array(select place from due)) and owner = 0
+               returning message_id, rcpt_no, recipient, attempt, priority, expires_at, next_at
              )
-             update delivery set owner = $1
-             where ctid = any (array(select place from due)) and owner = 0
-             returning message_id, rcpt_no, recipient, attempt, priority, expires_at, next_at <= 'epoch' as "hurried!""#,
+             select message_id as "message_id!", rcpt_no as "rcpt_no!", recipient as "recipient!", attempt as "attempt!", priority as "priority!",
+                    expires_at as "expires_at!", next_at <= 'epoch' as "hurried!"
+             from claimed order by next_at"#,
             owner,
             lanes,
             rooms,
