@@ -36,4 +36,5 @@ mod restart;
 mod scarce;
 mod schedule;
 mod session;
+mod storm;
 mod tls;
