@@ -271,9 +271,9 @@ impl Session {
         book.fault(stage, fault);
         match fault {
             Fault::Deferred => {
-                let token = book.say(self.host.number, 4, stage, recipients);
-                // Every third host goes away with it.
+                // Every third host goes away with it, which is about everybody who is still open.
                 let goes = stage == Stage::Greeting || self.host.number.is_multiple_of(3);
+                let token = book.say(self.host.number, 4, stage, if goes { &[] } else { recipients });
                 let reply = if goes { "421 4.3.2 closing" } else { "451 4.3.0 not now" };
                 self.say(&format!("{reply} {token}")).await?;
                 if goes { self.leave().await } else { Some(()) }

@@ -86,7 +86,8 @@ impl Load {
             };
             match self.clock.timeout(PATIENCE, call).await {
                 Ok(Some(Ok(answer))) if answer.status == 202 => return Some(id_in(&answer.json())),
-                // Refused, and surely not accepted.
+                // With the database gone in the middle of a commit a 503 may be of a message that is stored.
+                Ok(Some(Ok(answer))) if answer.status == 503 && key.is_none() => return None,
                 Ok(Some(Ok(answer))) if answer.status == 503 || answer.json()["type"] == "idempotency-in-progress" => {}
                 Ok(Some(Ok(answer))) => panic!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body)),
                 Ok(None) => {}

@@ -45,14 +45,17 @@ impl Node {
             ("DELIVERY__NODE_TIMEOUT_SECONDS", "3".to_owned()),
             ("DELIVERY__DRAIN_SECONDS", "1".to_owned()),
             ("DNS__SERVERS", config.dns.servers[0].to_string()),
-            ("TELEMETRY__LOG_FILTER", "error".to_owned()),
+            ("TELEMETRY__LOG_FILTER", "warn".to_owned()),
         ] {
             command.env(format!("PENNYPOST_{name}"), value);
         }
         if let Some((point, arrival)) = die_at {
             command.env("PENNYPOST_FAILPOINT", format!("{}:{arrival}", point.name()));
         }
-        let child = command.current_dir(crate::world::database::scratch()).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        // Kept beside the database of the test process, for who has to find out why.
+        let folder = crate::world::database::scratch();
+        let log = std::fs::File::options().create(true).append(true).open(folder.join(format!("node-{}.log", http.ip()))).unwrap();
+        let child = command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Self { http, child: Mutex::new(child), clock: Clock::system() }
     }
 
