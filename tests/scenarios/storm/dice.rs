@@ -10,6 +10,7 @@ pub struct Dice(u64);
 
 impl Dice {
     /// With the seed in an environment variable, else a fresh one; prints which.
+    #[expect(clippy::print_stdout, reason = "who wants to repeat the run needs the seed")]
     pub fn from_env(variable: &str) -> Self {
         let seed = std::env::var(variable).map_or_else(|_| u64::from_be_bytes(Clock::system().random()), |seed| seed.parse().unwrap());
         println!("{variable}={seed}");

@@ -100,8 +100,13 @@ async fn die(field: &Field, operator: &mut PgConnection, dice: Dice, kills: usiz
 /// How often a step may be passed before the process dies there.
 const fn arrivals(step: Failpoint) -> u64 {
     match step {
-        Failpoint::ClaimMade | Failpoint::ClaimLoaded | Failpoint::AttemptInContent => 2,
-        Failpoint::NodeJoined | Failpoint::NodeFenced | Failpoint::NodeTakingOver | Failpoint::NodeLeaving => 1,
+        Failpoint::AttemptInContent => 2,
+        Failpoint::ClaimMade
+        | Failpoint::ClaimLoaded
+        | Failpoint::NodeJoined
+        | Failpoint::NodeFenced
+        | Failpoint::NodeTakingOver
+        | Failpoint::NodeLeaving => 1,
         _ => 6,
     }
 }

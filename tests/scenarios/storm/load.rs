@@ -64,7 +64,7 @@ impl Load {
             let text =
                 if self.dice.roll(("large", number), self.large) == 0 { "A line of a large message.\n".repeat(8_000) } else { "A line.\n".into() };
             let body = json!({ "from": "hello@sender.example", "to": recipients, "subject": format!("m{number}"), "text": text }).to_string();
-            let key = (number % 5 > 0).then(|| format!("storm-{number}"));
+            let key = (!number.is_multiple_of(5)).then(|| format!("storm-{number}"));
             let id = self.post(&body, key.as_deref(), number).await;
             self.posted.lock().unwrap().insert(number, Posted { recipients, id });
         }
@@ -90,9 +90,8 @@ impl Load {
                 Ok(Some(Ok(answer))) if answer.status == 503 && key.is_none() => return None,
                 Ok(Some(Ok(answer))) if answer.status == 503 || answer.json()["type"] == "idempotency-in-progress" => {}
                 Ok(Some(Ok(answer))) => panic!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body)),
-                Ok(None) => {}
                 Ok(Some(Err(_))) | Err(_) if key.is_none() => return None,
-                Ok(Some(Err(_))) | Err(_) => {}
+                Ok(None | Some(Err(_))) | Err(_) => {}
             }
             self.clock.sleep(PAUSE).await;
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -115,8 +115,8 @@ impl Drop for Node {
 
 /// The program, ended by the kernel if this process is, where there is a `setpriv` to arrange it.
 fn ended_with_us(program: &Path) -> Command {
-    let known = Command::new("setpriv").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    if !known {
+    static KNOWN: LazyLock<bool> = LazyLock::new(|| Command::new("setpriv").arg("--version").output().is_ok_and(|done| done.status.success()));
+    if !*KNOWN {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
