@@ -2,6 +2,7 @@
 // Words
 pub mod clock;
 pub mod config;
+pub mod failpoint;
 pub mod model;
 pub mod supervisor;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::keys;
 use crate::clock::{Clock, Tick};
+use crate::failpoint::Failpoint;
 use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
 use crate::outbox::claims::{ClaimFacts, Grant, Hurry, Seat};
 use crate::outbox::handoff::Handoff;
@@ -258,6 +259,7 @@ impl Writing {
     }
 
     async fn write(&self, group: Vec<Entry>) -> Result<(), StoreError> {
+        Failpoint::AcceptGathered.reach();
         let started = self.clock.tick();
         let owner = self.node.incarnation();
         let mut places = Vec::with_capacity(group.len());
@@ -266,6 +268,7 @@ impl Writing {
         }
         match self.commit(owner, &group, &places).await {
             Ok(won) => {
+                Failpoint::AcceptCommitted.reach();
                 let took = self.clock.tick().since(started);
                 let mut arrivals = Vec::with_capacity(group.len());
                 let mut totals = Totals::default();
@@ -283,6 +286,7 @@ impl Writing {
                 }
                 metrics::accepted_batch(totals.messages, totals.recipients, totals.octets, took);
                 metrics::spilled(totals.spilled);
+                Failpoint::AcceptAnswered.reach();
                 if let Some(handoff) = &self.handoff {
                     handoff.give(arrivals).await;
                 }
@@ -359,6 +363,7 @@ impl Writing {
         if !messages.is_empty() {
             Store::insert_messages(&mut *tx, messages, deliveries).await.map_err(Unwritten::Unknown)?;
         }
+        Failpoint::AcceptWritten.reach();
         Store::commit(tx).await.map_err(Unwritten::Unknown)?;
         Ok(Some(won))
     }

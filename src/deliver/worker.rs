@@ -14,6 +14,7 @@ use super::sign;
 use super::site::{Job, Next, Site};
 use super::verdict::{self, AtLeast, Verdict};
 use crate::clock::Tick;
+use crate::failpoint::Failpoint;
 use crate::model::EmailAddress;
 use crate::model::message::Priority;
 use crate::model::outcome::{Outcome, Scope, Stage};
@@ -115,8 +116,10 @@ impl Worker {
         if self.open.as_mut().is_some_and(|open| open.used >= most || !open.session.is_alive()) {
             self.part().await;
         }
+        Failpoint::AttemptBegun.reach();
         match self.reach(job.priority()).await {
             Ok(()) => {
+                Failpoint::AttemptConnected.reach();
                 if self.is_ours(&job).await {
                     self.transact(job).await;
                 }
@@ -257,6 +260,7 @@ impl Worker {
             smtputf8: message.smtputf8,
         };
         let sent = open.session.send(&transaction).instrument(spans::deliver_transaction(&open.target.host, transaction.size)).await;
+        Failpoint::AttemptAnswered.reach();
         let reused = open.used > 0;
         open.used += 1;
         let mut transcript = std::mem::take(&mut open.opening);

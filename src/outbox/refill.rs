@@ -15,6 +15,7 @@ use super::content;
 use super::handoff::Handoff;
 use super::node::Node;
 use crate::clock::Clock;
+use crate::failpoint::Failpoint;
 use crate::model::message::Priority;
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
@@ -137,6 +138,9 @@ impl Refill {
                 return Err(error);
             }
         };
+        if !rows.is_empty() {
+            Failpoint::ClaimMade.reach();
+        }
         metrics::claimed(rows.len() as u64);
         let mut known = Vec::with_capacity(rows.len());
         for row in rows {
@@ -187,6 +191,7 @@ impl Refill {
                 let message = Arc::new(outbound(row, grant)?);
                 ready.extend(list.into_iter().map(|claimed| delivery(owner, &message, claimed)));
             }
+            Failpoint::ClaimLoaded.reach();
             handed_over += ready.len();
             self.handoff.give(ready).await;
         }

@@ -19,6 +19,7 @@ use super::command::{self, MailParameters};
 use super::content::{DotStuffer, is_exact};
 use super::extension::Size;
 use super::session::{Session, out_of_step};
+use crate::failpoint::Failpoint;
 use crate::model::outcome::Stage;
 use crate::model::{EmailAddress, Reply};
 
@@ -170,6 +171,7 @@ impl Session {
             }
             // Recipients were refused and DATA was not: a lone dot, so that nobody gets anything (RFC 2920 3.1).
             let content = if ends.accepted == 0 { &[] } else { transaction.content };
+            Failpoint::AttemptGranted.reach();
             self.send_content(content).await?;
             let limit = self.timeouts.data_end;
             let reply = self.reply(Stage::EndOfData, limit).await?;
@@ -284,7 +286,10 @@ impl Session {
             self.wire.output.extend_from_slice(chunk);
         }
         match self.wire.flush(self.timeouts.data_block).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                Failpoint::AttemptDotSent.reach();
+                Ok(())
+            }
             Err(fault) => Err(self.unsent(Stage::Body, fault).await),
         }
     }
@@ -298,10 +303,13 @@ impl Session {
             stuffer.feed(block, &mut self.wire.output);
             if self.wire.output.len() >= BLOCK_OCTETS {
                 self.send_block(deadline).await?;
+                Failpoint::AttemptInContent.reach();
             }
         }
         stuffer.finish(&mut self.wire.output);
-        self.send_block(deadline).await
+        self.send_block(deadline).await?;
+        Failpoint::AttemptDotSent.reach();
+        Ok(())
     }
 
     async fn send_block(&mut self, deadline: crate::clock::Tick) -> Step<()> {

@@ -36,4 +36,6 @@ mod restart;
 mod scarce;
 mod schedule;
 mod session;
+mod stages;
+mod storm;
 mod tls;

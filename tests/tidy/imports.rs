@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("supervisor", &[]),
     ("config", &[]),
+    ("failpoint", &[]),
     ("telemetry", &["config"]),
     // protocols
     ("mail", &[]),
@@ -39,7 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Words: named by all. A word itself names `model` only, and what its row allows.
-const WORDS: &[&str] = &["model", "clock", "supervisor", "config", "telemetry"];
+const WORDS: &[&str] = &["model", "clock", "supervisor", "config", "failpoint", "telemetry"];
 
 /// The rooms that a file's shipped code names, with the offset of the first naming.
 fn named(source: &Source) -> BTreeMap<String, usize> {
