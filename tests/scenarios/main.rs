@@ -37,3 +37,8 @@ mod scarce;
 mod schedule;
 mod session;
 mod tls;
+mod tls_dane;
+mod tls_memory;
+mod tls_reports;
+mod tls_require;
+mod tls_sts;
