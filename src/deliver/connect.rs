@@ -4,6 +4,7 @@
 //! connects, goes on in the clear only where that is allowed, and tells `transit` what came of it.
 //! Does not: choose hosts (see `plan`) or decide (see `tls_policy`).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::attempt::Ending;
@@ -84,6 +85,8 @@ struct Tried {
     session: Result<Session, Ending>,
     /// STARTTLS was not offered, or refused.
     is_unsupported: bool,
+    /// Our address, once connected.
+    from: Option<IpAddr>,
 }
 
 impl Engine {
@@ -131,17 +134,8 @@ impl Engine {
                 facts.got = session.tls_facts().map(str::to_owned);
                 Ok((session, SessionTls { domain: wanted.domain.clone(), need: wanted.need, facts }))
             }
-            Err(ending) => Err(Refused { ending: self.hardened(wanted, ending), facts }),
+            Err(ending) => Err(Refused { ending: hardened(wanted.need, ending), facts }),
         }
-    }
-
-    /// What REQUIRETLS makes of a session that cannot be had: the message bounces when no host is left (RFC 8689 4.2.1).
-    fn hardened(&self, wanted: &DomainTls, ending: Ending) -> Ending {
-        if wanted.need == TlsNeed::Required && ending.stage == Stage::Tls && ending.verdict.outcome == Outcome::Deferred {
-            let fault = PolicyFault::RequireTls(ending.reply);
-            return Ending { stage: Stage::Tls, reply: fault.to_string(), verdict: verdict::verdict(Stage::Tls, &fault) };
-        }
-        ending
     }
 
     async fn host_tls(&self, wanted: &DomainTls, target: &Target) -> Result<HostTls, PolicyFault> {
@@ -194,16 +188,17 @@ impl Engine {
             Err(error) => {
                 transcript.push(format!("* {}: {error}", target.address));
                 let ending = Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) };
-                return Tried { session: Err(ending), is_unsupported: false };
+                return Tried { session: Err(ending), is_unsupported: false, from: None };
             }
         };
         transcript.push(format!("* connected to {} [{}]", target.host, target.address));
+        let from = stream.local_addr().ok().map(|address| address.ip());
         let settings = Settings { ehlo_name: parts.hostname.clone(), tls, timeouts: parts.timeouts, server_name: host.server_name.clone() };
         match Session::open(stream, &settings, &parts.clock).await {
             Ok(mut session) => {
                 transcript.append(&mut session.take_transcript());
                 let is_unsupported = session.tls_facts().is_none();
-                Tried { session: Ok(session), is_unsupported }
+                Tried { session: Ok(session), is_unsupported, from }
             }
             Err(mut failure) => {
                 transcript.append(&mut failure.transcript);
@@ -212,7 +207,7 @@ impl Engine {
                 }
                 let is_unsupported = failure.stage == Stage::Tls && matches!(failure.cause, Cause::Reply(_) | Cause::Fault(Fault::TlsNotOffered));
                 let verdict: Verdict = verdict::verdict(failure.stage, &failure.cause);
-                Tried { session: Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict }), is_unsupported }
+                Tried { session: Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict }), is_unsupported, from }
             }
         }
     }
@@ -259,7 +254,7 @@ impl Engine {
         };
         let failure = kind.map(|result| Failure {
             result,
-            sending_ip: target.source,
+            sending_ip: tried.from,
             mx_host: Some(target.host.clone()),
             mx_ip: Some(target.address.ip()),
             detail,
@@ -298,6 +293,15 @@ impl Engine {
         let head = Facts { policy: PolicyType::Sts, text: Vec::new(), mx: Vec::new(), failure: Some(failure) };
         self.parts.transit.count(&wanted.domain, head);
     }
+}
+
+/// What REQUIRETLS makes of a session that cannot be had: the message bounces when no host is left (RFC 8689 4.2.1).
+fn hardened(need: TlsNeed, ending: Ending) -> Ending {
+    if need == TlsNeed::Required && ending.stage == Stage::Tls && ending.verdict.outcome == Outcome::Deferred {
+        let fault = PolicyFault::RequireTls(ending.reply);
+        return Ending { stage: Stage::Tls, reply: fault.to_string(), verdict: verdict::verdict(Stage::Tls, &fault) };
+    }
+    ending
 }
 
 /// The policy as a report tells it.

@@ -4,6 +4,8 @@
 //! Usages 2 (an issuer) and 3 (the host's own key) count; 0 and 1 do not (RFC 7672 3.1.3).
 //! Does not: connect, or say what a failure means for the mail (see `deliver::tls_policy`).
 
+use std::fmt::Write;
+
 use aws_lc_rs::digest;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
@@ -72,8 +74,7 @@ impl DaneRecords {
     /// The records as they are written in zones and reports: `3 1 1 0a1b…`.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
-        let hex = |data: &[u8]| data.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
-        self.records.iter().map(|record| format!("{} {} {} {}", record.usage, record.selector, record.matching, hex(&record.data))).collect()
+        self.records.iter().map(text).collect()
     }
 
     /// Whether the certificates shown, the host's own first, meet one of the records.
@@ -104,15 +105,23 @@ impl DaneRecords {
     }
 }
 
+fn text(record: &Tlsa) -> String {
+    let mut text = format!("{} {} {} ", record.usage, record.selector, record.matching);
+    for octet in &record.data {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
+}
+
 fn meets(record: &Tlsa, certificate: &CertificateDer<'_>) -> bool {
     let key;
-    let octets: &[u8] = match record.selector {
-        WHOLE => certificate,
-        _ => {
-            let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return false };
-            key = parsed.subject_public_key_info();
-            &key
-        }
+    let octets: &[u8] = if record.selector == WHOLE {
+        certificate
+    } else {
+        let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return false };
+        key = parsed.subject_public_key_info();
+        &key
     };
     match record.matching {
         EXACT => octets == record.data.as_slice(),

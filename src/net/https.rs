@@ -163,3 +163,7 @@ async fn read(response: Response<Incoming>, most: usize) -> Result<Answer, Https
         Err(error) => Err(HttpsError::Http(error.to_string())),
     }
 }
+
+#[cfg(test)]
+#[path = "https_tests.rs"]
+mod tests;

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-/// A policy lasts at most so long, whatever it says (RFC 8461 3.2).
-pub const MAX_AGE: Duration = Duration::from_secs(31_557_600);
+/// A policy lasts at most so long, whatever it says: 31,557,600 seconds (RFC 8461 3.2).
+pub const MAX_AGE: Duration = Duration::from_hours(8_766);
 /// Octets of a policy at most (RFC 8461 3.3 warns of endless ones).
 pub const MAX_OCTETS: usize = 64 * 1024;
 /// Patterns of one policy at most.

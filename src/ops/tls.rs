@@ -46,9 +46,10 @@ pub struct TlsUpkeep {
 impl TlsUpkeep {
     /// Runs every five minutes until the process drains.
     pub async fn run(self, supervisor: Supervisor) {
+        let mut validates = None;
         while !supervisor.is_draining() {
             let ended = tokio::select! {
-                ended = self.round() => ended,
+                ended = self.round(&mut validates) => ended,
                 () = supervisor.draining() => return,
             };
             if let Err(error) = ended {
@@ -62,8 +63,16 @@ impl TlsUpkeep {
         }
     }
 
-    async fn round(&self) -> Result<(), StoreError> {
-        metrics::dnssec_validating(self.resolver.is_validating().await);
+    async fn round(&self, validates: &mut Option<bool>) -> Result<(), StoreError> {
+        let now = self.resolver.is_validating().await;
+        metrics::dnssec_validating(now);
+        if validates.replace(now) != Some(now) && self.transit.settings().dane {
+            if now {
+                tracing::info!("the resolver validates DNSSEC; DANE is used");
+            } else {
+                tracing::warn!("no trusted resolver validates DNSSEC, so DANE is not used; docs/operate/tls.md says how to set one up");
+            }
+        }
         self.transit.refresh_policies().await?;
         loop {
             let reports = self.transit.due_reports().await?;

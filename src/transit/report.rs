@@ -4,15 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde::Serialize;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime};
 
 use super::Transit;
-use super::results::{Facts, Failure, PolicyType};
+use super::results::{Facts, Failure, PolicyType, ResultType};
 use crate::model::{DomainName, EmailAddress};
 use crate::store::StoreError;
 use crate::store::tls as table;
@@ -152,12 +154,12 @@ fn document(sender: &str, domain: &DomainName, id: &str, range: (OffsetDateTime,
     let organization = sender.rsplit_once('@').map_or(sender, |(_, domain)| domain);
     let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
     // Results that were found under the same policy stand together.
-    let mut policies: BTreeMap<String, (&Facts, Vec<(&Facts, i64)>)> = BTreeMap::new();
-    for (facts, sessions) in results {
-        let key = format!("{:?}{:?}{:?}", facts.policy, facts.text, facts.mx);
-        policies.entry(key).or_insert_with(|| (facts, Vec::new())).1.push((facts, *sessions));
+    let mut policies: BTreeMap<String, Vec<&(Facts, i64)>> = BTreeMap::new();
+    for result in results {
+        let Facts { policy, text, mx, .. } = &result.0;
+        policies.entry(format!("{policy:?}{text:?}{mx:?}")).or_default().push(result);
     }
-    let policies: Vec<Value> = policies.into_values().map(|(policy, results)| under_one_policy(domain, policy, &results)).collect();
+    let policies: Vec<UnderPolicy<'_>> = policies.values().filter_map(|results| UnderPolicy::new(domain, results)).collect();
     json!({
         "organization-name": organization,
         "date-range": { "start-datetime": time(range.0), "end-datetime": time(range.1) },
@@ -167,43 +169,76 @@ fn document(sender: &str, domain: &DomainName, id: &str, range: (OffsetDateTime,
     })
 }
 
-fn under_one_policy(domain: &DomainName, policy: &Facts, results: &[(&Facts, i64)]) -> Value {
-    let sessions = |failed: bool| results.iter().filter(|(facts, _)| facts.failure.is_some() == failed).map(|(_, sessions)| sessions).sum::<i64>();
-    let mut head = json!({ "policy-type": policy.policy, "policy-domain": domain });
-    if policy.policy != PolicyType::NoPolicyFound {
-        head["policy-string"] = json!(policy.text);
-    }
-    if policy.policy == PolicyType::Sts {
-        head["mx-host"] = json!(policy.mx);
-    }
-    let details: Vec<Value> = results.iter().filter_map(|(facts, sessions)| Some(detail(facts.failure.as_ref()?, *sessions))).collect();
-    let mut whole = json!({
-        "policy": head,
-        "summary": { "total-successful-session-count": sessions(false), "total-failure-session-count": sessions(true) },
-    });
-    if !details.is_empty() {
-        whole["failure-details"] = Value::Array(details);
-    }
-    whole
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct UnderPolicy<'r> {
+    policy: PolicyHead<'r>,
+    summary: Summary,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failure_details: Vec<Detail<'r>>,
 }
 
-fn detail(failure: &Failure, sessions: i64) -> Value {
-    let mut detail = json!({ "result-type": failure.result, "failed-session-count": sessions, "failure-reason-code": failure.detail });
-    if let Some(address) = failure.sending_ip {
-        detail["sending-mta-ip"] = json!(address);
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct PolicyHead<'r> {
+    policy_type: PolicyType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_string: Option<&'r [String]>,
+    policy_domain: &'r DomainName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mx_host: Option<&'r [String]>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Summary {
+    total_successful_session_count: i64,
+    total_failure_session_count: i64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Detail<'r> {
+    result_type: ResultType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sending_mta_ip: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receiving_mx_hostname: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receiving_ip: Option<IpAddr>,
+    failed_session_count: i64,
+    failure_reason_code: &'r str,
+}
+
+impl<'r> UnderPolicy<'r> {
+    fn new(domain: &'r DomainName, results: &[&'r (Facts, i64)]) -> Option<Self> {
+        let (head, _) = results.first()?;
+        let sessions = |failed: bool| results.iter().filter(|(facts, _)| facts.failure.is_some() == failed).map(|(_, sessions)| sessions).sum();
+        let summary = Summary { total_successful_session_count: sessions(false), total_failure_session_count: sessions(true) };
+        let policy = PolicyHead {
+            policy_type: head.policy,
+            policy_string: (head.policy != PolicyType::NoPolicyFound).then_some(head.text.as_slice()),
+            policy_domain: domain,
+            mx_host: (head.policy == PolicyType::Sts).then_some(head.mx.as_slice()),
+        };
+        let failure_details = results.iter().filter_map(|(facts, sessions)| Some(detail(facts.failure.as_ref()?, *sessions))).collect();
+        Some(Self { policy, summary, failure_details })
     }
-    if let Some(host) = &failure.mx_host {
-        detail["receiving-mx-hostname"] = json!(host);
+}
+
+fn detail(failure: &Failure, sessions: i64) -> Detail<'_> {
+    Detail {
+        result_type: failure.result,
+        sending_mta_ip: failure.sending_ip,
+        receiving_mx_hostname: failure.mx_host.as_deref(),
+        receiving_ip: failure.mx_ip,
+        failed_session_count: sessions,
+        failure_reason_code: &failure.detail,
     }
-    if let Some(address) = failure.mx_ip {
-        detail["receiving-ip"] = json!(address);
-    }
-    detail
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::ResultType;
     use super::*;
 
     #[test]
