@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import socket
 import subprocess
 import time
@@ -44,7 +43,7 @@ class Receiver(Postfix):
 
 
 class Unbound:
-    """unbound with the keys of the signed zones as trust anchors; all other names come from `zone`, unsigned."""
+    """unbound with the keys of the signed zones as trust anchors; the unsigned names come from `zone`."""
 
     def __init__(self, work, zone, receiver):
         self.root = Root("unbound", work, {"unbound": 101}, zone.address)
@@ -60,7 +59,7 @@ class Unbound:
 
     def sign(self, name, text, *dates):
         """Signs a zone; the path of the signed text."""
-        path = f"/zones/{name}"
+        path = f"/zones/{name.rstrip('.') or 'root'}"
         self.root.write(path[1:], text)
         made = self.root.run("/bin/sh", "-c", f"cd /zones && ldns-keygen -a ECDSAP256SHA256 -k {name}")
         key = made.stdout.decode().strip()
@@ -84,7 +83,10 @@ class Unbound:
         old = [f"$ORIGIN {EXPIRED}.", "$TTL 3600", "@ SOA ns hostmaster 1 3600 600 86400 60", "@ NS ns", f"ns A {self.address}"]
         old += ["good MX 10 mx.good", f"mx.good A {self.receiver.address}", ""]
         expired, old_anchor = self.sign(EXPIRED, "\n".join(old), "-i", "20200101", "-e", "20200201")
-        self.root.write("etc/unbound/unbound.conf", self.configuration([(SIGNED, signed), (EXPIRED, expired)], [anchor, old_anchor]))
+        top = ["$ORIGIN .", "$TTL 3600", f". SOA ns.{SIGNED}. hostmaster.{SIGNED}. 1 3600 600 86400 60", f". NS ns.{SIGNED}.", ""]
+        root_zone, root_anchor = self.sign(".", "\n".join(top))
+        zones = [(".", root_zone), (f"{SIGNED}.", signed), (f"{EXPIRED}.", expired)]
+        self.root.write("etc/unbound/unbound.conf", self.configuration(zones, [root_anchor, anchor, old_anchor]))
         self.root.start("/usr/sbin/unbound", "-d", "-c", "/etc/unbound/unbound.conf")
         return None if eventually(self.answers) else f"unbound does not answer\n{self.root.said()}"
 
@@ -95,11 +97,12 @@ class Unbound:
             lines = opened.read().splitlines()
         out = []
         for line in lines:
-            is_record = re.match(rf"_{self.receiver.port}\._tcp\.mx\.(forged|stripped)\.\S+\s.*\sTLSA\s", line)
-            if is_record and is_record.group(1) == "stripped":
+            fields = line.split()
+            host = fields[0].split(".")[3] if fields and fields[0].startswith("_") and ".mx." in fields[0] else ""
+            if host == "stripped" and "TLSA" in (fields[3], fields[4]):
                 continue
-            if is_record and "RRSIG" not in line and "NSEC" not in line:
-                line = line.lower().replace(right.split()[-1][:8], "ffffffff")
+            if host == "forged" and fields[3] == "TLSA":
+                line = line.replace(right.split()[-1][:8], "ffffffff")
             out.append(line)
         self.root.write(path[1:], "\n".join(out) + "\n")
 
@@ -121,9 +124,12 @@ server:
   val-log-level: 2
 """
         text += "".join(f'  trust-anchor-file: "{anchor}"\n' for anchor in anchors)
+        text += "".join(f'  domain-insecure: "{name}"\n' for name in (DOMAIN, PLAIN))
         for name, path in zones:
-            text += f'auth-zone:\n  name: "{name}."\n  zonefile: "{path}"\n  for-downstream: no\n  for-upstream: yes\n  fallback-enabled: no\n'
-        return text + f'forward-zone:\n  name: "."\n  forward-addr: {self.zone.address}@{self.zone.port}\n'
+            text += f'auth-zone:\n  name: "{name}"\n  zonefile: "{path}"\n  for-downstream: no\n  for-upstream: yes\n  fallback-enabled: no\n'
+        for name in (DOMAIN, PLAIN):
+            text += f'forward-zone:\n  name: "{name}."\n  forward-addr: {self.zone.address}@{self.zone.port}\n'
+        return text
 
     def answers(self):
         with socket.socket() as probe:
@@ -171,7 +177,7 @@ def run(report, work, zone, port):
         resolver = Unbound(work, zone, receiver)
         started.append(resolver)
         report.heading(f"DANE (unbound {resolver.root.version}, postfix {receiver.version})")
-        if not report.check("unbound listens with two signed zones", resolver.start()):
+        if not report.check("unbound listens with three signed zones", resolver.start()):
             return
         zone.add(PLAIN, "MX", f"10 mx.{PLAIN}")
         zone.add(f"mx.{PLAIN}", "A", receiver.address)
@@ -184,6 +190,8 @@ def run(report, work, zone, port):
             request = {"from": f"penny@{DOMAIN}", "to": f"ada@{domain}", "subject": what, "text": what}
             delivery = attempted(gateway, gateway.send(request))
             report.check(f"{what}: {' '.join(word for word in expected if word)}", fault(delivery, *expected))
+        validates = b"\npennypost_dnssec_validating 1\n" in gateway.call("GET", "/metrics")[1]
+        report.check("the gateway finds out that its resolver validates", None if validates else gateway.said())
         arrived = len(receiver.mailbox("ada"))
         expected = sum(state == "delivered" for _, _, state, *_ in CASES)
         report.check(f"{expected} messages are in the mailbox and no other", None if arrived == expected else f"{arrived} are")

@@ -1,5 +1,6 @@
 //! A certificate authority for one test, trusted by its gateways, and servers with certificates of every kind.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -86,13 +87,16 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
         let parsed = rustls::server::ParsedCertificate::try_from(&certificate).unwrap();
         let hash = digest::digest(&digest::SHA256, &parsed.subject_public_key_info());
-        let hex: String = hash.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+        let mut tlsa = "3 1 1 ".to_owned();
+        for octet in hash.as_ref() {
+            write!(tlsa, "{octet:02x}").unwrap();
+        }
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
             .unwrap();
-        Identity { config: Arc::new(config), tlsa: format!("3 1 1 {hex}") }
+        Identity { config: Arc::new(config), tlsa }
     }
 }

@@ -18,7 +18,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// A server that listens. Its answer and its certificate may change at any time; an empty answer is no answer at all.
+/// A server that listens. Its answer may change at any time.
 #[derive(Clone)]
 pub struct PolicyHost {
     inner: Arc<Mutex<Inner>>,
@@ -26,7 +26,6 @@ pub struct PolicyHost {
 
 struct Inner {
     answer: Vec<u8>,
-    config: Arc<ServerConfig>,
     requests: Vec<Request>,
 }
 
@@ -55,12 +54,12 @@ impl World {
         let address = self.fresh_address();
         self.zone.add(&format!("{host} A {address}")).unwrap();
         let listener = TcpListener::bind(SocketAddr::new(address, self.config.delivery_tls.policy_port)).await.unwrap();
-        let inner = Inner { answer: answer.as_bytes().to_vec(), config: Arc::clone(&identity.config), requests: Vec::new() };
+        let inner = Inner { answer: answer.as_bytes().to_vec(), requests: Vec::new() };
         let server = PolicyHost { inner: Arc::new(Mutex::new(inner)) };
-        let (shared, tasks) = (server.clone(), self.lab.clone());
+        let (shared, tasks, config) = (server.clone(), self.lab.clone(), Arc::clone(&identity.config));
         self.lab.spawn("policy host", async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tasks.spawn("policy host connection", shared.clone().serve(stream));
+                tasks.spawn("policy host connection", shared.clone().serve(stream, Arc::clone(&config)));
             }
         });
         server
@@ -73,18 +72,12 @@ impl PolicyHost {
         self.inner.lock().unwrap().answer = answer.as_bytes().to_vec();
     }
 
-    /// Which certificate it shows from now on.
-    pub fn show(&self, identity: &Identity) {
-        self.inner.lock().unwrap().config = Arc::clone(&identity.config);
-    }
-
     /// Requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.inner.lock().unwrap().requests.clone()
     }
 
-    async fn serve(self, stream: TcpStream) {
-        let config = Arc::clone(&self.inner.lock().unwrap().config);
+    async fn serve(self, stream: TcpStream, config: Arc<ServerConfig>) {
         // Who does not like the certificate goes away.
         let Ok(mut stream) = TlsAcceptor::from(config).accept(stream).await else { return };
         let mut octets = Vec::new();
@@ -103,9 +96,6 @@ impl PolicyHost {
             inner.requests.push(request);
             inner.answer.clone()
         };
-        if answer.is_empty() {
-            std::future::pending::<()>().await;
-        }
         // The client may have read enough and gone.
         let _gone = stream.write_all(&answer).await;
         let _gone = stream.shutdown().await;
