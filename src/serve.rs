@@ -268,10 +268,8 @@ impl Start<'_> {
             tls: tls::opportunistic(),
             transit: self.house.transit.clone(),
         };
-        if self.house.transit.reports() {
-            let keeping = self.house.transit.clone().keep_results(self.supervisor.clone(), self.clock.clone());
-            self.supervisor.spawn("TLS results", keeping);
-        }
+        let keeping = self.house.transit.clone().keep_results(self.supervisor.clone(), self.clock.clone());
+        self.supervisor.spawn("TLS results", keeping);
         let engine = Engine::new(parts, self.supervisor.clone());
         self.supervisor.spawn_essential("engine", engine.run(arrivals));
         let refill = Refill {

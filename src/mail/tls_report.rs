@@ -36,12 +36,12 @@ pub fn compose(report: &TlsReport<'_>) -> Vec<u8> {
     let TlsReport { from, to, domain, id, range, content } = report;
     let submitter = from.domain();
     let boundary = format!("report-{}-{}", range.0.unix_timestamp(), content.len());
-    let file = format!("{submitter}!{domain}!{}!{}!{id}.json.gz", range.0.unix_timestamp(), range.1.unix_timestamp());
+    let file = format!("{submitter}!{domain}!{}!{}.json.gz", range.0.unix_timestamp(), range.1.unix_timestamp());
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "From: {from}\r\nTo: {to}\r\nSubject: Report Domain: {domain}\r\n Submitter: {submitter}\r\n Report-ID: <{id}@{submitter}>\r\n\
+        "From: {from}\r\nTo: {to}\r\nSubject: Report Domain: {domain}\r\n Submitter: {submitter}\r\n Report-ID: <{id}>\r\n\
          TLS-Report-Domain: {domain}\r\nTLS-Report-Submitter: {submitter}\r\nTLS-Required: No\r\nAuto-Submitted: auto-generated\r\n\
          MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=\"tlsrpt\";\r\n boundary=\"{boundary}\"\r\n\r\n\
          --{boundary}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n\
@@ -72,7 +72,7 @@ mod tests {
             from: &EmailAddress::parse("tls@example.com").expect("an address"),
             to: &EmailAddress::parse("reports@example.net").expect("an address"),
             domain: &DomainName::parse("example.net").expect("a domain"),
-            id: "2026-12-01_example.net",
+            id: "2026-12-01_example.net@example.com",
             range: (start, start + time::Duration::DAY - time::Duration::SECOND),
             content: &[0x1f; 80],
         };

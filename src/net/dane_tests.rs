@@ -113,7 +113,9 @@ const KEY_RECORD: &str = "TLSA 3 1 1 0707070707070707070707070707070707070707070
 async fn resolver(lines: &[String], signed: &[&str]) -> (Resolver, Zone, Supervisor) {
     let (clock, supervisor) = (Clock::movable(), Supervisor::default());
     let zone = Zone::parse(&lines.join("\n")).expect("a zone");
-    signed.iter().for_each(|name| zone.sign(name));
+    for name in signed {
+        zone.sign(name);
+    }
     let server = zone.serve("127.0.0.1:0".parse().expect("an address"), &supervisor, &clock).await.expect("a server");
     (Resolver::of_servers(&[server.local_addr], Duration::from_secs(2)).expect("a resolver"), zone, supervisor)
 }

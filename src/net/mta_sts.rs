@@ -160,7 +160,7 @@ mod tests {
     fn a_policy_is_read_with_any_line_ends_and_unknown_fields() {
         let text = "version: STSv1\r\nmode: enforce\r\nmx: MX1.Example.com\r\nmx: *.example.net\nmax_age:604800\nfuture: x\n\n";
         let policy = Policy::parse(text).expect("a policy");
-        assert_eq!((policy.mode, policy.max_age), (Mode::Enforce, Duration::from_secs(604_800)));
+        assert_eq!((policy.mode, policy.max_age), (Mode::Enforce, Duration::from_hours(168)));
         assert_eq!(policy.mx, ["mx1.example.com", "*.example.net"]);
         let endless = Policy::parse("version: STSv1\nmode: testing\nmx: a.example\nmax_age: 9999999999").expect("a policy");
         assert_eq!(endless.max_age, MAX_AGE, "T6");

@@ -87,8 +87,15 @@ impl TlsUpkeep {
 
     /// Hands one report over; it ends when one of those who ask for it has it (RFC 8460 3), or nobody asks any more.
     async fn report(&self, report: &Report) -> Result<(), StoreError> {
-        let mut is_sent = report.destinations.is_empty();
-        for destination in &report.destinations {
+        let (destinations, mut is_sent) = match &report.destinations {
+            Ok(destinations) => (destinations.as_slice(), destinations.is_empty()),
+            Err(error) => {
+                metrics::tls_report("failed");
+                tracing::warn!(domain = %report.domain, day = %report.day, %error, "who asks for a TLS report cannot be looked up");
+                (&[][..], false)
+            }
+        };
+        for destination in destinations {
             match self.send(report, destination).await {
                 Ok(()) => {
                     is_sent = true;

@@ -66,21 +66,33 @@ pub(crate) async fn host(store: &Store, host: &str) -> Result<Option<(OffsetDate
     Ok(row.map(|row| (row.seen_at, row.missing_since)))
 }
 
-/// Notes that a host spoke TLS.
-pub(crate) async fn host_spoke(store: &Store, host: &str, at: OffsetDateTime) -> Result<(), StoreError> {
+/// Notes when hosts spoke TLS.
+pub(crate) async fn hosts_spoke(store: &Store, mut seen: Vec<(String, OffsetDateTime)>) -> Result<(), StoreError> {
+    // Sorted, so that two nodes that write the same hosts cannot wait for each other in a circle.
+    seen.sort();
+    let (hosts, times): (Vec<String>, Vec<OffsetDateTime>) = seen.into_iter().unzip();
     sqlx::query!(
-        "insert into tls_host (host, seen_at) values ($1, $2) on conflict (host) do update set seen_at = greatest(tls_host.seen_at, $2), missing_since = null",
-        host,
-        at
+        "insert into tls_host (host, seen_at) select * from unnest($1::text[], $2::timestamptz[])
+         on conflict (host) do update set seen_at = greatest(tls_host.seen_at, excluded.seen_at), missing_since = null",
+        &hosts,
+        &times
     )
     .execute(store.pool())
     .await?;
     Ok(())
 }
 
-/// Notes that a host that is known no longer speaks TLS.
-pub(crate) async fn host_missed(store: &Store, host: &str, at: OffsetDateTime) -> Result<(), StoreError> {
-    sqlx::query!("update tls_host set missing_since = coalesce(missing_since, $2) where host = $1", host, at).execute(store.pool()).await?;
+/// Notes that a host that spoke TLS at `seen` no longer does.
+pub(crate) async fn host_missed(store: &Store, host: &str, seen: OffsetDateTime, at: OffsetDateTime) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into tls_host (host, seen_at, missing_since) values ($1, $2, $3)
+         on conflict (host) do update set missing_since = coalesce(tls_host.missing_since, $3)",
+        host,
+        seen,
+        at
+    )
+    .execute(store.pool())
+    .await?;
     Ok(())
 }
 

@@ -16,6 +16,9 @@ pub(super) const KEPT: Duration = Duration::from_hours(24 * 30);
 /// How stale the time of the last TLS may be in the database.
 const WRITE_EVERY: time::Duration = time::Duration::HOUR;
 
+/// Hosts whose TLS was not written yet, at most.
+const MAX_UNWRITTEN: usize = 50_000;
+
 /// What is known of a host: when it last spoke TLS and since when it does not.
 pub(super) type Known = Option<(OffsetDateTime, Option<OffsetDateTime>)>;
 
@@ -38,7 +41,7 @@ impl Transit {
         }
     }
 
-    /// Notes that the host spoke TLS.
+    /// Notes that the host spoke TLS. Known to this node at once, to others within a minute.
     pub async fn spoke_tls(&self, host: &str) {
         let inner = &*self.inner;
         let now = inner.clock.now();
@@ -49,19 +52,35 @@ impl Transit {
         if is_fresh(self.known(host).await.unwrap_or(None)) {
             return;
         }
-        match table::host_spoke(&inner.store, host, now).await {
-            Ok(()) => inner.hosts.put(&inner.clock, host.to_owned(), Some((now, None))),
-            Err(error) => tracing::warn!(%error, host, "that the host speaks TLS could not be noted"),
+        inner.hosts.put(&inner.clock, host.to_owned(), Some((now, None)));
+        let mut spoke = inner.spoke.lock();
+        if spoke.len() < MAX_UNWRITTEN {
+            spoke.insert(host.to_owned(), now);
         }
+    }
+
+    /// Writes which hosts spoke TLS since it was last called.
+    ///
+    /// # Errors
+    /// [`StoreError`]; they are noted again when they next speak it.
+    pub(super) async fn write_hosts(&self) -> Result<(), StoreError> {
+        let spoke = std::mem::take(&mut *self.inner.spoke.lock());
+        if spoke.is_empty() {
+            return Ok(());
+        }
+        table::hosts_spoke(&self.inner.store, spoke.into_iter().collect()).await
     }
 
     /// Notes that a host that is remembered did not speak TLS.
     pub async fn missed_tls(&self, host: &str) {
         let inner = &*self.inner;
-        if let Err(error) = table::host_missed(&inner.store, host, inner.clock.now()).await {
+        let now = inner.clock.now();
+        let Ok(Some((seen, missing))) = self.known(host).await else { return };
+        inner.spoke.lock().remove(host);
+        if let Err(error) = table::host_missed(&inner.store, host, seen, now).await {
             tracing::warn!(%error, host, "that the host speaks no TLS could not be noted");
         }
-        inner.hosts.forget(&host.to_owned());
+        inner.hosts.put(&inner.clock, host.to_owned(), Some((seen, missing.or(Some(now)))));
     }
 
     /// Forgets a host that took mail in the clear, if it is remembered.
@@ -70,6 +89,7 @@ impl Transit {
         if self.known(host).await.unwrap_or(None).is_none() {
             return;
         }
+        inner.spoke.lock().remove(host);
         tracing::warn!(host, "the host spoke TLS before and gave it up; mail goes in the clear again");
         if let Err(error) = table::forget_host(&inner.store, host).await {
             tracing::warn!(%error, host, "the host could not be forgotten");

@@ -70,6 +70,8 @@ struct Inner {
     /// One fetch at a time for each domain.
     fetching: Mutex<std::collections::HashMap<DomainName, Arc<tokio::sync::Mutex<()>>>>,
     hosts: Recent<String, memory::Known>,
+    /// Hosts that spoke TLS, to be written.
+    spoke: Mutex<std::collections::HashMap<String, time::OffsetDateTime>>,
     results: Mutex<results::Tally>,
     asking: Recent<String, bool>,
 }
@@ -89,6 +91,7 @@ impl Transit {
             policies: Recent::new(POLICY_FRESH),
             fetching: Mutex::default(),
             hosts: Recent::new(HOST_FRESH),
+            spoke: Mutex::default(),
             results: Mutex::default(),
             asking: Recent::new(REPORT_FRESH),
         };

@@ -16,6 +16,7 @@ use time::{Date, OffsetDateTime};
 use super::Transit;
 use super::results::{Facts, Failure, PolicyType, ResultType};
 use crate::model::{DomainName, EmailAddress};
+use crate::net::dns::DnsError;
 use crate::store::StoreError;
 use crate::store::tls as table;
 
@@ -50,8 +51,8 @@ pub struct Report {
     pub range: (OffsetDateTime, OffsetDateTime),
     /// JSON, compressed by gzip.
     pub content: Vec<u8>,
-    /// Who asks for it; none: nobody any more.
-    pub destinations: Vec<Destination>,
+    /// Who asks for it, nobody perhaps any more; an error if that cannot be looked up now.
+    pub destinations: Result<Vec<Destination>, DnsError>,
     /// It is given up if this try fails.
     pub is_last_try: bool,
 }
@@ -117,20 +118,24 @@ impl Transit {
                 results.into_iter().filter_map(|(facts, sessions)| Some((serde_json::from_value(facts).ok()?, sessions))).collect();
             let start = day.midnight().assume_utc();
             let range = (start, start + time::Duration::DAY - time::Duration::SECOND);
-            let id = format!("{day}_{domain}");
+            let id = format!("{day}_{domain}@{}", submitter(&inner.settings.report_from));
             let document = document(&inner.settings.report_from, &domain, &id, range, &results);
-            let records = inner.resolver.txt(&format!("_smtp._tls.{domain}")).await.unwrap_or_default();
-            reports.push(Report {
-                day,
-                id,
-                range,
-                content: compressed(&document),
-                destinations: destinations(&records),
-                is_last_try: tries + 1 >= MAX_TRIES,
-                domain,
-            });
+            let destinations = self.who_asks(&domain).await;
+            reports.push(Report { day, id, range, content: compressed(&document), destinations, is_last_try: tries + 1 >= MAX_TRIES, domain });
         }
         Ok(reports)
+    }
+
+    /// Who asks for reports about a domain now.
+    ///
+    /// # Errors
+    /// [`DnsError::Temporary`] only.
+    pub(super) async fn who_asks(&self, domain: &DomainName) -> Result<Vec<Destination>, DnsError> {
+        match self.inner.resolver.txt(&format!("_smtp._tls.{domain}")).await {
+            Ok(records) => Ok(destinations(&records)),
+            Err(DnsError::NoSuchName | DnsError::NoRecords) => Ok(Vec::new()),
+            Err(temporary @ DnsError::Temporary(_)) => Err(temporary),
+        }
     }
 
     /// Ends a report, sent or given up.
@@ -149,9 +154,13 @@ fn compressed(document: &Value) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
+/// The domain that reports.
+fn submitter(sender: &str) -> &str {
+    sender.rsplit_once('@').map_or(sender, |(_, domain)| domain)
+}
+
 /// The report as RFC 8460 4.4 has it.
 fn document(sender: &str, domain: &DomainName, id: &str, range: (OffsetDateTime, OffsetDateTime), results: &[(Facts, i64)]) -> Value {
-    let organization = sender.rsplit_once('@').map_or(sender, |(_, domain)| domain);
     let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
     // Results that were found under the same policy stand together.
     let mut policies: BTreeMap<String, Vec<&(Facts, i64)>> = BTreeMap::new();
@@ -161,7 +170,7 @@ fn document(sender: &str, domain: &DomainName, id: &str, range: (OffsetDateTime,
     }
     let policies: Vec<UnderPolicy<'_>> = policies.values().filter_map(|results| UnderPolicy::new(domain, results)).collect();
     json!({
-        "organization-name": organization,
+        "organization-name": submitter(sender),
         "date-range": { "start-datetime": time(range.0), "end-datetime": time(range.1) },
         "contact-info": sender,
         "report-id": id,
@@ -283,7 +292,7 @@ mod tests {
         let domain = DomainName::parse("example.net").expect("a domain");
         let start = time::macros::datetime!(2026-12-01 00:00 UTC);
         let range = (start, start + time::Duration::DAY - time::Duration::SECOND);
-        let document = document("tls@example.com", &domain, "2026-12-01_example.net", range, &results);
+        let document = document("tls@example.com", &domain, "2026-12-01_example.net@example.com", range, &results);
         insta::assert_json_snapshot!(document);
         let mut text = String::new();
         let packed = compressed(&document);

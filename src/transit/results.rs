@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use time::Date;
 
 use super::Transit;
-use super::report::destinations;
 use crate::clock::Clock;
 use crate::model::DomainName;
+use crate::net::dns::DnsError;
 use crate::store::StoreError;
 use crate::store::tls::{self as table, ResultRow};
 use crate::supervisor::Supervisor;
@@ -107,7 +107,7 @@ impl Transit {
         }
     }
 
-    /// Writes counts every minute until the process drains, and once more then.
+    /// Writes counts, and which hosts spoke TLS, every minute until the process drains, and once more then.
     pub async fn keep_results(self, supervisor: Supervisor, clock: Clock) {
         loop {
             let is_over = tokio::select! {
@@ -116,6 +116,9 @@ impl Transit {
             };
             if let Err(error) = self.write_results().await {
                 tracing::warn!(%error, "results of TLS sessions could not be written; their counts are lost");
+            }
+            if let Err(error) = self.write_hosts().await {
+                tracing::warn!(%error, "which hosts spoke TLS could not be written");
             }
             if is_over {
                 return;
@@ -131,8 +134,14 @@ impl Transit {
         let counted = std::mem::take(&mut *self.inner.results.lock());
         let mut rows = Vec::new();
         for ((day, domain, facts), sessions) in counted {
-            if !self.is_asked_for(&domain).await {
-                continue;
+            match self.is_asked_for(&domain).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                // Asked again in a minute.
+                Err(_) => {
+                    self.put_back((day, domain, facts), sessions);
+                    continue;
+                }
             }
             let facts = serde_json::to_value(&facts).unwrap_or_default();
             let spread = i64::try_from(self.inner.clock.pick(SPREAD_SECONDS)).unwrap_or(0);
@@ -152,16 +161,22 @@ impl Transit {
         table::add_results(&self.inner.store, rows).await
     }
 
+    fn put_back(&self, key: (Date, DomainName, Facts), sessions: u64) {
+        let mut results = self.inner.results.lock();
+        if results.len() < MAX_RESULTS {
+            *results.entry(key).or_insert(0) += sessions;
+        }
+    }
+
     /// True if the domain asks for reports now; asked again after an hour.
-    async fn is_asked_for(&self, domain: &DomainName) -> bool {
+    async fn is_asked_for(&self, domain: &DomainName) -> Result<bool, DnsError> {
         let inner = &*self.inner;
         let key = domain.to_string();
         if let Some(asking) = inner.asking.get(&inner.clock, &key) {
-            return asking;
+            return Ok(asking);
         }
-        let records = inner.resolver.txt(&format!("_smtp._tls.{domain}")).await.unwrap_or_default();
-        let asking = !destinations(&records).is_empty();
+        let asking = !self.who_asks(domain).await?.is_empty();
         inner.asking.put(&inner.clock, key, asking);
-        asking
+        Ok(asking)
     }
 }

@@ -58,7 +58,7 @@ async fn a_domain_that_asks_gets_a_report_of_the_day_by_mail_and_https() {
     }
     assert_eq!((report.reverse_path.as_str(), report.recipients[0].as_str()), ("tls-reports@sender.example", "tls@reports.example"));
     let document = unpacked(&attached(&text));
-    let id = format!("{day}_asks.example");
+    let id = format!("{day}_asks.example@sender.example");
     assert_eq!(document["report-id"], id.as_str(), "{document:#}");
     assert_eq!((&document["organization-name"], &document["contact-info"]), (&"sender.example".into(), &"tls-reports@sender.example".into()));
     let under = &document["policies"][0];
