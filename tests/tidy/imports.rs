@@ -35,7 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // doors: never the database, never the engine
     ("http", &["mail", "net", "access", "domains", "events", "outbox", "accept", "ops"]),
     // top
-    ("serve", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "deliver", "ops", "http"]),
+    ("serve", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept", "deliver", "ops", "http"]),
     ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "ops", "serve"]),
     ("main", &["cli"]),
 ];
