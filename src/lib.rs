@@ -18,6 +18,7 @@ pub mod access;
 pub mod domains;
 pub mod events;
 pub mod outbox;
+pub mod transit;
 // Flow
 pub mod accept;
 pub mod deliver;

@@ -418,7 +418,7 @@ impl Writing {
             expires_at: message.expires_at,
             recipients: i16::try_from(message.envelope.recipients.len()).unwrap_or(i16::MAX),
             size: i32::try_from(message.content.len()).unwrap_or(i32::MAX),
-            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1),
+            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1) | message.tls.to_flags(),
             encoding: entry.packed.0,
             content: entry.packed.1.clone(),
             accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),
@@ -442,6 +442,7 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>))
         content: message.content.clone(),
         eight_bit: message.eight_bit,
         smtputf8: message.smtputf8,
+        tls: message.tls,
         signature: tokio::sync::OnceCell::new(),
         grant,
     });

@@ -26,6 +26,7 @@ use crate::outbox::{ClaimedDelivery, Claims, Hurry};
 use crate::smtp::timeouts::Timeouts;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::{self, SessionResult};
+use crate::transit::Transit;
 
 /// Sites remembered before those that need nothing are looked for.
 const MANY_SITES: usize = 4_096;
@@ -53,6 +54,8 @@ pub struct EngineParts {
     pub timeouts: Timeouts,
     /// Opportunistic TLS.
     pub tls: ClientTls,
+    /// What is known about TLS with the world's hosts.
+    pub transit: Transit,
 }
 
 /// The engine. Shared by its workers.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Circumstances, Ending};
+use super::connect::{Refused, SessionTls, TlsFacts};
 use super::engine::Engine;
 use super::plan::Target;
 use super::sign;
@@ -16,11 +17,10 @@ use super::verdict::{self, AtLeast, Verdict};
 use crate::clock::Tick;
 use crate::failpoint::Failpoint;
 use crate::model::EmailAddress;
-use crate::model::message::Priority;
+use crate::model::message::{Priority, TlsNeed};
 use crate::model::outcome::{Outcome, Scope, Stage};
-use crate::net::dial;
 use crate::net::mx::MxError;
-use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
+use crate::smtp::client::{End, Fault, RecipientEnd, Sent, Session, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
 use crate::telemetry::spans;
 use tracing::Instrument;
@@ -40,6 +40,8 @@ struct Open {
     opening: Vec<String>,
     /// Transactions made in it.
     used: usize,
+    /// What its TLS is good for.
+    tls: SessionTls,
 }
 
 /// Why no session could be had: how the attempt ends.
@@ -113,11 +115,13 @@ impl Worker {
         }
         let most = self.engine.parts.settings.max_messages_per_connection;
         // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
-        if self.open.as_mut().is_some_and(|open| open.used >= most || !open.session.is_alive()) {
+        let need = job.message.tls;
+        let is_useless = |open: &mut Open| open.used >= most || !open.tls.serves(&self.site.domain, need) || !open.session.is_alive();
+        if self.open.as_mut().is_some_and(is_useless) {
             self.part().await;
         }
         Failpoint::AttemptBegun.reach();
-        match self.reach(job.priority()).await {
+        match self.reach(job.priority(), need).await {
             Ok(()) => {
                 Failpoint::AttemptConnected.reach();
                 if self.is_ours(&job).await {
@@ -157,14 +161,20 @@ impl Worker {
     }
 
     /// Makes sure that a session is open: tries the targets in order until one answers.
-    async fn reach(&mut self, priority: Priority) -> Result<(), Box<Unreached>> {
+    async fn reach(&mut self, priority: Priority, need: TlsNeed) -> Result<(), Box<Unreached>> {
         if self.open.is_some() {
             metrics::session(SessionResult::Reused);
             return Ok(());
         }
         let parts = &self.engine.parts;
-        let mut circumstances =
-            Circumstances { at: parts.clock.now(), started: parts.clock.tick(), mx_host: None, mx_ip: None, tls: None, transcript: Vec::new() };
+        let mut circumstances = Circumstances {
+            at: parts.clock.now(),
+            started: parts.clock.tick(),
+            mx_host: None,
+            mx_ip: None,
+            tls: TlsFacts::default(),
+            transcript: Vec::new(),
+        };
         let targets = match self.engine.targets(&self.site, priority).await {
             Ok(targets) => targets,
             Err(error) => {
@@ -172,31 +182,32 @@ impl Worker {
                 return Err(Box::new(Unreached { circumstances, ending }));
             }
         };
-        let mut worst: Option<(Ending, Target)> = None;
+        let mut worst: Option<(Refused, Target)> = None;
+        let wanted = self.engine.domain_tls(&self.site.domain, need).await;
         for target in targets {
-            match self.open_session(&target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
-                Ok(session) => {
+            match self.engine.connect(&wanted, &target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
+                Ok((session, tls)) => {
                     self.engine.session_opened();
                     if self.site.reached(parts.clock.tick()) {
                         // An attempt that somebody asked for found the hosts well before their time.
                         parts.claims.resume(self.site.domain.lane());
                     }
-                    self.open = Some(Open { session, target, opening: std::mem::take(&mut circumstances.transcript), used: 0 });
+                    self.open = Some(Open { session, target, opening: std::mem::take(&mut circumstances.transcript), used: 0, tls });
                     return Ok(());
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
-                Err(ending) => {
-                    let keep = worst
-                        .as_ref()
-                        .is_some_and(|(kept, _)| kept.verdict.outcome == Outcome::Deferred && ending.verdict.outcome != Outcome::Deferred);
+                Err(refused) => {
+                    let is_deferral = |refused: &Refused| refused.ending.verdict.outcome == Outcome::Deferred;
+                    let keep = worst.as_ref().is_some_and(|(kept, _)| is_deferral(kept) && !is_deferral(&refused));
                     if !keep {
-                        worst = Some((ending, target));
+                        worst = Some((refused, target));
                     }
                 }
             }
         }
         let ending = match worst {
-            Some((ending, target)) => {
+            Some((Refused { ending, facts }, target)) => {
+                circumstances.tls = facts;
                 circumstances.mx_host = Some(target.host);
                 circumstances.mx_ip = Some(target.address.ip());
                 ending
@@ -206,41 +217,6 @@ impl Worker {
             }
         };
         Err(Box::new(Unreached { circumstances, ending }))
-    }
-
-    async fn open_session(&self, target: &Target, transcript: &mut Vec<String>) -> Result<Session, Ending> {
-        let first = self.try_session(target, TlsUse::Opportunistic(Arc::clone(&self.engine.parts.tls)), transcript).await;
-        match first {
-            // Opportunistic TLS (RFC 7435): a handshake that fails must not keep the message from being sent at all.
-            Err(ending) if ending.stage == Stage::Tls => {
-                tracing::info!(host = target.host, reply = ending.reply, "TLS failed; trying again in the clear");
-                self.try_session(target, TlsUse::Off, transcript).await
-            }
-            other => other,
-        }
-    }
-
-    async fn try_session(&self, target: &Target, tls: TlsUse, transcript: &mut Vec<String>) -> Result<Session, Ending> {
-        let parts = &self.engine.parts;
-        let stream = dial::connect(target.address, target.source, parts.timeouts.connect, &parts.clock).await.map_err(|error| {
-            transcript.push(format!("* {}: {error}", target.address));
-            Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) }
-        })?;
-        transcript.push(format!("* connected to {} [{}]", target.host, target.address));
-        let settings = Settings { ehlo_name: parts.hostname.clone(), tls, timeouts: parts.timeouts, server_name: target.host.clone() };
-        match Session::open(stream, &settings, &parts.clock).await {
-            Ok(mut session) => {
-                transcript.append(&mut session.take_transcript());
-                Ok(session)
-            }
-            Err(mut failure) => {
-                transcript.append(&mut failure.transcript);
-                if let Cause::Fault(fault) = &failure.cause {
-                    transcript.push(format!("* {fault}"));
-                }
-                Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict: verdict::verdict(failure.stage, &failure.cause) })
-            }
-        }
     }
 
     /// Sends one transaction and writes how each recipient fared.
@@ -258,6 +234,7 @@ impl Worker {
             size: signature.len() + message.content.len(),
             eight_bit: message.eight_bit,
             smtputf8: message.smtputf8,
+            require_tls: message.tls == TlsNeed::Required,
         };
         let sent = open.session.send(&transaction).instrument(spans::deliver_transaction(&open.target.host, transaction.size)).await;
         Failpoint::AttemptAnswered.reach();
@@ -277,7 +254,7 @@ impl Worker {
             started,
             mx_host: Some(open.target.host.clone()),
             mx_ip: Some(open.target.address.ip()),
-            tls: open.session.tls_facts().map(str::to_owned),
+            tls: open.tls.facts.clone(),
             transcript,
         };
         self.conclude_all(job, sent, &circumstances).await;

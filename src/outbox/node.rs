@@ -262,6 +262,8 @@ impl Node {
             mx_host: None,
             mx_ip: None,
             tls: None,
+            tls_policy: None,
+            tls_result: None,
             stage: Stage::EndOfData,
             reply: reason.into(),
             enhanced_status: None,

@@ -16,7 +16,7 @@ use super::handoff::Handoff;
 use super::node::Node;
 use crate::clock::Clock;
 use crate::failpoint::Failpoint;
-use crate::model::message::Priority;
+use crate::model::message::{Priority, TlsNeed};
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
 use crate::store::outbox::{ClaimedRow, Due};
@@ -285,6 +285,7 @@ fn outbound(row: ContentRow, grant: super::claims::Grant) -> Result<OutboundMess
         content: content::unpack(row.encoding, row.content, row.size)?,
         eight_bit: row.flags & 1 != 0,
         smtputf8: row.flags & 2 != 0,
+        tls: TlsNeed::from_flags(row.flags),
         signature: tokio::sync::OnceCell::new(),
         grant,
     })

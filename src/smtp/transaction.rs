@@ -83,6 +83,7 @@ impl Session {
         }
         match self.extensions.size {
             Size::AtMost(limit) if u64::try_from(transaction.size).is_ok_and(|size| size > limit) => Some(Fault::SizeExceeded { limit }),
+            _ if transaction.require_tls && !(self.extensions.require_tls && self.tls_facts().is_some()) => Some(Fault::RequireTlsMissing),
             _ if transaction.smtputf8 && !self.extensions.smtputf8 => Some(Fault::Smtputf8Missing),
             _ if transaction.eight_bit && !self.extensions.eight_bit_mime => Some(Fault::EightBitMissing),
             _ => None,
@@ -204,7 +205,12 @@ impl Session {
     }
 
     fn put_mail(&mut self, transaction: &Transaction<'_>) {
-        let parameters = MailParameters { size: transaction.size, eight_bit: transaction.eight_bit, smtputf8: transaction.smtputf8 };
+        let parameters = MailParameters {
+            size: transaction.size,
+            eight_bit: transaction.eight_bit,
+            smtputf8: transaction.smtputf8,
+            require_tls: transaction.require_tls,
+        };
         command::mail(&mut self.wire.output, transaction.reverse_path, parameters, &self.extensions);
     }
 

@@ -20,6 +20,7 @@ pub mod partition;
 pub(crate) mod api_key;
 pub(crate) mod domain;
 pub(crate) mod project;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 

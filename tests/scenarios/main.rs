@@ -39,3 +39,8 @@ mod session;
 mod stages;
 mod storm;
 mod tls;
+mod tls_dane;
+mod tls_memory;
+mod tls_reports;
+mod tls_require;
+mod tls_sts;

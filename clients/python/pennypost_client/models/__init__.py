@@ -50,6 +50,8 @@ from .send_request_headers import SendRequestHeaders
 from .send_request_metadata import SendRequestMetadata
 from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
+from .tls_policy import TlsPolicy
+from .tls_result import TlsResult
 
 __all__ = (
     "AttachmentRequest",
@@ -102,4 +104,6 @@ __all__ = (
     "SendRequestMetadata",
     "SendRequestTags",
     "SendResponse",
+    "TlsPolicy",
+    "TlsResult",
 )
