@@ -2,6 +2,7 @@
 // Words
 pub mod clock;
 pub mod config;
+pub mod failpoint;
 pub mod model;
 pub mod supervisor;
 pub mod telemetry;
@@ -17,6 +18,7 @@ pub mod access;
 pub mod domains;
 pub mod events;
 pub mod outbox;
+pub mod transit;
 // Flow
 pub mod accept;
 pub mod deliver;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::keys;
 use crate::clock::{Clock, Tick};
+use crate::failpoint::Failpoint;
 use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
 use crate::outbox::claims::{ClaimFacts, Grant, Hurry, Seat};
 use crate::outbox::handoff::Handoff;
@@ -259,6 +260,7 @@ impl Writing {
     }
 
     async fn write(&self, group: Vec<Entry>) -> Result<(), StoreError> {
+        Failpoint::AcceptGathered.reach();
         let started = self.clock.tick();
         let owner = self.node.incarnation();
         let mut places = Vec::with_capacity(group.len());
@@ -267,6 +269,7 @@ impl Writing {
         }
         match self.commit(owner, &group, &places).await {
             Ok(won) => {
+                Failpoint::AcceptCommitted.reach();
                 let took = self.clock.tick().since(started);
                 let mut arrivals = Vec::with_capacity(group.len());
                 let mut totals = Totals::default();
@@ -284,6 +287,7 @@ impl Writing {
                 }
                 metrics::accepted_batch(totals.messages, totals.recipients, totals.octets, took);
                 metrics::spilled(totals.spilled);
+                Failpoint::AcceptAnswered.reach();
                 if let Some(handoff) = &self.handoff {
                     handoff.give(arrivals).await;
                 }
@@ -360,6 +364,7 @@ impl Writing {
         if !messages.is_empty() {
             Store::insert_messages(&mut *tx, messages, deliveries).await.map_err(Unwritten::Unknown)?;
         }
+        Failpoint::AcceptWritten.reach();
         Store::commit(tx).await.map_err(Unwritten::Unknown)?;
         Ok(Some(won))
     }
@@ -414,7 +419,7 @@ impl Writing {
             expires_at: message.expires_at,
             recipients: i16::try_from(message.envelope.recipients.len()).unwrap_or(i16::MAX),
             size: i32::try_from(message.content.len()).unwrap_or(i32::MAX),
-            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1),
+            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1) | message.tls.to_flags(),
             encoding: entry.packed.0,
             content: entry.packed.1.clone(),
             accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),
@@ -442,6 +447,7 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>))
         content: message.content.clone(),
         eight_bit: message.eight_bit,
         smtputf8: message.smtputf8,
+        tls: message.tls,
         signature: tokio::sync::OnceCell::new(),
         grant,
     });

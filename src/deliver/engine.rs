@@ -33,6 +33,7 @@ use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::{self, SessionResult};
+use crate::transit::Transit;
 
 /// Sites remembered before those that need nothing are looked for.
 const MANY_SITES: usize = 4_096;
@@ -66,6 +67,8 @@ pub struct EngineParts {
     pub tls: ClientTls,
     /// Limits of providers.
     pub providers: Providers,
+    /// What is known about TLS with the world's hosts.
+    pub transit: Transit,
 }
 
 /// The sites with work in memory, or something to remember.

@@ -58,6 +58,7 @@ impl Job {
             content: bytes::Bytes::new(),
             eight_bit: false,
             smtputf8: false,
+            tls: crate::model::message::TlsNeed::default(),
             signature: tokio::sync::OnceCell::new(),
             grant: claims.grant(0).unwrap(),
         };

@@ -7,6 +7,7 @@
 //! message: 503, 530 and 535 are tried again. What the texts of large receivers add is the scope: an unknown user is about the
 //! recipient, a block list is not, and only the first may ever be suppressed.
 
+use super::tls_policy::PolicyFault;
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::model::{EnhancedStatus, Reply};
 use crate::net::dial::DialError;
@@ -41,6 +42,8 @@ pub enum Ending<'a> {
     Mx(&'a MxError),
     /// No signature: nothing was tried.
     Unsigned,
+    /// A host that TLS policy forbids.
+    Tls(&'a PolicyFault),
 }
 
 impl<'a> From<&'a End> for Ending<'a> {
@@ -65,6 +68,12 @@ impl<'a> From<&'a Cause> for Ending<'a> {
 impl<'a> From<&'a DialError> for Ending<'a> {
     fn from(error: &'a DialError) -> Self {
         Self::Dial(error)
+    }
+}
+
+impl<'a> From<&'a PolicyFault> for Ending<'a> {
+    fn from(fault: &'a PolicyFault) -> Self {
+        Self::Tls(fault)
     }
 }
 
@@ -100,6 +109,9 @@ pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
         Ending::Dial(DialError::Source { .. } | DialError::Resources(_)) | Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
         Ending::Dial(_) => deferred(Scope::Host, status(4, 4, 1)),
         Ending::Mx(error) => of_mx(error),
+        Ending::Tls(PolicyFault::RequireTls(_)) => bounced(Scope::Host, status(5, 7, 10)),
+        Ending::Tls(PolicyFault::RequireTlsMissing) => bounced(Scope::Host, status(5, 7, 30)),
+        Ending::Tls(_) => deferred(Scope::Host, status(4, 7, 5)),
     }
 }
 
@@ -120,6 +132,8 @@ const fn of_fault(stage: Stage, fault: &Fault) -> Verdict {
         Fault::Smtputf8Missing => bounced(Scope::Message, status(5, 6, 7)),
         Fault::EightBitMissing => bounced(Scope::Message, status(5, 6, 3)),
         Fault::Tls(_) => deferred(Scope::Host, status(4, 7, 5)),
+        Fault::TlsNotOffered => deferred(Scope::Host, status(4, 7, 4)),
+        Fault::RequireTlsMissing => bounced(Scope::Host, status(5, 7, 30)),
         Fault::Protocol(_) => lost(stage, status(4, 5, 0)),
         Fault::TimedOut(_) | Fault::Disconnected | Fault::Io(_) => match stage {
             Stage::Connect => deferred(Scope::Host, status(4, 4, 1)),

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::attempt::{Circumstances, Ending};
+use super::connect::{Refused, SessionTls, TlsFacts};
 use super::engine::Engine;
 use super::fair::Work;
 use super::job::Job;
@@ -17,11 +18,12 @@ use super::site::{Next, Site};
 use super::throttle::Signal;
 use super::verdict;
 use crate::clock::Tick;
+use crate::failpoint::Failpoint;
 use crate::model::EmailAddress;
+use crate::model::message::TlsNeed;
 use crate::model::outcome::{Outcome, Stage};
-use crate::net::dial;
 use crate::net::mx::MxError;
-use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
+use crate::smtp::client::{End, Fault, RecipientEnd, Sent, Session, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
 use crate::telemetry::spans;
 use tracing::Instrument;
@@ -41,6 +43,8 @@ struct Open {
     opening: Vec<String>,
     /// Transactions made in it.
     used: usize,
+    /// What its TLS is good for.
+    tls: SessionTls,
     /// The MX hosts that it is good for; a job for others gets a session of its own.
     hosts: Arc<str>,
     /// There is an address of IPv4 too.
@@ -168,11 +172,16 @@ impl Worker {
         }
         let (most, _) = self.site.session_limits();
         // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
-        if self.open.as_mut().is_some_and(|open| open.used >= most || open.hosts != job.hosts || !open.session.is_alive()) {
+        let need = job.message.tls;
+        let is_useless =
+            |open: &mut Open| open.used >= most || open.hosts != job.hosts || !open.tls.serves(&job.domain, need) || !open.session.is_alive();
+        if self.open.as_mut().is_some_and(is_useless) {
             self.part().await;
         }
+        Failpoint::AttemptBegun.reach();
         match self.reach(&job).await {
             Ok(()) => {
+                Failpoint::AttemptConnected.reach();
                 if self.is_ours(&job).await {
                     self.transact(job).await;
                 }
@@ -219,8 +228,14 @@ impl Worker {
             return Ok(());
         }
         let parts = &self.engine.parts;
-        let mut circumstances =
-            Circumstances { at: parts.clock.now(), started: parts.clock.tick(), mx_host: None, mx_ip: None, tls: None, transcript: Vec::new() };
+        let mut circumstances = Circumstances {
+            at: parts.clock.now(),
+            started: parts.clock.tick(),
+            mx_host: None,
+            mx_ip: None,
+            tls: TlsFacts::default(),
+            transcript: Vec::new(),
+        };
         let targets = match self.engine.targets(&job.domain, job.priority()).await {
             Ok(targets) => self.without_refused_paths(targets),
             Err(error) => {
@@ -229,29 +244,30 @@ impl Worker {
             }
         };
         let has_ipv4 = targets.iter().any(|target| target.address.is_ipv4());
-        let mut worst: Option<(Ending, Target)> = None;
+        let mut worst: Option<(Refused, Target)> = None;
+        let wanted = self.engine.domain_tls(&job.domain, job.message.tls).await;
         for target in targets {
-            match self.open_session(&target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
-                Ok(session) => {
+            match self.engine.connect(&wanted, &target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
+                Ok((session, tls)) => {
                     let hosts = self.engine.hosts_of(job, &target.host);
                     let opening = std::mem::take(&mut circumstances.transcript);
                     let count = Counted::new(&self.engine, &self.site, job);
-                    self.open = Some(Open { session, target, opening, used: 0, hosts, has_ipv4, _count: count });
+                    self.open = Some(Open { session, target, opening, used: 0, tls, hosts, has_ipv4, _count: count });
                     return Ok(());
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
-                Err(ending) => {
-                    let keep = worst
-                        .as_ref()
-                        .is_some_and(|(kept, _)| kept.verdict.outcome == Outcome::Deferred && ending.verdict.outcome != Outcome::Deferred);
+                Err(refused) => {
+                    let is_deferral = |refused: &Refused| refused.ending.verdict.outcome == Outcome::Deferred;
+                    let keep = worst.as_ref().is_some_and(|(kept, _)| is_deferral(kept) && !is_deferral(&refused));
                     if !keep {
-                        worst = Some((ending, target));
+                        worst = Some((refused, target));
                     }
                 }
             }
         }
         let ending = match worst {
-            Some((ending, target)) => {
+            Some((Refused { ending, facts }, target)) => {
+                circumstances.tls = facts;
                 circumstances.mx_host = Some(target.host);
                 circumstances.mx_ip = Some(target.address.ip());
                 ending
@@ -272,41 +288,6 @@ impl Worker {
         targets.into_iter().filter(|target| target.address.is_ipv4()).collect()
     }
 
-    async fn open_session(&self, target: &Target, transcript: &mut Vec<String>) -> Result<Session, Ending> {
-        let first = self.try_session(target, TlsUse::Opportunistic(Arc::clone(&self.engine.parts.tls)), transcript).await;
-        match first {
-            // Opportunistic TLS (RFC 7435): a handshake that fails must not keep the message from being sent at all.
-            Err(ending) if ending.stage == Stage::Tls => {
-                tracing::info!(host = target.host, reply = ending.reply, "TLS failed; trying again in the clear");
-                self.try_session(target, TlsUse::Off, transcript).await
-            }
-            other => other,
-        }
-    }
-
-    async fn try_session(&self, target: &Target, tls: TlsUse, transcript: &mut Vec<String>) -> Result<Session, Ending> {
-        let parts = &self.engine.parts;
-        let stream = dial::connect(target.address, target.source, parts.timeouts.connect, &parts.clock).await.map_err(|error| {
-            transcript.push(format!("* {}: {error}", target.address));
-            Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) }
-        })?;
-        transcript.push(format!("* connected to {} [{}]", target.host, target.address));
-        let settings = Settings { ehlo_name: parts.hostname.clone(), tls, timeouts: parts.timeouts, server_name: target.host.clone() };
-        match Session::open(stream, &settings, &parts.clock).await {
-            Ok(mut session) => {
-                transcript.append(&mut session.take_transcript());
-                Ok(session)
-            }
-            Err(mut failure) => {
-                transcript.append(&mut failure.transcript);
-                if let Cause::Fault(fault) = &failure.cause {
-                    transcript.push(format!("* {fault}"));
-                }
-                Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict: verdict::verdict(failure.stage, &failure.cause) })
-            }
-        }
-    }
-
     /// Sends one transaction and writes how each recipient fared.
     async fn transact(&mut self, job: Job) {
         let clock = self.engine.parts.clock.clone();
@@ -322,8 +303,10 @@ impl Worker {
             size: signature.len() + message.content.len(),
             eight_bit: message.eight_bit,
             smtputf8: message.smtputf8,
+            require_tls: message.tls == TlsNeed::Required,
         };
         let sent = open.session.send(&transaction).instrument(spans::deliver_transaction(&open.target.host, transaction.size)).await;
+        Failpoint::AttemptAnswered.reach();
         let reused = open.used > 0;
         open.used += 1;
         let mut transcript = std::mem::take(&mut open.opening);
@@ -340,7 +323,7 @@ impl Worker {
             started,
             mx_host: Some(open.target.host.clone()),
             mx_ip: Some(open.target.address.ip()),
-            tls: open.session.tls_facts().map(str::to_owned),
+            tls: open.tls.facts.clone(),
             transcript,
         };
         if self.conclude_all(job, sent, &circumstances).await == Reuse::No {

@@ -84,6 +84,8 @@ pub struct Offer {
     pub eight_bit_mime: bool,
     /// SMTPUTF8.
     pub smtputf8: bool,
+    /// REQUIRETLS, over TLS (RFC 8689).
+    pub require_tls: bool,
     /// SIZE, in octets.
     pub size: u64,
 }
@@ -121,7 +123,7 @@ impl Default for SinkSettings {
             behaviour: Behaviour::Accept,
             by_local_part: true,
             starttls: None,
-            offer: Offer { pipelining: true, chunking: true, eight_bit_mime: true, smtputf8: true, size: 64 * 1024 * 1024 },
+            offer: Offer { pipelining: true, chunking: true, eight_bit_mime: true, smtputf8: true, require_tls: false, size: 64 * 1024 * 1024 },
             max_sessions: 0,
             max_per_minute: 0,
             max_recipients: 1000,
@@ -139,6 +141,8 @@ pub struct Received {
     pub helo: String,
     /// Whether it came over TLS.
     pub tls: bool,
+    /// Whether MAIL said REQUIRETLS.
+    pub require_tls: bool,
     /// Whether it came by BDAT.
     pub chunked: bool,
     /// MAIL FROM without its brackets; empty for the null path.

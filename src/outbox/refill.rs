@@ -15,7 +15,8 @@ use super::content;
 use super::handoff::Handoff;
 use super::node::Node;
 use crate::clock::Clock;
-use crate::model::message::Priority;
+use crate::failpoint::Failpoint;
+use crate::model::message::{Priority, TlsNeed};
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
 use crate::store::outbox::{ClaimedRow, Due};
@@ -137,6 +138,9 @@ impl Refill {
                 return Err(error);
             }
         };
+        if !rows.is_empty() {
+            Failpoint::ClaimMade.reach();
+        }
         metrics::claimed(rows.len() as u64);
         let mut known = Vec::with_capacity(rows.len());
         for row in rows {
@@ -187,6 +191,7 @@ impl Refill {
                 let message = Arc::new(outbound(row, grant)?);
                 ready.extend(list.into_iter().map(|claimed| delivery(owner, &message, claimed)));
             }
+            Failpoint::ClaimLoaded.reach();
             handed_over += ready.len();
             self.handoff.give(ready).await;
         }
@@ -280,6 +285,7 @@ fn outbound(row: ContentRow, grant: super::claims::Grant) -> Result<OutboundMess
         content: content::unpack(row.encoding, row.content, row.size)?,
         eight_bit: row.flags & 1 != 0,
         smtputf8: row.flags & 2 != 0,
+        tls: TlsNeed::from_flags(row.flags),
         signature: tokio::sync::OnceCell::new(),
         grant,
     })

@@ -43,6 +43,10 @@ pub const ALL: &[&Metric] = &[
     &FENCED,
     &OUTCOME_UNKNOWN,
     &DNS_LOOKUPS,
+    &DNSSEC,
+    &TLS_SESSIONS,
+    &POLICY_FETCHES,
+    &TLS_REPORTS,
     &SIGNING,
     &DATABASE_ERRORS,
     &RESIDENT,
@@ -338,6 +342,42 @@ pub(super) const DNS_LOOKUPS: Metric = Metric {
     meaning: "DNS look-ups by record type and result.",
     healthy: "found for most",
     alert: "temporary above 0.05 of all: your resolver is ill",
+};
+pub(super) const DNSSEC: Metric = Metric {
+    name: "pennypost_dnssec_validating",
+    kind: Kind::Gauge,
+    unit: "resolvers",
+    labels: &[],
+    meaning: "1 if the trusted resolver proved the records of the root at the last look, 0 if not: then DANE is not used.",
+    healthy: "1",
+    alert: "0 where a validating resolver is set up",
+};
+pub(super) const TLS_SESSIONS: Metric = Metric {
+    name: "pennypost_tls_sessions_total",
+    kind: Kind::Counter,
+    unit: "sessions",
+    labels: &["policy", "result"],
+    meaning: "Sessions with mail hosts by what decided about TLS and what came of it; `verified`, `encrypted` and `clear` are those that went on.",
+    healthy: "verified and encrypted for nearly all",
+    alert: "growth of any other result than these three under dane, mta_sts or remembered",
+};
+pub(super) const POLICY_FETCHES: Metric = Metric {
+    name: "pennypost_mta_sts_fetches_total",
+    kind: Kind::Counter,
+    unit: "fetches",
+    labels: &["result"],
+    meaning: "Fetches of MTA-STS policies.",
+    healthy: "fetched for most",
+    alert: "no_answer for nearly all: HTTPS does not get out of your network",
+};
+pub(super) const TLS_REPORTS: Metric = Metric {
+    name: "pennypost_tls_reports_total",
+    kind: Kind::Counter,
+    unit: "reports",
+    labels: &["result"],
+    meaning: "TLS reports to domains that ask for them: sent, failed (tried again within the hour), given_up.",
+    healthy: "sent, some failed",
+    alert: "failed for nearly all",
 };
 pub(super) const SIGNING: Metric = Metric {
     name: "pennypost_signing_seconds",
