@@ -498,6 +498,8 @@ export interface components {
             mx_ip?: string | null;
             /** @description TLS version and cipher suite, absent for clear text. */
             tls?: string | null;
+            tls_policy?: components["schemas"]["TlsPolicy"] | null;
+            tls_result?: components["schemas"]["TlsResult"] | null;
             /** @description How far it got. */
             stage: components["schemas"]["Stage"];
             /** @description The reply that decided, or what went wrong, on one line. */
@@ -1043,6 +1045,11 @@ export interface components {
             priority?: components["schemas"]["Priority"] | null;
             /** @description A name for this kind of mail: 1 to 64 characters from `A-Z a-z 0-9 _ - .`; `transactional` unless said. */
             stream?: string | null;
+            /**
+             * @description Send only over TLS whose certificate is proven, to hosts that promise the same for the rest of the way (REQUIRETLS, RFC 8689); where
+             *     there is none, the message bounces. The header `TLS-Required: No` asks for the opposite: the receiving domain's policy is passed over.
+             */
+            require_tls?: boolean;
             envelope?: components["schemas"]["EnvelopeRequest"] | null;
             /** @description A whole RFC 5322 message in base64, sent as it is: Bcc fields are removed, Date and Message-ID added where missing. Needs `envelope`. */
             raw?: string;
@@ -1152,6 +1159,16 @@ export interface components {
         };
         /** @description How far a session got. */
         Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
+        /**
+         * @description What decided how TLS was used with a host, the strictest that applied.
+         * @enum {string}
+         */
+        TlsPolicy: "require_tls" | "dane" | "mta_sts" | "mta_sts_testing" | "verify" | "require" | "remembered" | "prefer" | "off" | "waived";
+        /**
+         * @description What came of TLS with a host.
+         * @enum {string}
+         */
+        TlsResult: "verified" | "encrypted" | "clear" | "starttls_not_supported" | "handshake_failed" | "certificate_host_mismatch" | "certificate_expired" | "certificate_not_trusted" | "tlsa_mismatch" | "tlsa_unavailable" | "mx_not_listed" | "require_tls_not_supported";
         /**
          * @description What a delivery waits for.
          * @enum {string}

@@ -54,6 +54,8 @@ from .site_limits import SiteLimits
 from .site_list import SiteList
 from .site_state import SiteState
 from .site_view import SiteView
+from .tls_policy import TlsPolicy
+from .tls_result import TlsResult
 from .wait_reason import WaitReason
 from .waiting import Waiting
 
@@ -112,6 +114,8 @@ __all__ = (
     "SiteList",
     "SiteState",
     "SiteView",
+    "TlsPolicy",
+    "TlsResult",
     "WaitReason",
     "Waiting",
 )
