@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use super::attempt::Ending;
 use super::engine::Engine;
+use super::fair::Work;
+use super::job::Job;
 use super::plan::Target;
 use super::tls_policy::{self, Decision, Demand, Knowledge, PolicyFault};
 use super::verdict::{self, Verdict};
@@ -94,6 +96,27 @@ impl Engine {
     pub(super) async fn domain_tls(&self, domain: &DomainName, need: TlsNeed) -> DomainTls {
         let sts = if self.parts.settings.smart_host.is_empty() { self.parts.transit.sts(domain).await } else { Sts::default() };
         DomainTls { domain: domain.clone(), need, sts }
+    }
+
+    /// True if a job for another domain may go in a session with this target: what its own policy wants of this host, the session is.
+    /// A session that has to be proven is made for the domain itself.
+    pub(super) async fn may_share(&self, tls: &SessionTls, target: &Target, job: &Job) -> bool {
+        if tls.need != TlsNeed::ByPolicy || job.message.tls != TlsNeed::ByPolicy {
+            return false;
+        }
+        // Whether DNSSEC leads to the host is a matter of the domain.
+        let targets = self.targets(&job.domain, job.priority()).await.unwrap_or_default();
+        let Some(own) = targets.into_iter().find(|own| own.host == target.host && own.address == target.address) else { return false };
+        let wanted = self.domain_tls(&job.domain, TlsNeed::ByPolicy).await;
+        if wanted.sts.policy.is_some() {
+            return false;
+        }
+        match self.host_tls(&wanted, &own).await.map(|host| host.decision.demand) {
+            Ok(Demand::IfOffered) => true,
+            Ok(Demand::Encrypted) => tls.facts.got.is_some(),
+            Ok(Demand::Never) => tls.facts.got.is_none(),
+            Ok(Demand::Proven(_)) | Err(_) => false,
+        }
     }
 
     /// Opens a session with one host.

@@ -4,6 +4,7 @@
 //! transaction. One that a host closed while it was idle is replaced without counting an attempt. When no host can be reached the
 //! attempt fails once and the hosts rest; what waits for them goes back unspent.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::attempt::{Circumstances, Ending};
@@ -19,9 +20,9 @@ use super::throttle::Signal;
 use super::verdict;
 use crate::clock::Tick;
 use crate::failpoint::Failpoint;
-use crate::model::EmailAddress;
 use crate::model::message::TlsNeed;
 use crate::model::outcome::{Outcome, Stage};
+use crate::model::{DomainName, EmailAddress};
 use crate::net::mx::MxError;
 use crate::smtp::client::{End, Fault, RecipientEnd, Sent, Session, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
@@ -47,6 +48,8 @@ struct Open {
     tls: SessionTls,
     /// The MX hosts that it is good for; a job for others gets a session of its own.
     hosts: Arc<str>,
+    /// Other domains whose TLS policy it satisfies.
+    guests: HashSet<DomainName>,
     /// There is an address of IPv4 too.
     has_ipv4: bool,
     _count: Counted,
@@ -170,12 +173,7 @@ impl Worker {
             self.engine.leave_unsigned(job.deliveries, &error).await;
             return Then::Stay;
         }
-        let (most, _) = self.site.session_limits();
-        // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
-        let need = job.message.tls;
-        let is_useless =
-            |open: &mut Open| open.used >= most || open.hosts != job.hosts || !open.tls.serves(&job.domain, need) || !open.session.is_alive();
-        if self.open.as_mut().is_some_and(is_useless) {
+        if !self.is_fit(&job).await {
             self.part().await;
         }
         Failpoint::AttemptBegun.reach();
@@ -192,6 +190,25 @@ impl Worker {
                 self.fail(job, *unreached).await
             }
         }
+    }
+
+    /// True if the session that is open, if there is one, may take a job.
+    async fn is_fit(&mut self, job: &Job) -> bool {
+        let (most, _) = self.site.session_limits();
+        let Some(open) = &mut self.open else { return true };
+        if open.used >= most || open.hosts != job.hosts {
+            return false;
+        }
+        let need = job.message.tls;
+        let is_known = open.tls.serves(&job.domain, need) || need == TlsNeed::ByPolicy && open.guests.contains(&job.domain);
+        if !is_known {
+            if !self.engine.may_share(&open.tls, &open.target, job).await {
+                return false;
+            }
+            open.guests.insert(job.domain.clone());
+        }
+        // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
+        open.session.is_alive()
     }
 
     /// Leaves out what expired, and everything if this node may not send now.
@@ -252,7 +269,7 @@ impl Worker {
                     let hosts = self.engine.hosts_of(job, &target.host);
                     let opening = std::mem::take(&mut circumstances.transcript);
                     let count = Counted::new(&self.engine, &self.site, job);
-                    self.open = Some(Open { session, target, opening, used: 0, tls, hosts, has_ipv4, _count: count });
+                    self.open = Some(Open { session, target, opening, used: 0, tls, hosts, guests: HashSet::new(), has_ipv4, _count: count });
                     return Ok(());
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
