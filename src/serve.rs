@@ -15,6 +15,8 @@ use crate::accept::batch::{Batcher, Writing};
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::deliver::limits::Providers;
+pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
@@ -136,6 +138,14 @@ impl House {
     }
 }
 
+/// Reads the table of providers with the file that the configuration names.
+///
+/// # Errors
+/// The file cannot be used; the error names the entry and the fix.
+pub fn providers(config: &Config) -> anyhow::Result<Providers> {
+    Ok(Providers::load(&config.delivery)?)
+}
+
 fn transit(config: &Config, store: &Store, clock: &Clock, resolver: &Resolver) -> anyhow::Result<Transit> {
     let settings = config.delivery_tls.clone();
     let authorities = if settings.ca_file.as_os_str().is_empty() {
@@ -181,6 +191,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     if let Some(limit) = files::raise() {
         files::fit(&mut config, limit);
     }
+    let providers = providers(&config)?;
     let house = House::open(&config, &clock).await?;
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);
@@ -188,7 +199,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = roles.deliver.then(|| start.engine());
+    let handoff = roles.deliver.then(|| start.engine(providers));
     let accept = (roles.api || roles.worker).then(|| start.accept(handoff));
     if let Some(accept) = accept.clone().filter(|_| roles.worker) {
         let housekeeping = housekeeping::Housekeeping {
@@ -251,7 +262,7 @@ struct Start<'s> {
 
 impl Start<'_> {
     /// Starts the engine and what feeds it.
-    fn engine(&self) -> handoff::Handoff {
+    fn engine(&self, providers: Providers) -> handoff::Handoff {
         let (handoff, arrivals) = handoff::channel();
         let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
         self.supervisor.spawn_essential("settle writer", writer.run());
@@ -263,9 +274,11 @@ impl Start<'_> {
             domains: self.house.domains.clone(),
             claims: Arc::clone(self.claims),
             node: Arc::clone(self.node),
+            store: self.house.store.clone(),
             settler,
             timeouts: Timeouts::default(),
             tls: tls::opportunistic(),
+            providers,
             transit: self.house.transit.clone(),
         };
         let keeping = self.house.transit.clone().keep_results(self.supervisor.clone(), self.clock.clone());

@@ -15,6 +15,7 @@ use crate::failpoint::Failpoint;
 use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
 use crate::outbox::claims::{ClaimFacts, Grant, Hurry, Seat};
 use crate::outbox::handoff::Handoff;
+use crate::outbox::lane::lane_of;
 use crate::outbox::node::Node;
 use crate::outbox::{ClaimedDelivery, Claims, IdempotencyKey, NewMessage, OutboundMessage, content};
 use crate::store::outbox::{DeliveryRow, MessageRow, WAITING};
@@ -315,7 +316,7 @@ impl Writing {
         let grant = self.claims.grant(message.content.len())?;
         let now = self.clock.tick();
         let seats: Option<Vec<Seat>> =
-            recipients(message).map(|(id, recipient)| self.claims.seat_for_new(recipient.domain().lane(), id, now)).collect();
+            recipients(message).map(|(id, recipient)| self.claims.seat_for_new(lane(message, recipient), id, now)).collect();
         seats.map(|seats| (grant, seats))
     }
 
@@ -386,7 +387,7 @@ impl Writing {
                     message_id: message.id.uuid(),
                     rcpt_no: i16::try_from(number).unwrap_or(i16::MAX),
                     project_id: message.project.uuid(),
-                    lane: recipient.domain().lane(),
+                    lane: lane(message, recipient),
                     owner,
                     priority: message.priority.to_stored(),
                     next_at: message.send_at.unwrap_or(now),
@@ -424,6 +425,10 @@ impl Writing {
             accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),
         }
     }
+}
+
+fn lane(message: &NewMessage, recipient: &EmailAddress) -> i32 {
+    lane_of(recipient.domain(), message.project, message.priority)
 }
 
 /// The deliveries of a message with their recipients.

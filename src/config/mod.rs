@@ -106,8 +106,10 @@ pub struct Delivery {
     pub expire_seconds: u64,
     /// Sessions to all hosts together.
     pub max_connections: usize,
-    /// Sessions to the hosts of one domain.
+    /// Sessions to the hosts of one site that is in no table of providers, of all nodes together.
     pub max_connections_per_domain: usize,
+    /// A file of limits for providers, on top of the program's own; empty: none.
+    pub providers: PathBuf,
     /// Messages sent in one session.
     pub max_messages_per_connection: usize,
     /// Recipients in one transaction.

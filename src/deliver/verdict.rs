@@ -99,14 +99,6 @@ pub struct Verdict {
     pub min_wait: Option<AtLeast>,
 }
 
-impl Verdict {
-    /// True if the receiver holds back all mail of ours, whoever it is for: it wants it slower, or not at all.
-    #[must_use]
-    pub fn is_about_all_our_mail(&self) -> bool {
-        self.min_wait == Some(AtLeast::Throttled) || (self.outcome == Outcome::Bounced && self.scope == Scope::Site)
-    }
-}
-
 /// Judges the end of an attempt that got as far as `stage`.
 #[must_use]
 pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {

@@ -212,6 +212,9 @@ impl Session {
             return self.say("503 5.5.1 not now");
         }
         let Some(path) = path(text) else { return self.say("501 5.5.4 no path") };
+        if !self.shared.begin_message() {
+            return self.say("451 4.7.1 too many messages, slow down");
+        }
         let told = text.rsplit(' ').find_map(|word| word.strip_prefix("SIZE=")).and_then(|size| size.parse::<u64>().ok());
         if told.is_some_and(|size| size > self.shared.settings.offer.size) {
             return self.say("552 5.3.4 too large");

@@ -76,6 +76,19 @@ pub async fn next_hops(resolver: &Resolver, domain: &DomainName, own_name: &str,
     }
 }
 
+/// The names of all hosts that take mail for `domain`, in no order: by them it is seen whether two domains have the same.
+///
+/// # Errors
+/// As [`next_hops`].
+pub async fn host_names(resolver: &Resolver, domain: &DomainName) -> Result<Vec<String>, MxError> {
+    let hosts: Vec<String> = match resolver.mx(domain).await {
+        Ok(records) => records.into_iter().map(|(_, host)| host).filter(|host| is_host(host)).collect(),
+        Err(DnsError::NoRecords) => vec![domain.as_str().to_owned()],
+        Err(other) => return Err(other.into()),
+    };
+    if hosts.is_empty() { Err(MxError::NoUsableHost) } else { Ok(hosts) }
+}
+
 /// The addresses of one host that `policy` lets us dial, IPv4 first, random within a family, at most [`MAX_ADDRESSES`] and never none.
 ///
 /// # Errors

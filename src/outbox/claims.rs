@@ -391,6 +391,12 @@ impl ClaimedDelivery {
         DeliveryId { message: self.message.id, rcpt_no: self.rcpt_no }
     }
 
+    /// The lane that it waits in when it is given back.
+    #[must_use]
+    pub const fn lane(&self) -> i32 {
+        self.seat.lane
+    }
+
     /// Marks the claim as ended in the database; dropping it then only frees memory.
     pub const fn mark_settled(&mut self) {
         self.settled = true;

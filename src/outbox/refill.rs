@@ -119,7 +119,7 @@ impl Refill {
         let known = self.claim(owner, &lanes, &rooms, Due::Now { moved: self.clock.moved() }).await?;
         let mut counts: HashMap<i32, i32> = HashMap::new();
         for claimed in &known {
-            *counts.entry(claimed.recipient.domain().lane()).or_default() += 1;
+            *counts.entry(claimed.row.lane).or_default() += 1;
         }
         for (lane, room) in lanes.iter().zip(&rooms) {
             self.claims.set_backlog(*lane, counts.get(lane).copied().unwrap_or(0) >= *room);
@@ -147,7 +147,7 @@ impl Refill {
             match EmailAddress::parse(&row.recipient) {
                 Ok(recipient) => {
                     let id = DeliveryId { message: MessageId::from_uuid(row.message_id), rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0) };
-                    let seat = self.claims.seat_for_fetched(recipient.domain().lane(), id);
+                    let seat = self.claims.seat_for_fetched(row.lane, id);
                     known.push(Claimed { row, recipient, seat });
                 }
                 Err(error) => tracing::error!(message = %MessageId::from_uuid(row.message_id), %error, "a stored recipient is not an address"),

@@ -16,6 +16,7 @@ pub mod message;
 pub mod node;
 pub mod outbox;
 pub mod partition;
+pub mod site;
 
 pub(crate) mod api_key;
 pub(crate) mod domain;

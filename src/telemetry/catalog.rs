@@ -26,6 +26,9 @@ pub const ALL: &[&Metric] = &[
     &ATTEMPT_SECONDS,
     &SESSIONS_OPEN,
     &SESSIONS,
+    &SITE_SIGNALS,
+    &SITES_SLOWED,
+    &SITES_PAUSED,
     &MEMORY_DELIVERIES,
     &MEMORY_OCTETS,
     &OUTSTANDING,
@@ -186,6 +189,33 @@ pub(super) const SESSIONS: Metric = Metric {
     meaning: "SMTP sessions by how opening them went: opened, reused for one more transaction, failed.",
     healthy: "reused above opened under load",
     alert: "failed above opened",
+};
+pub(super) const SITE_SIGNALS: Metric = Metric {
+    name: "pennypost_site_signals_total",
+    kind: Kind::Counter,
+    unit: "answers",
+    labels: &["signal"],
+    meaning: "Answers by which a site asked for less: too_many_sessions, too_fast, unusual (4.7.28), blocked, strained (time-outs, lost sessions).",
+    healthy: "a few an hour for each large receiver",
+    alert: "any growth of blocked; unusual day after day",
+};
+pub(super) const SITES_SLOWED: Metric = Metric {
+    name: "pennypost_sites_slowed",
+    kind: Kind::Gauge,
+    unit: "sites",
+    labels: &[],
+    meaning: "Sites that this node sends less than their limits allow, since they asked for it.",
+    healthy: "a few, after a large sending",
+    alert: "growing for hours",
+};
+pub(super) const SITES_PAUSED: Metric = Metric {
+    name: "pennypost_sites_paused",
+    kind: Kind::Gauge,
+    unit: "sites",
+    labels: &[],
+    meaning: "Sites that this node sends nothing for now: they asked for a pause, or their hosts cannot be reached.",
+    healthy: "near zero",
+    alert: "a large receiver among them for an hour: see `pennypost queue sites`",
 };
 pub(super) const MEMORY_DELIVERIES: Metric = Metric {
     name: "pennypost_memory_deliveries",

@@ -101,6 +101,17 @@ pub fn session(result: SessionResult) {
     });
 }
 
+/// Counts an answer by which a site asked for less; `signal` is a fixed word such as `too_fast`.
+pub fn site_signal(signal: &'static str) {
+    HANDLES.site_signals.add(signal, 1, |signal| [SharedString::const_str(signal)]);
+}
+
+/// Tells how many sites are sent less than their limits allow, and how many nothing for now.
+pub fn sites(slowed: usize, paused: usize) {
+    HANDLES.sites_slowed.set(float(slowed as u64));
+    HANDLES.sites_paused.set(float(paused as u64));
+}
+
 /// Tells how many sessions are open.
 pub fn open_sessions(sessions: usize) {
     HANDLES.sessions_open.set(float(sessions as u64));
@@ -253,6 +264,9 @@ struct Handles {
     attempt_seconds: Histogram,
     sessions_open: Gauge,
     sessions: Counters<SessionResult>,
+    site_signals: Counters<&'static str>,
+    sites_slowed: Gauge,
+    sites_paused: Gauge,
     memory_deliveries: Gauge,
     memory_octets: Gauge,
     outstanding: Gauge,
@@ -295,6 +309,9 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),
     sessions: Counters::new(&catalog::SESSIONS),
+    site_signals: Counters::new(&catalog::SITE_SIGNALS),
+    sites_slowed: gauge(&catalog::SITES_SLOWED),
+    sites_paused: gauge(&catalog::SITES_PAUSED),
     memory_deliveries: gauge(&catalog::MEMORY_DELIVERIES),
     memory_octets: gauge(&catalog::MEMORY_OCTETS),
     outstanding: gauge(&catalog::OUTSTANDING),

@@ -36,6 +36,7 @@ mod restart;
 mod scarce;
 mod schedule;
 mod session;
+mod sites;
 mod stages;
 mod storm;
 mod tls;
