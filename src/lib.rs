@@ -4,6 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod failpoint;
 pub mod model;
+pub mod recent;
 pub mod supervisor;
 pub mod telemetry;
 // Protocols

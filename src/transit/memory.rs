@@ -52,7 +52,7 @@ impl Transit {
         if is_fresh(self.known(host).await.unwrap_or(None)) {
             return;
         }
-        inner.hosts.put(&inner.clock, host.to_owned(), Some((now, None)));
+        inner.hosts.put(inner.clock.tick(), host.to_owned(), Some((now, None)));
         let mut spoke = inner.spoke.lock();
         if spoke.len() < MAX_UNWRITTEN {
             spoke.insert(host.to_owned(), now);
@@ -80,7 +80,7 @@ impl Transit {
         if let Err(error) = table::host_missed(&inner.store, host, seen, now).await {
             tracing::warn!(%error, host, "that the host speaks no TLS could not be noted");
         }
-        inner.hosts.put(&inner.clock, host.to_owned(), Some((seen, missing.or(Some(now)))));
+        inner.hosts.put(inner.clock.tick(), host.to_owned(), Some((seen, missing.or(Some(now)))));
     }
 
     /// Forgets a host that took mail in the clear, if it is remembered.
@@ -94,7 +94,7 @@ impl Transit {
         if let Err(error) = table::forget_host(&inner.store, host).await {
             tracing::warn!(%error, host, "the host could not be forgotten");
         }
-        inner.hosts.put(&inner.clock, host.to_owned(), None);
+        inner.hosts.put(inner.clock.tick(), host.to_owned(), None);
     }
 
     async fn known(&self, host: &str) -> Result<Known, StoreError> {
@@ -104,7 +104,7 @@ impl Transit {
             return Ok(known);
         }
         let known = table::host(&inner.store, host).await?;
-        inner.hosts.put(&inner.clock, key, known);
+        inner.hosts.put(inner.clock.tick(), key, known);
         Ok(known)
     }
 }

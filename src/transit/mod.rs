@@ -5,7 +5,6 @@
 //! Does not: decide how a session is made (see `deliver::tls_policy`), or send reports (see `ops`).
 
 mod memory;
-mod recent;
 pub mod report;
 pub mod results;
 pub mod sts;
@@ -22,9 +21,9 @@ use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
 use crate::net::https::HttpsClient;
+use crate::recent::Recent;
 use crate::store::Store;
 
-use recent::Recent;
 pub use sts::{Sts, StsFault};
 
 /// How long a policy that was read is believed without asking DNS and database again.

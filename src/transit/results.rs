@@ -176,7 +176,7 @@ impl Transit {
             return Ok(asking);
         }
         let asking = !self.who_asks(domain).await?.is_empty();
-        inner.asking.put(&inner.clock, key, asking);
+        inner.asking.put(inner.clock.tick(), key, asking);
         Ok(asking)
     }
 }

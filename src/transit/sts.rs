@@ -105,7 +105,7 @@ impl Transit {
         }
         match self.learn(domain).await {
             Ok(sts) => {
-                inner.policies.put(&inner.clock, domain.clone(), sts.clone());
+                inner.policies.put(inner.clock.tick(), domain.clone(), sts.clone());
                 sts
             }
             Err(error) => {

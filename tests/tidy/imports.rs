@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("supervisor", &[]),
     ("config", &[]),
     ("failpoint", &[]),
+    ("recent", &["clock"]),
     ("telemetry", &["config"]),
     // protocols
     ("mail", &[]),
@@ -42,7 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Words: named by all. A word itself names `model` only, and what its row allows.
-const WORDS: &[&str] = &["model", "clock", "supervisor", "config", "failpoint", "telemetry"];
+const WORDS: &[&str] = &["model", "clock", "supervisor", "config", "failpoint", "recent", "telemetry"];
 
 /// The rooms that a file's shipped code names, with the offset of the first naming.
 fn named(source: &Source) -> BTreeMap<String, usize> {
