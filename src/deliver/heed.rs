@@ -83,12 +83,14 @@ impl Worker {
         Then::Stay
     }
 
-    /// No host could be reached: they rest, and what waits for them goes back unspent. Where the DNS is at fault the domain alone rests:
-    /// others of the same hosts have another zone. Answers until when.
+    /// No host could be reached: they rest, and what waits for them goes back unspent. Where the DNS is at fault, or the TLS that the
+    /// domain's policy wants was not to be had, the domain alone rests: others of the same hosts have another zone and another policy.
+    /// Answers until when.
     async fn rest(&self, domain: &DomainName, hosts: &Arc<str>, ending: &Ending) -> Tick {
         let (clock, schedule) = (&self.engine.parts.clock, &self.engine.schedule);
         let is_dns = ending.stage == Stage::Dns;
-        let resting = if is_dns { Arc::from(domain.as_str()) } else { Arc::clone(hosts) };
+        let is_of_domain = is_dns || ending.stage == Stage::Tls;
+        let resting = if is_of_domain { Arc::from(domain.as_str()) } else { Arc::clone(hosts) };
         // The DNS is asked again soon: when it is back, nothing waits for long.
         let pause = |failures| schedule.pause(if is_dns { 1 } else { failures }, clock);
         let (until, waiting) = self.site.unreachable(&resting, &ending.reply, clock.tick(), pause);
