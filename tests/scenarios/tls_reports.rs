@@ -103,8 +103,10 @@ async fn a_report_that_nobody_takes_is_tried_for_a_day() {
             .await;
         // Its answer has to be written before time goes on: the next try counts from there.
         let written = i64::try_from(tries).unwrap();
-        eventually(|| async { if world.number("select tries::bigint from tls_report").await == written { Ok(()) } else { Err("not written".to_owned()) } })
-            .await;
+        eventually(|| async {
+            if world.number("select tries::bigint from tls_report").await == written { Ok(()) } else { Err("not written".to_owned()) }
+        })
+        .await;
         world.advance(Duration::from_mins(70));
     }
     world.execute("update tls_report set tries = 23").await;
