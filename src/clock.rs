@@ -64,6 +64,9 @@ pub struct TimedOut(pub Duration);
 pub struct Tick(Duration);
 
 impl Tick {
+    /// Where the clock began.
+    pub const START: Self = Self(Duration::ZERO);
+
     /// This point and a while.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
@@ -251,6 +254,13 @@ fn at_microseconds(since_epoch: i64) -> OffsetDateTime {
 pub fn time_of(id: Uuid) -> OffsetDateTime {
     let millis = i128::try_from(id.as_u128() >> 80).unwrap_or(0);
     OffsetDateTime::from_unix_timestamp_nanos(millis * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// The least UUIDv7 that carries the time `at`.
+#[must_use]
+pub fn first_id_at(at: OffsetDateTime) -> Uuid {
+    let millis = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 // Words
 pub mod clock;
 pub mod config;
+pub mod failpoint;
 pub mod model;
+pub mod recent;
 pub mod supervisor;
 pub mod telemetry;
 // Protocols
@@ -18,6 +20,7 @@ pub mod domains;
 pub mod events;
 pub mod outbox;
 pub mod suppressions;
+pub mod transit;
 // Flow
 pub mod accept;
 pub mod consumers;

@@ -60,7 +60,7 @@ impl Suppress {
         let Some(cursor) = consumer::take(&mut tx, NAME).await? else { return Ok(0) };
         if cursor.ahead {
             consumer::restart(&mut tx, NAME).await?;
-            tx.commit().await?;
+            Store::commit(tx).await?;
             tracing::warn!("the event log was restored on another server; the suppression list goes on with what happens from now on");
             return Ok(0);
         }
@@ -69,7 +69,7 @@ impl Suppress {
         let entries: Vec<SuppressionRow> = events.iter().filter_map(|event| self.entry(event)).collect();
         let added = if entries.is_empty() { 0 } else { table::insert(&mut tx, &entries).await? };
         consumer::advance(&mut tx, NAME, last.xact, last.id).await?;
-        tx.commit().await?;
+        Store::commit(tx).await?;
         if added > 0 {
             metrics::suppressed_addresses("automatic", added);
             tracing::info!(addresses = added, "suppressed after bounces and complaints");

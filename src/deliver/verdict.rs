@@ -8,6 +8,7 @@
 //! from the class follows what a refusal is about: an unknown user is about the recipient, a block list is not.
 
 use super::class::{self, Finding, Rules, Wait};
+use super::tls_policy::PolicyFault;
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::model::{BounceClass, EnhancedStatus, Reply};
 use crate::net::dial::DialError;
@@ -42,6 +43,8 @@ pub enum Ending<'a> {
     Mx(&'a MxError),
     /// No signature: nothing was tried.
     Unsigned,
+    /// A host that TLS policy forbids.
+    Tls(&'a PolicyFault),
 }
 
 impl<'a> From<&'a End> for Ending<'a> {
@@ -66,6 +69,12 @@ impl<'a> From<&'a Cause> for Ending<'a> {
 impl<'a> From<&'a DialError> for Ending<'a> {
     fn from(error: &'a DialError) -> Self {
         Self::Dial(error)
+    }
+}
+
+impl<'a> From<&'a PolicyFault> for Ending<'a> {
+    fn from(fault: &'a PolicyFault) -> Self {
+        Self::Tls(fault)
     }
 }
 
@@ -97,12 +106,6 @@ impl Verdict {
     const fn because(self, class: BounceClass) -> Self {
         Self { class: Some(class), ..self }
     }
-
-    /// True if the receiver holds back all mail of ours, whoever it is for: it wants it slower, or not at all.
-    #[must_use]
-    pub fn is_about_all_our_mail(&self) -> bool {
-        self.min_wait == Some(AtLeast::Throttled) || (self.outcome == Outcome::Bounced && self.scope == Scope::Site)
-    }
 }
 
 /// Judges the end of an attempt that got as far as `stage` with `host`, the MX host's name if there was one.
@@ -110,7 +113,7 @@ impl Verdict {
 pub fn verdict<'a>(rules: &Rules, stage: Stage, ending: impl Into<Ending<'a>>, host: Option<&str>) -> Verdict {
     match ending.into() {
         Ending::Reply(reply) => of_reply(stage, reply, class::classify(rules, stage, reply, host)),
-        Ending::Fault(fault) => Verdict { class: Some(class::of_fault(fault)), ..of_fault(stage, fault) },
+        Ending::Fault(fault) => of_fault(stage, fault).because(class::of_fault(fault)),
         Ending::NotTried(reply) => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 5, 3))).because(BounceClass::Rate),
         Ending::Dial(error) => {
             let verdict = match error {
@@ -121,6 +124,7 @@ pub fn verdict<'a>(rules: &Rules, stage: Stage, ending: impl Into<Ending<'a>>, h
         }
         Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
         Ending::Mx(error) => of_mx(error).because(class::of_mx(error)),
+        Ending::Tls(fault) => of_policy(fault).because(BounceClass::Tls),
     }
 }
 
@@ -135,12 +139,22 @@ const fn of_mx(error: &MxError) -> Verdict {
     }
 }
 
+const fn of_policy(fault: &PolicyFault) -> Verdict {
+    match fault {
+        PolicyFault::RequireTls(_) => bounced(Scope::Host, status(5, 7, 10)),
+        PolicyFault::RequireTlsMissing => bounced(Scope::Host, status(5, 7, 30)),
+        _ => deferred(Scope::Host, status(4, 7, 5)),
+    }
+}
+
 const fn of_fault(stage: Stage, fault: &Fault) -> Verdict {
     match fault {
         Fault::SizeExceeded { .. } => bounced(Scope::Message, status(5, 3, 4)),
         Fault::Smtputf8Missing => bounced(Scope::Message, status(5, 6, 7)),
         Fault::EightBitMissing => bounced(Scope::Message, status(5, 6, 3)),
         Fault::Tls(_) => deferred(Scope::Host, status(4, 7, 5)),
+        Fault::TlsNotOffered => deferred(Scope::Host, status(4, 7, 4)),
+        Fault::RequireTlsMissing => bounced(Scope::Host, status(5, 7, 30)),
         Fault::Protocol(_) => lost(stage, status(4, 5, 0)),
         Fault::TimedOut(_) | Fault::Disconnected | Fault::Io(_) => match stage {
             Stage::Connect => deferred(Scope::Host, status(4, 4, 1)),

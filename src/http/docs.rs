@@ -47,7 +47,7 @@ struct Base;
 struct Shared;
 
 /// Enumerations of answers that may grow: a client must be able to read a value it does not know.
-const OPEN: [&str; 8] = ["DeliveryState", "DomainState", "EventKind", "FailureScope", "Outcome", "RecordState", "SendStatus", "Stage"];
+const OPEN: [&str; 9] = ["BatchStatus", "DeliveryState", "DomainState", "EventKind", "FailureScope", "Outcome", "RecordState", "SendStatus", "Stage"];
 
 impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {

@@ -19,12 +19,15 @@ impl Outbox {
         Ok(Some(ended))
     }
 
-    /// Makes waiting deliveries due now.
+    /// Lets waiting deliveries be tried at once, by whichever node comes first, even if their domain rests: that attempt finds out whether its hosts
+    /// are back.
     pub async fn retry(&self, project: ProjectId, id: MessageId) -> Result<Option<u64>, StoreError> {
         if self.store.message(project.uuid(), id.uuid()).await?.is_none() {
             return Ok(None);
         }
-        self.store.make_due(project.uuid(), id.uuid(), self.clock.moved()).await.map(Some)
+        let changed = self.store.make_due(project.uuid(), id.uuid()).await?;
+        tracing::info!(message = %id, deliveries = changed, "to be tried at once");
+        Ok(Some(changed))
     }
 
     /// Keeps waiting deliveries back until released.

@@ -6,6 +6,7 @@
 use sqlx::query;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT};
 use super::{StoreError, Tx};
 
 /// An event that may condemn an address: a bounce or a complaint.
@@ -39,13 +40,14 @@ pub(crate) async fn take(tx: &mut Tx, name: &str) -> Result<Option<Cursor>, Stor
         name
     )
     .fetch_optional(&mut **tx)
+    .limited(PATIENT)
     .await?;
     Ok(row.map(|row| Cursor { xact: row.xact, event_id: row.event_id, ahead: row.ahead }))
 }
 
 /// Moves a cursor that was taken.
 pub(crate) async fn advance(tx: &mut Tx, name: &str, xact: i64, event_id: Uuid) -> Result<(), StoreError> {
-    query!("update consumer set xact = $2, event_id = $3 where name = $1", name, xact, event_id).execute(&mut **tx).await?;
+    query!("update consumer set xact = $2, event_id = $3 where name = $1", name, xact, event_id).execute(&mut **tx).limited(PATIENT).await?;
     Ok(())
 }
 
@@ -53,6 +55,7 @@ pub(crate) async fn advance(tx: &mut Tx, name: &str, xact: i64, event_id: Uuid) 
 pub(crate) async fn restart(tx: &mut Tx, name: &str) -> Result<(), StoreError> {
     query!("update consumer set xact = pg_snapshot_xmin(pg_current_snapshot())::text::bigint, event_id = $2 where name = $1", name, Uuid::nil())
         .execute(&mut **tx)
+        .limited(PATIENT)
         .await?;
     Ok(())
 }
@@ -73,6 +76,7 @@ pub(crate) async fn condemning(tx: &mut Tx, after: Cursor, limit: i64) -> Result
         limit
     )
     .fetch_all(&mut **tx)
+    .limited(PATIENT)
     .await?;
     Ok(rows)
 }

@@ -5,17 +5,19 @@
 //! written to (`owner = $me` in every settle). Invariants 1, 3, 4.
 #![expect(missing_docs, reason = "a field of a row is the column of its name, described in migrations/")]
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
-use sqlx::{query, query_scalar};
+use sqlx::{PgConnection, query, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 mod rows;
 
+use super::limit::{Limited, PATIENT, STATEMENT, within};
 use super::{Store, StoreError};
-pub use rows::{ClaimedRow, DeliveryRow, KeyRow, MessageRow, SettleRow};
+pub use rows::{ClaimedRow, DeliveryRow, Due, KeyRow, MessageRow, SettleRow};
 
 /// A connection of the pool, back there when dropped.
 pub type Connection = sqlx::pool::PoolConnection<sqlx::Postgres>;
@@ -40,25 +42,45 @@ macro_rules! columns {
 }
 
 impl Store {
-    /// Writes keys; answers the messages whose key is theirs. A key that another message took before is not among them.
-    pub async fn insert_keys(tx: &mut super::Tx, mut keys: Vec<KeyRow>) -> Result<Vec<Uuid>, StoreError> {
+    /// Writes keys; answers the messages whose key is theirs. A key that another message took before is not among them, unless that one's id is
+    /// below `expired`: then the key is taken over. A message with rows of several days has its key only if it got all of them, and else leaves none.
+    pub async fn insert_keys(connection: &mut PgConnection, mut keys: Vec<KeyRow>, expired: Uuid) -> Result<Vec<Uuid>, StoreError> {
         // Sorted, so that two nodes that write the same keys cannot wait for each other in a circle.
-        keys.sort_by(|a, b| (a.project_id, &a.key_hash).cmp(&(b.project_id, &b.key_hash)));
+        keys.sort_by(|a, b| (a.project_id, &a.key_hash, a.day).cmp(&(b.project_id, &b.key_hash, b.day)));
+        // Of one key given twice in a group the first message has it: a statement cannot meet a row it wrote itself.
+        keys.dedup_by(|b, a| (a.project_id, &a.key_hash, a.day) == (b.project_id, &b.key_hash, b.day));
+        let mut wanted: HashMap<Uuid, usize> = HashMap::new();
+        for key in &keys {
+            *wanted.entry(key.message_id).or_default() += 1;
+        }
         columns!(keys => day, project_id, key_hash, request_hash, message_id, deliveries);
         let won = query_scalar!(
-            "insert into idempotency (day, project_id, key_hash, request_hash, message_id, deliveries)
+            "insert into idempotency as taken (day, project_id, key_hash, request_hash, message_id, deliveries)
              select * from unnest($1::date[], $2::uuid[], $3::bytea[], $4::bytea[], $5::uuid[], $6::smallint[])
-             on conflict do nothing returning message_id",
+             -- Waits for another transaction that writes the same key, on the same day or the day before.
+             on conflict (day, project_id, key_hash) do update
+               set request_hash = excluded.request_hash, message_id = excluded.message_id, deliveries = excluded.deliveries
+               where taken.message_id < $7
+             returning message_id",
             &day,
             &project_id,
             &key_hash,
             &request_hash,
             &message_id,
-            &deliveries
-        )
-        .fetch_all(&mut **tx)
-        .await?;
-        Ok(won)
+            &deliveries,
+            expired
+        );
+        let won = within(STATEMENT, won.fetch_all(&mut *connection)).await?;
+        let mut got: HashMap<Uuid, usize> = HashMap::new();
+        for id in won {
+            *got.entry(id).or_default() += 1;
+        }
+        let (whole, part): (Vec<Uuid>, Vec<Uuid>) = got.keys().copied().partition(|id| got.get(id) == wanted.get(id));
+        if !part.is_empty() {
+            let undo = query!("delete from idempotency where message_id = any($1) and day = any($2)", &part, &day);
+            within(STATEMENT, undo.execute(&mut *connection)).await?;
+        }
+        Ok(whole)
     }
 
     /// Writes messages, their deliveries and their `accepted` events in one statement: the commit that a 202 waits for. A
@@ -72,7 +94,7 @@ impl Store {
         columns!(m => id, event_id, project_id, domain_id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority, stream,
             origin, send_at, expires_at, recipients, size, flags, encoding, content, accepted);
         let d = DeliveryColumns::from(deliveries);
-        let suppressed = query!(
+        let insert = query!(
             r#"with new_message as (
                insert into message (id, project_id, domain_id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority,
                                     stream, origin, send_at, expires_at, recipients, size, flags, encoding, content)
@@ -137,9 +159,8 @@ impl Store {
             &event_id,
             &accepted,
             &d.stream
-        )
-        .fetch_all(executor)
-        .await?;
+        );
+        let suppressed = within(STATEMENT, insert.fetch_all(executor)).await?;
         Ok(suppressed.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }
 
@@ -160,10 +181,18 @@ impl Store {
                select lane as "lane!" from lanes where lane is not null limit $2"#,
             after,
             limit
-        )
-        .fetch_all(self.pool())
-        .await?;
-        Ok(lanes)
+        );
+        within(STATEMENT, lanes.fetch_all(self.pool())).await
+    }
+
+    /// Which of these lanes have deliveries that somebody asked to try at once, see [`Store::make_due`].
+    pub async fn hurried_lanes(&self, lanes: &[i32]) -> Result<Vec<i32>, StoreError> {
+        let hurried = query_scalar!(
+            r#"select lane as "lane!" from unnest($1::integer[]) as resting (lane)
+               where exists (select from delivery d where d.owner = 0 and d.lane = resting.lane and d.next_at <= 'epoch')"#,
+            lanes
+        );
+        within(STATEMENT, hurried.fetch_all(self.pool())).await
     }
 
     /// Claims due deliveries for `owner`: of each lane at most as many as it has room for, oldest due first. What was suppressed
@@ -171,7 +200,11 @@ impl Store {
     ///
     /// The rows are found again by their place (`ctid`), which they keep while they are locked: the planner takes a limit that it does
     /// not know for a tenth of the table and would rather read all of a large one than join so many rows by key.
-    pub async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], moved: Duration, event_id: Uuid) -> Result<Vec<ClaimedRow>, StoreError> {
+    pub async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due, event_id: Uuid) -> Result<Vec<ClaimedRow>, StoreError> {
+        let (only_hurried, moved) = match due {
+            Due::Now { moved } => (false, moved),
+            Due::Hurried => (true, Duration::ZERO),
+        };
         let rows = sqlx::query_as!(
             ClaimedRow,
             r#"with due as materialized (
@@ -179,7 +212,7 @@ impl Store {
                from unnest($2::integer[], $3::integer[]) as wanted (lane, room)
                cross join lateral (
                  select ctid as place, message_id, rcpt_no, project_id, recipient from delivery
-                 where owner = 0 and lane = wanted.lane and next_at <= now() + $4::interval
+                 where owner = 0 and lane = wanted.lane and next_at <= case when $5 then 'epoch' else now() + $4::interval end
                  order by next_at limit wanted.room for update skip locked
                ) d
              ), refused as materialized (
@@ -200,32 +233,32 @@ impl Store {
                delete from delivery where ctid = any (array(select place from refused)) and owner = 0 returning *
              ), told as (
                insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
-               select event_id_after($5, r.number), e.project_id, e.message_id, e.rcpt_no, 6, e.recipient, r.facts
+               select event_id_after($6, r.number), e.project_id, e.message_id, e.rcpt_no, 6, e.recipient, r.facts
                from ended e join refused r on r.message_id = e.message_id and r.rcpt_no = e.rcpt_no
              ), claimed as (
                update delivery set owner = $1
                where ctid = any (array(select place from due where place not in (select place from refused))) and owner = 0
                returning *
+             ), taken as (
+               select c.*, false as suppressed from claimed c union all select e.*, true from ended e
              )
-             select message_id as "message_id!", rcpt_no as "rcpt_no!", recipient as "recipient!", attempt as "attempt!", priority as "priority!",
-                    expires_at as "expires_at!", false as "suppressed!" from claimed
-             union all
-             select message_id, rcpt_no, recipient, attempt, priority, expires_at, true from ended"#,
+             select message_id as "message_id!", rcpt_no as "rcpt_no!", lane as "lane!", recipient as "recipient!", attempt as "attempt!",
+                    priority as "priority!", expires_at as "expires_at!", next_at <= 'epoch' as "hurried!", suppressed as "suppressed!"
+             from taken order by next_at"#,
             owner,
             lanes,
             rooms,
             interval(moved),
+            only_hurried,
             event_id
-        )
-        .fetch_all(self.pool())
-        .await?;
-        Ok(rows)
+        );
+        within(STATEMENT, rows.fetch_all(self.pool())).await
     }
 
     /// Ends or reschedules claims and writes their events. Answers how many were still ours; the others were taken over.
     pub async fn settle(&self, owner: i64, rows: Vec<SettleRow>) -> Result<u64, StoreError> {
         columns!(rows => message_id, rcpt_no, next_at, event_id, project_id, kind, recipient, data);
-        let done = query!(
+        let settle = query!(
             "with settled as materialized (
                select * from unnest($2::uuid[], $3::smallint[], $4::timestamptz[], $5::uuid[], $6::uuid[], $7::smallint[], $8::text[], $9::text[])
                  as s (message_id, rcpt_no, next_at, event_id, project_id, kind, recipient, data)
@@ -250,15 +283,13 @@ impl Store {
             &kind,
             &recipient,
             &data
-        )
-        .execute(self.pool())
-        .await?;
-        Ok(done.rows_affected())
+        );
+        Ok(within(STATEMENT, settle.execute(self.pool())).await?.rows_affected())
     }
 
     /// Gives claims back unspent: they wait again until `next_at`, no attempt counted.
     pub async fn release(&self, owner: i64, message_ids: &[Uuid], rcpt_nos: &[i16], next_at: OffsetDateTime) -> Result<u64, StoreError> {
-        let done = query!(
+        let release = query!(
             "update delivery set owner = 0, next_at = greatest(delivery.next_at, least($4, delivery.expires_at))
              from unnest($2::uuid[], $3::smallint[]) as back (message_id, rcpt_no)
              where delivery.message_id = back.message_id and delivery.rcpt_no = back.rcpt_no and delivery.owner = $1",
@@ -266,15 +297,13 @@ impl Store {
             message_ids,
             rcpt_nos,
             next_at
-        )
-        .execute(self.pool())
-        .await?;
-        Ok(done.rows_affected())
+        );
+        Ok(within(STATEMENT, release.execute(self.pool())).await?.rows_affected())
     }
 
     /// Gives back everything `owner` still has: the end of a drain.
     pub async fn release_all(&self, owner: i64) -> Result<u64, StoreError> {
-        let done = query!("update delivery set owner = 0 where owner = $1", owner).execute(self.pool()).await?;
+        let done = query!("update delivery set owner = 0 where owner = $1", owner).execute(self.pool()).limited(PATIENT).await?;
         Ok(done.rows_affected())
     }
 
@@ -296,6 +325,7 @@ impl Store {
             facts
         )
         .execute(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(done.rows_affected())
     }
@@ -316,13 +346,14 @@ impl Store {
             facts
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(done.rows_affected())
     }
 
     /// Deliveries of `owner`, by message and recipient's place. Reads the whole table.
     pub async fn owned(&self, owner: i64) -> Result<Vec<(Uuid, i16)>, StoreError> {
-        let rows = query!("select message_id, rcpt_no from delivery where owner = $1", owner).fetch_all(self.pool()).await?;
+        let rows = query!("select message_id, rcpt_no from delivery where owner = $1", owner).fetch_all(self.pool()).limited(PATIENT).await?;
         Ok(rows.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }
 
@@ -341,20 +372,18 @@ impl Store {
             facts
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(done.rows_affected())
     }
 
-    /// Makes waiting deliveries of a message due now.
-    pub async fn make_due(&self, project: Uuid, message: Uuid, moved: Duration) -> Result<u64, StoreError> {
-        let done = query!(
-            "update delivery set next_at = least(next_at, now() + $3::interval) where message_id = $1 and project_id = $2 and owner = 0",
-            message,
-            project,
-            interval(moved)
-        )
-        .execute(self.pool())
-        .await?;
+    /// Makes waiting deliveries of a message due at once, ahead of all others of their lane, even while the lane rests. The time 'epoch', which
+    /// nothing else writes, says so to every node until the delivery is settled or given back.
+    pub async fn make_due(&self, project: Uuid, message: Uuid) -> Result<u64, StoreError> {
+        let done = query!("update delivery set next_at = 'epoch' where message_id = $1 and project_id = $2 and owner = 0", message, project)
+            .execute(self.pool())
+            .limited(STATEMENT)
+            .await?;
         Ok(done.rows_affected())
     }
 
@@ -362,6 +391,7 @@ impl Store {
     pub async fn change_unclaimed(&self, project: Uuid, message: Uuid, from: i64, to: i64) -> Result<u64, StoreError> {
         let done = query!("update delivery set owner = $4 where message_id = $1 and project_id = $2 and owner = $3", message, project, from, to)
             .execute(self.pool())
+            .limited(STATEMENT)
             .await?;
         Ok(done.rows_affected())
     }
@@ -384,13 +414,14 @@ impl Store {
             interval(moved)
         )
         .execute(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(done.rows_affected())
     }
 
     /// The time of the oldest outstanding message, as the id it has; none if nothing is outstanding.
     pub async fn oldest_outstanding(&self) -> Result<Option<Uuid>, StoreError> {
-        Ok(query_scalar!("select message_id from delivery order by message_id limit 1").fetch_optional(self.pool()).await?)
+        query_scalar!("select message_id from delivery order by message_id limit 1").fetch_optional(self.pool()).limited(PATIENT).await
     }
 
     /// Outstanding deliveries of all projects, estimated by the planner's statistics when there are many.
@@ -400,6 +431,7 @@ impl Store {
                from pg_class c where c.oid = 'delivery'::regclass"#
         )
         .fetch_one(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(count)
     }

@@ -2,10 +2,11 @@
 //!
 //! Does not: ask it for a message's recipients; that is part of the statements that accept and claim (`store::outbox`).
 
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query, query_as};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError, Tx};
 
 /// A row of `suppression`.
@@ -53,6 +54,7 @@ pub(crate) async fn insert(tx: &mut Tx, rows: &[SuppressionRow]) -> Result<u64, 
         &sorted.iter().map(|row| row.created_at).collect::<Vec<_>>()
     )
     .execute(&mut **tx)
+    .limited(PATIENT)
     .await?;
     Ok(done.rows_affected())
 }
@@ -68,6 +70,7 @@ pub(crate) async fn find(store: &Store, project: Uuid, address: &str, stream: &s
         stream
     )
     .fetch_optional(store.pool())
+    .limited(PATIENT)
     .await?;
     Ok(row)
 }
@@ -82,6 +85,7 @@ pub(crate) async fn get(store: &Store, project: Uuid, id: Uuid) -> Result<Option
         id
     )
     .fetch_optional(store.pool())
+    .limited(PATIENT)
     .await?;
     Ok(row)
 }
@@ -109,13 +113,17 @@ pub(crate) async fn list(
         limit
     )
     .fetch_all(store.pool())
+    .limited(PATIENT)
     .await?;
     Ok(rows)
 }
 
 /// Removes one entry; false if there is none.
 pub(crate) async fn remove(store: &Store, project: Uuid, id: Uuid) -> Result<bool, StoreError> {
-    let done = query!("delete from suppression where project_id::text = $1::uuid::text and id = $2", project, id).execute(store.pool()).await?;
+    let done = query!("delete from suppression where project_id::text = $1::uuid::text and id = $2", project, id)
+        .execute(store.pool())
+        .limited(PATIENT)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -124,22 +132,12 @@ pub(crate) async fn remove_address(store: &Store, project: Uuid, address: &str, 
     let done =
         query!("delete from suppression where project_id = $1 and address = $2 and ($3::text is null or stream = $3)", project, address, stream)
             .execute(store.pool())
+            .limited(PATIENT)
             .await?;
     Ok(done.rows_affected())
 }
 
 impl Store {
-    /// How many recipients of a message were suppressed when it was accepted.
-    pub async fn suppressed_at_accept(&self, message: Uuid) -> Result<i64, StoreError> {
-        let count = query_scalar!(
-            r#"select count(*) as "count!" from event where message_id = $1 and id >= $1 and kind = 6 and data ->> 'at' = 'accept'"#,
-            message
-        )
-        .fetch_one(self.pool())
-        .await?;
-        Ok(count)
-    }
-
     /// The recipients of some messages that were suppressed when these were accepted.
     pub async fn refused_at_accept(&self, messages: &[Uuid]) -> Result<Vec<(Uuid, i16)>, StoreError> {
         let rows = query!(
@@ -148,6 +146,7 @@ impl Store {
             messages
         )
         .fetch_all(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(rows.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }

@@ -13,7 +13,7 @@ use super::export::Format;
 use super::{MAX_NOTE_CHARACTERS, NewSuppression, Origin, SuppressionReason, Suppressions, Target, table};
 use crate::model::ProjectId;
 use crate::model::message::Label;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
 
 /// Entries of one file at most.
@@ -93,7 +93,7 @@ impl Suppressions {
                 break;
             }
         }
-        tx.commit().await.map_err(StoreError::from)?;
+        Store::commit(tx).await?;
         metrics::suppressed_addresses(Origin::Import.name(), added);
         tracing::info!(added, unchanged = given - added, "suppressions imported");
         Ok(Imported { added, unchanged: given - added })

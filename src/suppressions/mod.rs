@@ -178,7 +178,7 @@ impl Suppressions {
         let row = self.row(project, new, origin);
         let mut tx = self.store.begin().await?;
         let written = table::insert(&mut tx, std::slice::from_ref(&row)).await?;
-        tx.commit().await?;
+        Store::commit(tx).await?;
         if written == 1 {
             metrics::suppressed_addresses(origin.name(), 1);
             tracing::info!(id = %SuppressionId::from_uuid(row.id), reason = row.reason, origin = row.origin, "suppressed");

@@ -57,10 +57,10 @@ async fn an_operators_rule_decides_before_ours_and_a_wrong_one_refuses_to_start(
     world.scripted_mx("partner.example", &[&after_hello("C: MAIL\nS: 250 ok\nC: RCPT\nS: 550 5.1.1 user unknown")]).await;
     let file = std::env::temp_dir().join(format!("pennypost-rules-{}.toml", world.clock.uuid()));
     world.config.delivery.bounce_rules.clone_from(&file);
-    let wrong = pennypost::serve::check_files(&world.config).unwrap_err().to_string();
+    let wrong = pennypost::serve::tables(&world.config).unwrap_err().to_string();
     assert!(wrong.starts_with("delivery.bounce_rules: ") && wrong.contains("cannot be read"), "{wrong}");
     std::fs::write(&file, "[[rule]]\nname = \"partner\"\nhost = [\"partner.example\"]\ntext = [\"user unknown\"]\nclass = \"hard\"\n").unwrap();
-    let wrong = pennypost::serve::check_files(&world.config).unwrap_err().to_string();
+    let wrong = pennypost::serve::tables(&world.config).unwrap_err().to_string();
     assert!(wrong.contains("line 5: unknown variant `hard`"), "{wrong}");
     std::fs::write(&file, "[[rule]]\nname = \"partner\"\nhost = [\"partner.example\"]\ntext = [\"user unknown\"]\nclass = \"policy\"\n").unwrap();
     let gateway = world.gateway().await;

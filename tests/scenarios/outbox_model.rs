@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pennypost::clock::Clock;
 use pennypost::store::Store;
-use pennypost::store::outbox::{DeliveryRow, MessageRow, SettleRow, WAITING};
+use pennypost::store::outbox::{DeliveryRow, Due, MessageRow, SettleRow, WAITING};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use time::OffsetDateTime;
@@ -186,7 +186,8 @@ impl<'s> Model<'s> {
     }
 
     async fn claim(&mut self, node: usize, room: i32) {
-        let rows = self.store.claim(self.nodes[node].incarnation, &LANES, &[room; 3], Duration::ZERO, self.clock.uuid()).await.unwrap();
+        let due = Due::Now { moved: Duration::ZERO };
+        let rows = self.store.claim(self.nodes[node].incarnation, &LANES, &[room; 3], due, self.clock.uuid()).await.unwrap();
         for row in rows {
             let id = (row.message_id, row.rcpt_no);
             let holders = self.nodes.iter().filter(|process| process.claims.iter().any(|(held, _)| *held == id)).count();

@@ -29,7 +29,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("anstream", &["cli/"]),
     ("owo_colors", &["cli/"]),
-    ("toml", &["config/", "cli/", "deliver/class/rules.rs"]),
+    ("toml", &["config/", "cli/", "deliver/limits.rs", "deliver/class/rules.rs"]),
     ("rand", &["clock.rs"]),
     ("tracing_subscriber", &["telemetry/"]),
     ("tracing_appender", &["telemetry/"]),

@@ -59,7 +59,7 @@ pub const fn of_fault(fault: &Fault) -> BounceClass {
     match fault {
         Fault::SizeExceeded { .. } => BounceClass::Size,
         Fault::Smtputf8Missing | Fault::EightBitMissing => BounceClass::Content,
-        Fault::Tls(_) => BounceClass::Tls,
+        Fault::Tls(_) | Fault::TlsNotOffered | Fault::RequireTlsMissing => BounceClass::Tls,
         Fault::Protocol(_) | Fault::TimedOut(_) | Fault::Disconnected | Fault::Io(_) => BounceClass::Network,
     }
 }

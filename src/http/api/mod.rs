@@ -1,5 +1,6 @@
 //! The API's resources, one file each: request, description, handler.
 
+pub mod batch;
 pub mod domains;
 pub mod events;
 pub mod keys;
@@ -8,6 +9,7 @@ pub mod project;
 pub mod queue;
 pub mod sandbox;
 pub mod send;
+pub mod sites;
 pub mod suppressions;
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub fn routes() -> Router<Arc<Api>> {
 pub fn documented() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(send::send))
+        .routes(routes!(batch::send))
         .routes(routes!(messages::list))
         .routes(routes!(messages::get))
         .routes(routes!(messages::raw))
@@ -48,5 +51,6 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(suppressions::get, suppressions::remove))
         .routes(routes!(project::get, project::change))
         .routes(routes!(queue::list))
+        .routes(routes!(sites::list))
         .routes(routes!(sandbox::list))
 }

@@ -2,6 +2,8 @@
 //!
 //! Does not: hold SQL; `store::outbox` does.
 
+use std::time::Duration;
+
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -63,12 +65,24 @@ pub struct KeyRow {
 pub struct ClaimedRow {
     pub message_id: Uuid,
     pub rcpt_no: i16,
+    pub lane: i32,
     pub recipient: String,
     pub attempt: i16,
     pub priority: i16,
     pub expires_at: OffsetDateTime,
+    /// Somebody asked for this attempt.
+    pub hurried: bool,
     /// Suppressed meanwhile: it ended instead of being claimed.
     pub suppressed: bool,
+}
+
+/// Which waiting deliveries a claim takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Due {
+    /// All whose time has come, on a clock that is ahead by this much.
+    Now { moved: Duration },
+    /// Those that somebody asked to try at once.
+    Hurried,
 }
 
 /// The end of one claim.

@@ -2,6 +2,9 @@
 
 from .attachment_request import AttachmentRequest
 from .attempt import Attempt
+from .batch_item import BatchItem
+from .batch_request import BatchRequest
+from .batch_response import BatchResponse
 from .bounce_class import BounceClass
 from .changed import Changed
 from .created_key_view import CreatedKeyView
@@ -15,10 +18,12 @@ from .event_view import EventView
 from .event_view_data import EventViewData
 from .field_error import FieldError
 from .imported import Imported
+from .item_problem import ItemProblem
 from .key_kind import KeyKind
 from .key_list import KeyList
 from .key_record import KeyRecord
 from .key_scope import KeyScope
+from .known_batch_status import KnownBatchStatus
 from .known_delivery_state import KnownDeliveryState
 from .known_domain_state import KnownDomainState
 from .known_event_kind import KnownEventKind
@@ -50,14 +55,25 @@ from .send_request_headers import SendRequestHeaders
 from .send_request_metadata import SendRequestMetadata
 from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
+from .site_limits import SiteLimits
+from .site_list import SiteList
+from .site_state import SiteState
+from .site_view import SiteView
 from .suppression_list import SuppressionList
 from .suppression_origin import SuppressionOrigin
 from .suppression_reason import SuppressionReason
 from .suppression_view import SuppressionView
+from .tls_policy import TlsPolicy
+from .tls_result import TlsResult
+from .wait_reason import WaitReason
+from .waiting import Waiting
 
 __all__ = (
     "AttachmentRequest",
     "Attempt",
+    "BatchItem",
+    "BatchRequest",
+    "BatchResponse",
     "BounceClass",
     "Changed",
     "CreatedKeyView",
@@ -71,10 +87,12 @@ __all__ = (
     "EventViewData",
     "FieldError",
     "Imported",
+    "ItemProblem",
     "KeyKind",
     "KeyList",
     "KeyRecord",
     "KeyScope",
+    "KnownBatchStatus",
     "KnownDeliveryState",
     "KnownDomainState",
     "KnownEventKind",
@@ -106,8 +124,16 @@ __all__ = (
     "SendRequestMetadata",
     "SendRequestTags",
     "SendResponse",
+    "SiteLimits",
+    "SiteList",
+    "SiteState",
+    "SiteView",
     "SuppressionList",
     "SuppressionOrigin",
     "SuppressionReason",
     "SuppressionView",
+    "TlsPolicy",
+    "TlsResult",
+    "WaitReason",
+    "Waiting",
 )
