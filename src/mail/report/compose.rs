@@ -183,8 +183,9 @@ fn words(notice: &Notice<'_>) -> String {
         push_wrapped(&mut text, "", heading(action, those.len()));
         for recipient in those {
             let _ = write!(text, "\r\n  {}\r\n", ascii(&recipient.address.to_string()));
-            if action == Action::Failed {
-                push_wrapped(&mut text, "    ", advice(recipient.class));
+            let advice = advice(recipient.class);
+            if action == Action::Failed && !advice.is_empty() {
+                push_wrapped(&mut text, "    ", advice);
             }
             if let Some(until) = recipient.retry_until.filter(|_| action == Action::Delayed) {
                 push_wrapped(&mut text, "    ", &format!("It is tried again until {}.", date(until)));
@@ -234,7 +235,8 @@ const fn advice(class: Option<BounceClass>) -> &'static str {
         Some(BounceClass::Relay) => {
             "The server that is named for the address takes no mail for it. Check the spelling, or tell the recipient's postmaster."
         }
-        Some(BounceClass::Other) | None => "The recipient's mail system refused it. What it said stands below.",
+        Some(BounceClass::Other) => "The recipient's mail system refused it. What it said stands below.",
+        None => "",
     }
 }
 

@@ -142,12 +142,11 @@ fn weigh(line: &str, found: &Found) -> Option<Weight> {
         let starts = !before.contains('(');
         return Some(if starts { Weight::Listed } else { Weight::Mentioned });
     }
-    let near = before.trim_end_matches([' ', '\t', '"', '\'', '(', '[']);
-    let ends = |words: &[&str]| words.iter().any(|word| near.strip_suffix(word).is_some_and(|rest| !rest.ends_with(char::is_alphanumeric)));
-    if ends(phrases::NOT_RECIPIENTS) || after.trim_start_matches(['>', ' ']).starts_with("SIZE=") {
+    if phrases::ends_before_others(&before) || after.trim_start_matches(['>', ' ']).starts_with("SIZE=") {
         return None;
     }
-    Some(if ends(phrases::RECIPIENTS) || near.trim_end_matches('<').trim_end().ends_with(':') { Weight::Named } else { Weight::Mentioned })
+    let labelled = before.trim_end_matches([' ', '\t', '"', '\'', '(', '[', '<']).ends_with(':');
+    Some(if labelled || phrases::ends_before_recipient(&before) { Weight::Named } else { Weight::Mentioned })
 }
 
 /// The words from a recipient's line to the next recipient's.
