@@ -481,6 +481,12 @@ export interface components {
             mx_ip?: string | null;
             /** @description TLS version and cipher suite, absent for clear text. */
             tls?: string | null;
+            /** @description The source address it left from, if it left. */
+            source_ip?: string | null;
+            /** @description The pool of that address, where pools are configured. */
+            pool?: string | null;
+            /** @description The smart host, `host:port`, absent if it went to the MX hosts. */
+            smart_host?: string | null;
             /** @description How far it got. */
             stage: components["schemas"]["Stage"];
             /** @description The reply that decided, or what went wrong, on one line. */
@@ -1053,7 +1059,7 @@ export interface components {
         /** @description Where a message stands that was just posted. */
         SendStatus: "accepted" | string;
         /** @description How far a session got. */
-        Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
+        Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "auth" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
     };
     responses: never;
     parameters: never;

@@ -432,6 +432,7 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>))
     let outbound = Arc::new(OutboundMessage {
         id: message.id,
         project: message.project,
+        stream: Box::from(message.stream.as_str()),
         domain: message.domain,
         reverse_path: message.envelope.reverse_path.clone(),
         content: message.content.clone(),

@@ -279,6 +279,14 @@ impl Access {
         project::find_or_make(&self.store, DEFAULT_PROJECT, ProjectId::from_uuid(self.clock.uuid())).await
     }
 
+    /// The project of this name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn project_named(&self, name: &str) -> Result<Option<ProjectId>, StoreError> {
+        project::find(&self.store, name).await
+    }
+
     /// Writes when keys were last used, once a minute until the drain and once more then.
     pub fn keep_last_used(&self, supervisor: &Supervisor) {
         let access = self.clone();

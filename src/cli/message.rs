@@ -173,10 +173,16 @@ fn attempt_lines(attempt: &Value, transcript: bool) -> String {
         (Some(host), None) => host,
         (None, _) => "no host".to_owned(),
     };
+    let from = match (word("source_ip"), word("pool")) {
+        (Some(source), Some(pool)) => format!("  from {source} ({pool})"),
+        (Some(source), None) => format!("  from {source}"),
+        (None, _) => String::new(),
+    };
+    let by = word("smart_host").map(|host| format!("  by smart host {host}")).unwrap_or_default();
     let tls = word("tls").unwrap_or_else(|| "in the clear".to_owned());
     let unknown = if attempt.get("outcome_unknown").is_some_and(|value| value == true) { "  (may have arrived)" } else { "" };
     let mut text = format!(
-        "  {}  {}  {host}  {tls}{unknown}\n    {}\n",
+        "  {}  {}  {host}  {tls}{from}{by}{unknown}\n    {}\n",
         word("at").unwrap_or_default(),
         word("outcome").unwrap_or_default(),
         word("reply").unwrap_or_default()
@@ -199,7 +205,8 @@ mod tests {
             "id": "msg_1", "from": "a@b.example", "subject": "Hi\u{1b}[2J",
             "deliveries": [
                 {"recipient": "c@d.example", "state": "queued", "next_attempt_at": "2026-12-01T09:01:00Z", "attempts": [
-                    {"at": "2026-12-01T09:00:00Z", "mx_host": "mx.d.example", "mx_ip": "192.0.2.1", "tls": "TLSv1.3", "outcome": "deferred",
+                    {"at": "2026-12-01T09:00:00Z", "mx_host": "mx.d.example", "mx_ip": "192.0.2.1", "tls": "TLSv1.3",
+                     "source_ip": "192.0.2.9", "pool": "bulk", "smart_host": "mx.d.example:587", "outcome": "deferred",
                      "reply": "451 4.7.1 later", "transcript": ["S: 220 hi", "C: EHLO b"]}]},
                 {"recipient": "e@f.example", "state": "bounced", "next_attempt_at": null, "attempts": [
                     {"at": "2026-12-01T09:00:00Z", "outcome": "bounced", "reply": "no such domain", "outcome_unknown": true}]}

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use super::environment::{self, Environment};
 use super::error::{ConfigError, Origin, Problem};
 use super::suggest::nearest;
-use super::{Config, DEFAULT_TOML, check};
+use super::{Config, DEFAULT_TOML, check, secrets};
 
 /// Where the file is looked for when none is named.
 pub const USUAL_FILES: [&str; 2] = ["pennypost.toml", "/etc/pennypost/pennypost.toml"];
@@ -59,7 +59,8 @@ pub fn read(text: &str, file: Option<PathBuf>, environment: &Environment) -> Res
     problems.extend(loaded.settle_types());
     if problems.is_empty() {
         loaded.settle_paths();
-        problems = check::doubts(&loaded.config, &loaded.origins);
+        problems = secrets::read(&mut loaded.config, &loaded.origins, environment);
+        problems.extend(check::doubts(&loaded.config, &loaded.origins));
     }
     problems.sort_by_key(|problem| problem.origin.line());
     if problems.is_empty() { Ok(loaded) } else { Err(ConfigError::Wrong(problems)) }
@@ -131,7 +132,12 @@ impl Loaded {
             let model = default_table().get(section).and_then(|options| options.get(option)).cloned();
             let origin = self.origins.get(&name).cloned().unwrap_or(Origin::Default);
             let inner = error.into_inner();
-            let what = format!("does not fit: {}", inner.message());
+            // Which table of a list, and which of its fields.
+            let within = path.strip_prefix(&name).filter(|within| within.contains('.'));
+            let what = within.map_or_else(
+                || format!("does not fit: {}", inner.message()),
+                |within| format!("does not fit at {option}{within}: {}", inner.message()),
+            );
             let fix = format!("write {}, as in `{}`", model.as_ref().map_or("a value", environment::form), example(&name, model.as_ref()));
             problems.push(Problem { option: name, origin: origin.clone(), what, fix });
             match model {
@@ -148,7 +154,7 @@ impl Loaded {
     /// Makes relative paths count from the directory of the file, so that the program may be started from anywhere.
     fn settle_paths(&mut self) {
         let Some(directory) = self.file.as_deref().and_then(Path::parent) else { return };
-        let Config { server, database, .. } = &mut self.config;
+        let Config { server, database, delivery, .. } = &mut self.config;
         for (name, path) in [
             ("server.master_key_file", &mut server.master_key_file),
             ("database.data_dir", &mut database.data_dir),
@@ -156,6 +162,12 @@ impl Loaded {
         ] {
             let from_environment = matches!(self.origins.get(name), Some(Origin::Environment(_)));
             if !path.as_os_str().is_empty() && !from_environment {
+                *path = directory.join(&*path);
+            }
+        }
+        if !matches!(self.origins.get("delivery.smart_host_rule"), Some(Origin::Environment(_))) {
+            let files = delivery.smart_host_rule.iter_mut().flat_map(|rule| [&mut rule.password_file, &mut rule.ca_file]);
+            for path in files.filter(|path| !path.as_os_str().is_empty()) {
                 *path = directory.join(&*path);
             }
         }
@@ -188,6 +200,9 @@ fn example(name: &str, model: Option<&Value>) -> String {
     let option = name.rsplit('.').next().unwrap_or_default();
     match (name, model) {
         ("delivery.egress", _) => "egress = [\"192.0.2.25\"]".to_owned(),
+        ("delivery.source", _) => "[[delivery.source]] address = \"192.0.2.26\"".to_owned(),
+        ("delivery.pool_rule", _) => "[[delivery.pool_rule]] pool = \"bulk\" stream = \"newsletter\"".to_owned(),
+        ("delivery.smart_host_rule", _) => "[[delivery.smart_host_rule]] host = \"smtp.example.com:587\"".to_owned(),
         ("dns.servers", _) => "servers = [\"127.0.0.1:53\"]".to_owned(),
         (_, Some(value)) => format!("{option} = {value}"),
         (_, None) => option.to_owned(),

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
+use super::departure::Way;
 use super::engine::Engine;
 use super::sign::SignError;
 use super::verdict::{self, Verdict};
@@ -33,6 +34,8 @@ pub struct Circumstances {
     pub mx_ip: Option<IpAddr>,
     /// TLS facts.
     pub tls: Option<String>,
+    /// The way it took.
+    pub way: Way,
     /// The dialogue.
     pub transcript: Vec<String>,
 }
@@ -72,6 +75,9 @@ impl Engine {
             mx_host: circumstances.mx_host.clone(),
             mx_ip: circumstances.mx_ip,
             tls: circumstances.tls.clone(),
+            source_ip: circumstances.way.source,
+            pool: circumstances.way.pool.as_deref().map(str::to_owned),
+            smart_host: circumstances.way.smart_host.as_deref().map(str::to_owned),
             stage,
             reply,
             enhanced_status: Some(verdict.enhanced_status),
@@ -84,6 +90,7 @@ impl Engine {
             metrics::outcome_unknown(1);
         }
         metrics::attempt(stage, outcome, took);
+        metrics::egress_attempt(circumstances.way.pool.clone(), circumstances.way.source, circumstances.way.smart_host.clone(), outcome);
         log_end(&delivery, &facts, next_at);
         self.write(delivery, outcome, next_at, &facts).await;
     }
@@ -108,6 +115,7 @@ impl Engine {
             mx_host: None,
             mx_ip: None,
             tls: None,
+            way: Way::default(),
             transcript: Vec::new(),
         };
         for delivery in deliveries {
@@ -125,6 +133,9 @@ impl Engine {
             mx_host: Some(SANDBOX_HOST.into()),
             mx_ip: None,
             tls: None,
+            source_ip: None,
+            pool: None,
+            smart_host: None,
             stage: Stage::EndOfData,
             reply: "250 2.0.0 kept in the sandbox".into(),
             enhanced_status: Some(EnhancedStatus::new(2, 0, 0)),
@@ -164,14 +175,16 @@ const fn final_state(outcome: Outcome) -> Option<DeliveryState> {
 fn log_end(delivery: &ClaimedDelivery, facts: &Attempt, next_at: Option<OffsetDateTime>) {
     let id = delivery.id();
     let host = facts.mx_host.as_deref().unwrap_or("-");
+    let source = facts.source_ip.map(|address| address.to_string()).unwrap_or_default();
+    let pool = facts.pool.as_deref().unwrap_or("-");
     match facts.outcome {
-        Outcome::Delivered => tracing::debug!(delivery = %id, host, "delivered"),
+        Outcome::Delivered => tracing::debug!(delivery = %id, host, source, pool, "delivered"),
         Outcome::Deferred => {
             let retry_at = next_at.map(|at| at.to_string()).unwrap_or_default();
-            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, retry_at, "deferred");
+            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, reply = facts.reply, retry_at, "deferred");
         }
         Outcome::Bounced | Outcome::Expired => {
-            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
+            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::egress::Egress;
 use super::schedule::Schedule;
 use super::site::{Job, Site};
 use super::worker::Worker;
@@ -37,6 +38,8 @@ pub struct EngineParts {
     pub settings: config::Delivery,
     /// Our EHLO name.
     pub hostname: String,
+    /// The ways out.
+    pub egress: Egress,
     /// Time.
     pub clock: Clock,
     /// DNS.
@@ -73,7 +76,7 @@ impl Engine {
     #[must_use]
     pub fn new(parts: EngineParts, supervisor: Supervisor) -> Arc<Self> {
         let schedule = Schedule::new(&parts.settings);
-        let own = OwnAddresses::new(parts.hostname.clone(), &parts.settings.egress);
+        let own = OwnAddresses::new(parts.hostname.clone(), &parts.settings.source_addresses());
         Arc::new(Self {
             parts,
             schedule,

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::egress::Route;
 use super::engine::Engine;
 use super::plan::{self, Planning, Target};
 use super::site::Site;
@@ -69,9 +70,9 @@ impl Missing {
 }
 
 impl Engine {
-    /// The targets of a site's domain for mail of one priority.
-    pub(super) async fn targets(&self, site: &Site, priority: Priority) -> Result<Vec<Target>, MxError> {
-        let found = self.plan(site).await;
+    /// The targets of a site's domain for mail of one priority that leaves by `way`.
+    pub(super) async fn targets(&self, site: &Site, priority: Priority, way: &Route) -> Result<Vec<Target>, MxError> {
+        let found = self.plan(site, way).await;
         let clock = &self.parts.clock;
         match found {
             Err(MxError::NoSuchDomain) if priority == Priority::Bulk => {}
@@ -83,7 +84,7 @@ impl Engine {
             Belief::LookAgain => {
                 // What is kept may be the first answer.
                 self.parts.resolver.forget(site.domain.as_str());
-                let again = self.plan(site).await;
+                let again = self.plan(site, way).await;
                 if again == Err(MxError::NoSuchDomain) {
                     site.confirm_missing();
                 }
@@ -92,10 +93,10 @@ impl Engine {
         }
     }
 
-    async fn plan(&self, site: &Site) -> Result<Vec<Target>, MxError> {
+    async fn plan(&self, site: &Site, way: &Route) -> Result<Vec<Target>, MxError> {
         let parts = &self.parts;
         let planning =
-            Planning { settings: &parts.settings, hostname: &parts.hostname, resolver: &parts.resolver, clock: &parts.clock, own: &self.own };
+            Planning { settings: &parts.settings, hostname: &parts.hostname, resolver: &parts.resolver, clock: &parts.clock, own: &self.own, way };
         plan::targets(&planning, &site.domain).instrument(spans::deliver_lookup(site.domain.as_str())).await
     }
 }

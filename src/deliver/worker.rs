@@ -8,16 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Circumstances, Ending};
+use super::departure::Way;
+use super::egress::Route;
 use super::engine::Engine;
 use super::plan::Target;
 use super::sign;
 use super::site::{Job, Next, Site};
+use super::smart_host::SmartHost;
 use super::verdict::{self, AtLeast, Verdict};
 use crate::clock::Tick;
 use crate::model::EmailAddress;
 use crate::model::message::Priority;
 use crate::model::outcome::{Outcome, Scope, Stage};
-use crate::net::dial;
 use crate::net::mx::MxError;
 use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
@@ -35,6 +37,10 @@ pub(super) struct Worker {
 struct Open {
     session: Session,
     target: Target,
+    /// The way it takes: no job of another may use it.
+    route: Route,
+    /// The address it left from, and the pool and smart host.
+    way: Way,
     /// How it was opened, told with its first transaction.
     opening: Vec<String>,
     /// Transactions made in it.
@@ -110,19 +116,24 @@ impl Worker {
             self.engine.leave_unsigned(job.deliveries, &error).await;
             return Then::Stay;
         }
+        let route = self.engine.parts.egress.route(&job.message, &self.site.domain, self.engine.parts.clock.tick());
+        if let Some(until) = route.smart_host.as_ref().and_then(|host| host.rests_until(self.engine.parts.clock.tick())) {
+            self.engine.give_back(vec![job], until).await;
+            return Then::Stay;
+        }
         let most = self.engine.parts.settings.max_messages_per_connection;
         // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
-        if self.open.as_mut().is_some_and(|open| open.used >= most || !open.session.is_alive()) {
+        if self.open.as_mut().is_some_and(|open| open.used >= most || !open.route.shares_sessions_with(&route) || !open.session.is_alive()) {
             self.part().await;
         }
-        match self.reach(job.priority()).await {
+        match self.reach(job.priority(), &route).await {
             Ok(()) => {
                 if self.is_ours(&job).await {
                     self.transact(job).await;
                 }
                 Then::Stay
             }
-            Err(unreached) => self.fail(job, *unreached).await,
+            Err(unreached) => self.fail(job, *unreached, &route).await,
         }
     }
 
@@ -154,15 +165,22 @@ impl Worker {
     }
 
     /// Makes sure that a session is open: tries the targets in order until one answers.
-    async fn reach(&mut self, priority: Priority) -> Result<(), Box<Unreached>> {
+    async fn reach(&mut self, priority: Priority, route: &Route) -> Result<(), Box<Unreached>> {
         if self.open.is_some() {
             metrics::session(SessionResult::Reused);
             return Ok(());
         }
         let parts = &self.engine.parts;
-        let mut circumstances =
-            Circumstances { at: parts.clock.now(), started: parts.clock.tick(), mx_host: None, mx_ip: None, tls: None, transcript: Vec::new() };
-        let targets = match self.engine.targets(&self.site, priority).await {
+        let mut circumstances = Circumstances {
+            at: parts.clock.now(),
+            started: parts.clock.tick(),
+            mx_host: None,
+            mx_ip: None,
+            tls: None,
+            way: Way::of(route),
+            transcript: Vec::new(),
+        };
+        let targets = match self.engine.targets(&self.site, priority, route).await {
             Ok(targets) => targets,
             Err(error) => {
                 let ending = Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(Stage::Dns, &error) };
@@ -171,14 +189,12 @@ impl Worker {
         };
         let mut worst: Option<(Ending, Target)> = None;
         for target in targets {
-            match self.open_session(&target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
+            match self.open_session(&target, route, &mut circumstances).instrument(spans::deliver_session(&target.host)).await {
                 Ok(session) => {
                     self.engine.session_opened();
-                    if self.site.reached(parts.clock.tick()) {
-                        // An attempt that somebody asked for found the hosts well before their time.
-                        parts.claims.resume(self.site.domain.lane());
-                    }
-                    self.open = Some(Open { session, target, opening: std::mem::take(&mut circumstances.transcript), used: 0 });
+                    self.reached(route);
+                    let (route, way) = (route.clone(), circumstances.way);
+                    self.open = Some(Open { session, target, route, way, opening: std::mem::take(&mut circumstances.transcript), used: 0 });
                     return Ok(());
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
@@ -186,8 +202,13 @@ impl Worker {
                     let keep = worst
                         .as_ref()
                         .is_some_and(|(kept, _)| kept.verdict.outcome == Outcome::Deferred && ending.verdict.outcome != Outcome::Deferred);
+                    let is_our_login = ending.stage == Stage::Auth;
                     if !keep {
                         worst = Some((ending, target));
+                    }
+                    // Another address of the smart host would say the same, and count it as another guess.
+                    if is_our_login {
+                        break;
                     }
                 }
             }
@@ -205,27 +226,44 @@ impl Worker {
         Err(Box::new(Unreached { circumstances, ending }))
     }
 
-    async fn open_session(&self, target: &Target, transcript: &mut Vec<String>) -> Result<Session, Ending> {
-        let first = self.try_session(target, TlsUse::Opportunistic(Arc::clone(&self.engine.parts.tls)), transcript).await;
+    fn reached(&self, route: &Route) {
+        match &route.smart_host {
+            Some(host) => host.reached(),
+            None if self.site.reached(self.engine.parts.clock.tick()) => {
+                // An attempt that somebody asked for found the hosts well before their time.
+                self.engine.parts.claims.resume(self.site.domain.lane());
+            }
+            None => {}
+        }
+    }
+
+    async fn open_session(&self, target: &Target, route: &Route, circumstances: &mut Circumstances) -> Result<Session, Ending> {
+        let any = &self.engine.parts.tls;
+        let tls = route.smart_host.as_ref().map_or_else(|| TlsUse::Opportunistic(Arc::clone(any)), |host| host.tls_use(any));
+        let may_do_without = matches!(tls, TlsUse::Opportunistic(_));
+        let first = self.try_session(target, tls, route, circumstances).await;
         match first {
             // Opportunistic TLS (RFC 7435): a handshake that fails must not keep the message from being sent at all.
-            Err(ending) if ending.stage == Stage::Tls => {
+            Err(ending) if ending.stage == Stage::Tls && may_do_without => {
                 tracing::info!(host = target.host, reply = ending.reply, "TLS failed; trying again in the clear");
-                self.try_session(target, TlsUse::Off, transcript).await
+                self.try_session(target, TlsUse::Off, route, circumstances).await
             }
             other => other,
         }
     }
 
-    async fn try_session(&self, target: &Target, tls: TlsUse, transcript: &mut Vec<String>) -> Result<Session, Ending> {
+    async fn try_session(&self, target: &Target, tls: TlsUse, route: &Route, circumstances: &mut Circumstances) -> Result<Session, Ending> {
         let parts = &self.engine.parts;
-        let stream = dial::connect(target.address, target.source, parts.timeouts.connect, &parts.clock).await.map_err(|error| {
+        let transcript = &mut circumstances.transcript;
+        let departure = self.engine.depart(target, transcript).await.map_err(|error| {
             transcript.push(format!("* {}: {error}", target.address));
             Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) }
         })?;
+        circumstances.way.source = departure.source;
         transcript.push(format!("* connected to {} [{}]", target.host, target.address));
-        let settings = Settings { ehlo_name: parts.hostname.clone(), tls, timeouts: parts.timeouts, server_name: target.host.clone() };
-        match Session::open(stream, &settings, &parts.clock).await {
+        let login = route.smart_host.as_ref().and_then(|host| host.login.clone());
+        let settings = Settings { ehlo_name: departure.ehlo_name, tls, timeouts: parts.timeouts, server_name: target.host.clone(), login };
+        match Session::open(departure.stream, &settings, &parts.clock).await {
             Ok(mut session) => {
                 transcript.append(&mut session.take_transcript());
                 Ok(session)
@@ -235,7 +273,11 @@ impl Worker {
                 if let Cause::Fault(fault) = &failure.cause {
                     transcript.push(format!("* {fault}"));
                 }
-                Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict: verdict::verdict(failure.stage, &failure.cause) })
+                let reply = match failure.stage {
+                    Stage::Auth => format!("the smart host does not take our login: {}", failure.cause),
+                    _ => failure.cause.to_string(),
+                };
+                Err(Ending { stage: failure.stage, reply, verdict: verdict::verdict(failure.stage, &failure.cause) })
             }
         }
     }
@@ -274,6 +316,7 @@ impl Worker {
             mx_host: Some(open.target.host.clone()),
             mx_ip: Some(open.target.address.ip()),
             tls: open.session.tls_facts().map(str::to_owned),
+            way: open.way.clone(),
             transcript,
         };
         self.conclude_all(job, sent, &circumstances).await;
@@ -316,7 +359,7 @@ impl Worker {
     }
 
     /// No session could be had: the attempt fails, and if that is no fault of the message the site rests.
-    async fn fail(&self, job: Job, unreached: Unreached) -> Then {
+    async fn fail(&self, job: Job, unreached: Unreached, route: &Route) -> Then {
         metrics::session(SessionResult::Failed);
         let Unreached { circumstances, ending } = unreached;
         let is_throttle = ending.verdict.min_wait == Some(AtLeast::Throttled);
@@ -334,7 +377,11 @@ impl Worker {
             self.engine.give_back(vec![job], until).await;
             return Then::Stay;
         }
-        if is_throttle {
+        if let Some(host) = &route.smart_host
+            && outcome == Outcome::Deferred
+        {
+            self.rest_smart_host(host, &ending);
+        } else if is_throttle {
             self.slow_down(&ending).await;
         } else if outcome == Outcome::Deferred && !is_second_look && matches!(scope, Scope::Host | Scope::Site | Scope::Us) {
             let _until = self.rest(&ending).await;
@@ -347,6 +394,14 @@ impl Worker {
 }
 
 impl Worker {
+    /// The smart host could not be used: it rests, for whatever domain, and mail that takes another way goes on.
+    fn rest_smart_host(&self, host: &SmartHost, ending: &Ending) {
+        let clock = &self.engine.parts.clock;
+        let until = host.rest(|failures| clock.tick().plus(self.engine.schedule.pause(failures, clock)));
+        let seconds = until.since(clock.tick()).as_secs();
+        tracing::warn!(smart_host = %host.label(), stage = ?ending.stage, reply = ending.reply, seconds, "the smart host cannot be used; its mail waits");
+    }
+
     /// No host could be reached: the domain rests, and what waits for it goes back unspent. Answers until when.
     async fn rest(&self, ending: &Ending) -> Tick {
         let (clock, schedule) = (&self.engine.parts.clock, &self.engine.schedule);

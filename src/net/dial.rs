@@ -96,6 +96,14 @@ pub enum DialError {
     Resources(String),
 }
 
+impl DialError {
+    /// True if the source is at fault and another one may do.
+    #[must_use]
+    pub const fn is_of_the_source(&self) -> bool {
+        matches!(self, Self::Source { .. })
+    }
+}
+
 /// Connects to `address` within `limit`, from `source` if one is given. Nagle's delay is off, keepalive on.
 ///
 /// # Errors

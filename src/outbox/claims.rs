@@ -308,6 +308,8 @@ pub struct OutboundMessage {
     pub id: MessageId,
     /// Whose it is.
     pub project: ProjectId,
+    /// Its stream.
+    pub stream: Box<str>,
     /// Whose DKIM keys sign it.
     pub domain: Option<DomainId>,
     /// MAIL FROM.

@@ -275,6 +275,7 @@ fn outbound(row: ContentRow, grant: super::claims::Grant) -> Result<OutboundMess
     Ok(OutboundMessage {
         id: MessageId::from_uuid(row.id),
         project: ProjectId::from_uuid(row.project_id),
+        stream: row.stream.into_boxed_str(),
         domain: row.domain_id.map(DomainId::from_uuid),
         reverse_path,
         content: content::unpack(row.encoding, row.content, row.size)?,

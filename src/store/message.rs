@@ -42,6 +42,7 @@ pub struct Outstanding {
 pub struct ContentRow {
     pub id: Uuid,
     pub project_id: Uuid,
+    pub stream: String,
     pub domain_id: Option<Uuid>,
     pub reverse_path: String,
     pub size: i32,
@@ -170,7 +171,7 @@ impl Store {
     pub async fn contents(&self, ids: &[Uuid]) -> Result<Vec<ContentRow>, StoreError> {
         let rows = query_as!(
             ContentRow,
-            "select id, project_id, domain_id, reverse_path, size, flags, encoding, content from message where id = any($1)",
+            "select id, project_id, stream, domain_id, reverse_path, size, flags, encoding, content from message where id = any($1)",
             ids
         )
         .fetch_all(self.pool())

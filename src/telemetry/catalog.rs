@@ -24,6 +24,7 @@ pub const ALL: &[&Metric] = &[
     &DELIVERIES,
     &ATTEMPTS,
     &ATTEMPT_SECONDS,
+    &EGRESS_ATTEMPTS,
     &SESSIONS_OPEN,
     &SESSIONS,
     &MEMORY_DELIVERIES,
@@ -164,6 +165,15 @@ pub(super) const ATTEMPT_SECONDS: Metric = Metric {
     meaning: "Time of one attempt with look-up, session and transaction.",
     healthy: "below 5; receivers may take minutes",
     alert: "p50 above 30",
+};
+pub(super) const EGRESS_ATTEMPTS: Metric = Metric {
+    name: "pennypost_egress_attempts_total",
+    kind: Kind::Counter,
+    unit: "attempts",
+    labels: &["pool", "source", "smart_host", "outcome"],
+    meaning: "Attempts by the way they took: the pool, the source address, the smart host; an empty label where there was none.",
+    healthy: "outcomes alike for the sources of one pool",
+    alert: "one source deferred or bounced far more often than the others of its pool",
 };
 pub(super) const SESSIONS_OPEN: Metric = Metric {
     name: "pennypost_sessions_open",

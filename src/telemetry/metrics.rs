@@ -3,7 +3,8 @@
 //! Answers: how a room says that something happened, without knowing names or labels, at a cost of some tens of nanoseconds.
 //! Does not: judge; alert rules are the operator's.
 
-use std::sync::LazyLock;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, SharedString};
@@ -77,6 +78,15 @@ pub fn attempt(stage: Stage, outcome: Outcome, took: Duration) {
         .attempts
         .add((stage, outcome), 1, |(stage, outcome)| [SharedString::const_str(stage_name(*stage)), SharedString::const_str(outcome_name(*outcome))]);
     HANDLES.attempt_seconds.record(took);
+}
+
+/// Counts one attempt by the way it took: the pool, the source address, the smart host.
+pub fn egress_attempt(pool: Option<Arc<str>>, source: Option<IpAddr>, smart_host: Option<Arc<str>>, outcome: Outcome) {
+    let text = |value: &Option<Arc<str>>| value.as_deref().map_or(SharedString::const_str(""), |text| SharedString::from(text.to_owned()));
+    HANDLES.egress_attempts.add((pool, source, smart_host, outcome), 1, |(pool, source, smart_host, outcome)| {
+        let source = source.map_or(SharedString::const_str(""), |address| SharedString::from(address.to_string()));
+        [text(pool), source, text(smart_host), SharedString::const_str(outcome_name(*outcome))]
+    });
 }
 
 /// How opening an SMTP session went.
@@ -195,6 +205,9 @@ pub fn database_error(kind: &'static str) {
     HANDLES.database_errors.add(kind, 1, |kind| [SharedString::const_str(kind)]);
 }
 
+/// Pool, source address, smart host, and how it ended.
+type WayOut = (Option<Arc<str>>, Option<IpAddr>, Option<Arc<str>>, Outcome);
+
 struct Handles {
     accepted_messages: Counter,
     accepted_recipients: Counter,
@@ -209,6 +222,7 @@ struct Handles {
     deliveries: Counters<DeliveryState>,
     attempts: Counters<(Stage, Outcome)>,
     attempt_seconds: Histogram,
+    egress_attempts: Counters<WayOut>,
     sessions_open: Gauge,
     sessions: Counters<SessionResult>,
     memory_deliveries: Gauge,
@@ -247,6 +261,7 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     deliveries: Counters::new(&catalog::DELIVERIES),
     attempts: Counters::new(&catalog::ATTEMPTS),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
+    egress_attempts: Counters::new(&catalog::EGRESS_ATTEMPTS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),
     sessions: Counters::new(&catalog::SESSIONS),
     memory_deliveries: gauge(&catalog::MEMORY_DELIVERIES),
@@ -301,6 +316,7 @@ const fn stage_name(stage: Stage) -> &'static str {
         Stage::Greeting => "greeting",
         Stage::Ehlo => "ehlo",
         Stage::Tls => "tls",
+        Stage::Auth => "auth",
         Stage::Mail => "mail",
         Stage::Rcpt => "rcpt",
         Stage::Data => "data",

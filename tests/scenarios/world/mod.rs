@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod http;
 pub mod program;
 pub mod proxy;
+pub mod relay;
 pub mod script;
 pub mod server;
 pub mod telling;
