@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::Delivery;
 use super::check::Doubts;
-use super::egress::{DEFAULT_POOL, MX_HOSTS, SmartHostRule, SmartHostTls, host_and_port};
+use super::egress::{DEFAULT_POOL, MX_HOSTS, ProxyKind, SmartHostRule, SmartHostTls, Source, host_and_port, proxy};
 use crate::model::DomainName;
 use crate::model::message::Label;
 
@@ -52,9 +52,28 @@ fn sources(doubts: &mut Doubts<'_>, delivery: &Delivery) {
         doubt(!(1..=MAX_WEIGHT).contains(&weight), format!("has weight {weight}"), "use 1 to 1000; 2 gets twice the mail of 1");
         doubt(Label::parse(&source.pool).is_err(), format!("has pool {:?}", source.pool), "use 1 to 64 characters from A-Z a-z 0-9 _ - .");
     }
+    for (number, source) in delivery.source.iter().enumerate() {
+        proxy_of(doubts, number + 1, source);
+    }
     let homeless = !seen.is_empty() && !seen.iter().any(|(_, pool)| *pool == DEFAULT_POOL);
     let what = "has no source in the pool \"default\", which takes all mail that no delivery.pool_rule puts elsewhere";
     doubts.add(homeless, "delivery.source", what, "give one source pool = \"default\", or leave its pool out");
+}
+
+fn proxy_of(doubts: &mut Doubts<'_>, table: usize, source: &Source) {
+    let mut doubt = |doubtful, what: String, fix: &str| doubts.add(doubtful, "delivery.source", format!("(table {table}) {what}"), fix);
+    let kind = proxy(&source.proxy).map(|(_, kind)| kind);
+    let fix = "write socks5://192.0.2.1:1080 or haproxy://192.0.2.1:2525: an address and a port";
+    doubt(!source.proxy.is_empty() && kind.is_none(), format!("has proxy {:?}", source.proxy), fix);
+    let (name, password) = (source.proxy_username.as_str(), source.proxy_password.expose());
+    let (file, variable) = (!source.proxy_password_file.as_os_str().is_empty(), !source.proxy_password_env.is_empty());
+    doubt(file && variable, "has proxy_password_file and proxy_password_env".to_owned(), "keep one of them");
+    let has_password = file || variable || !password.is_empty();
+    doubt(name.is_empty() == has_password, "has one of proxy_username and a password for it".to_owned(), "set both or none");
+    let speaks_names = kind == Some(ProxyKind::Socks5);
+    doubt(!name.is_empty() && !speaks_names, "has a proxy_username, which only a SOCKS5 proxy takes".to_owned(), "remove it, or use socks5://");
+    let is_long = name.len() > 255 || password.len() > 255;
+    doubt(is_long, "has a login of more than 255 octets, which SOCKS5 cannot say".to_owned(), "use a shorter one");
 }
 
 fn pool_rules(doubts: &mut Doubts<'_>, delivery: &Delivery) {

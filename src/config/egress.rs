@@ -2,7 +2,7 @@
 //!
 //! Answers: what the operator wrote, with the defaults of a table's fields. Does not: judge it; `check_egress` does.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -30,6 +30,42 @@ pub struct Source {
     /// The pool it is in.
     #[serde(default = "default_pool")]
     pub pool: String,
+    /// `socks5://address:port` or `haproxy://address:port` on the host that has the address; empty: this host has it.
+    #[serde(default)]
+    pub proxy: String,
+    /// The user name for a SOCKS5 proxy; empty: it wants none.
+    #[serde(default)]
+    pub proxy_username: String,
+    /// The file that holds its password.
+    #[serde(default)]
+    pub proxy_password_file: PathBuf,
+    /// The variable of the environment that holds its password.
+    #[serde(default)]
+    pub proxy_password_env: String,
+    /// The password, read from one of these when the configuration is loaded.
+    #[serde(skip)]
+    pub proxy_password: Secret<String>,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// SOCKS5 (RFC 1928).
+    Socks5,
+    /// The PROXY protocol, version 2.
+    HaProxy,
+}
+
+/// The parts of a proxy's URL. None: it is not one.
+#[must_use]
+pub fn proxy(url: &str) -> Option<(SocketAddr, ProxyKind)> {
+    let (scheme, place) = url.split_once("://")?;
+    let kind = match scheme {
+        "socks5" => ProxyKind::Socks5,
+        "haproxy" => ProxyKind::HaProxy,
+        _ => return None,
+    };
+    Some((place.parse().ok().filter(|address: &SocketAddr| address.port() != 0)?, kind))
 }
 
 /// `[[delivery.pool_rule]]`: which messages leave from which pool. The first that fits decides.
@@ -115,7 +151,17 @@ impl Delivery {
     /// Every source address: those of `egress`, which are sources of the default pool with weight 1, and those of the tables.
     #[must_use]
     pub fn sources(&self) -> Vec<Source> {
-        let plain = |address: &IpAddr| Source { address: *address, ehlo_name: String::new(), weight: one(), pool: default_pool() };
+        let plain = |address: &IpAddr| Source {
+            address: *address,
+            ehlo_name: String::new(),
+            weight: one(),
+            pool: default_pool(),
+            proxy: String::new(),
+            proxy_username: String::new(),
+            proxy_password_file: PathBuf::new(),
+            proxy_password_env: String::new(),
+            proxy_password: Secret::default(),
+        };
         self.egress.iter().map(plain).chain(self.source.iter().cloned()).collect()
     }
 

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use super::environment::{self, Environment};
 use super::error::{ConfigError, Origin, Problem};
 use super::suggest::nearest;
-use super::{Config, DEFAULT_TOML, check, secrets};
+use super::{Config, DEFAULT_TOML, Delivery, check, secrets};
 
 /// Where the file is looked for when none is named.
 pub const USUAL_FILES: [&str; 2] = ["pennypost.toml", "/etc/pennypost/pennypost.toml"];
@@ -138,7 +138,9 @@ impl Loaded {
                 || format!("does not fit: {}", inner.message()),
                 |within| format!("does not fit at {option}{within}: {}", inner.message()),
             );
-            let fix = format!("write {}, as in `{}`", model.as_ref().map_or("a value", environment::form), example(&name, model.as_ref()));
+            let form = if within.is_some() { "it" } else { model.as_ref().map_or("a value", environment::form) };
+            let comma = if within.is_some() { "" } else { "," };
+            let fix = format!("write {form}{comma} as in `{}`", example(&name, model.as_ref()));
             problems.push(Problem { option: name, origin: origin.clone(), what, fix });
             match model {
                 Some(model) if origin != Origin::Default => self.reset(section, option, model),
@@ -165,9 +167,12 @@ impl Loaded {
                 *path = directory.join(&*path);
             }
         }
-        if !matches!(self.origins.get("delivery.smart_host_rule"), Some(Origin::Environment(_))) {
-            let files = delivery.smart_host_rule.iter_mut().flat_map(|rule| [&mut rule.password_file, &mut rule.ca_file]);
-            for path in files.filter(|path| !path.as_os_str().is_empty()) {
+        let Delivery { source, smart_host_rule, .. } = delivery;
+        let of_sources = source.iter_mut().map(|source| ("delivery.source", &mut source.proxy_password_file));
+        let of_rules = smart_host_rule.iter_mut().flat_map(|rule| [&mut rule.password_file, &mut rule.ca_file]);
+        for (name, path) in of_sources.chain(of_rules.map(|path| ("delivery.smart_host_rule", path))) {
+            let from_environment = matches!(self.origins.get(name), Some(Origin::Environment(_)));
+            if !path.as_os_str().is_empty() && !from_environment {
                 *path = directory.join(&*path);
             }
         }

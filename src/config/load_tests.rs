@@ -173,6 +173,16 @@ address = "0.0.0.0"
 weight = 0
 pool = "a pool"
 ehlo_name = "-"
+proxy = "http://proxy.example:3128"
+[[delivery.source]]
+address = "192.0.2.27"
+proxy = "haproxy://10.0.0.2:2525"
+proxy_username = "penny"
+proxy_password_env = "NOT_SET"
+[[delivery.source]]
+address = "192.0.2.28"
+proxy = "socks5://10.0.0.2:1080"
+proxy_username = "penny"
 [[delivery.pool_rule]]
 pool = "bulk"
 [[delivery.pool_rule]]

@@ -12,15 +12,23 @@ use crate::model::Secret;
 
 /// Fills in the passwords of `config`. Answers what could not be read.
 pub(super) fn read(config: &mut Config, origins: &BTreeMap<String, Origin>, environment: &Environment) -> Vec<Problem> {
+    let delivery = &mut config.delivery;
+    let sources = delivery.source.iter_mut().enumerate().map(|(number, source)| {
+        let found = one(&source.proxy_password_file, &source.proxy_password_env, environment);
+        ("delivery.source", number, found, &mut source.proxy_password)
+    });
+    let rules = delivery.smart_host_rule.iter_mut().enumerate().map(|(number, rule)| {
+        let found = one(&rule.password_file, &rule.password_env, environment);
+        ("delivery.smart_host_rule", number, found, &mut rule.password)
+    });
     let mut problems = Vec::new();
-    for (number, rule) in config.delivery.smart_host_rule.iter_mut().enumerate() {
-        match one(&rule.password_file, &rule.password_env, environment) {
-            Ok(Some(password)) => rule.password = password,
+    for (option, number, found, place) in sources.chain(rules) {
+        match found {
+            Ok(Some(password)) => *place = password,
             Ok(None) => {}
             Err((what, fix)) => {
-                let option = "delivery.smart_host_rule".to_owned();
-                let origin = origins.get(&option).cloned().unwrap_or(Origin::Default);
-                problems.push(Problem { option, origin, what: format!("(table {}) {what}", number + 1), fix });
+                let origin = origins.get(option).cloned().unwrap_or(Origin::Default);
+                problems.push(Problem { option: option.to_owned(), origin, what: format!("(table {}) {what}", number + 1), fix });
             }
         }
     }
@@ -30,14 +38,13 @@ pub(super) fn read(config: &mut Config, origins: &BTreeMap<String, Origin>, envi
 fn one(file: &Path, variable: &str, environment: &Environment) -> Result<Option<Secret<String>>, (String, String)> {
     let (text, place) = if !file.as_os_str().is_empty() {
         let text = std::fs::read_to_string(file).map_err(|error| {
-            (format!("has a password_file that cannot be read: {}: {error}", file.display()), "name a file that this user may read".to_owned())
+            (format!("has a password file that cannot be read: {}: {error}", file.display()), "name a file that this user may read".to_owned())
         })?;
         (text, format!("the file {}", file.display()))
     } else if !variable.is_empty() {
-        let text = environment
-            .get(variable)
-            .cloned()
-            .ok_or_else(|| (format!("has password_env {variable:?}, which is not set"), format!("set {variable}, or use password_file")))?;
+        let text = environment.get(variable).cloned().ok_or_else(|| {
+            (format!("names the variable {variable:?} for its password, which is not set"), format!("set {variable}, or name a file instead"))
+        })?;
         (text, format!("the variable {variable}"))
     } else {
         return Ok(None);

@@ -66,7 +66,11 @@ impl Engine {
     async fn leave(&self, target: &Target, source: Option<&Arc<Source>>) -> Result<Departure, DialError> {
         let parts = &self.parts;
         let bind = source.map(|source| source.address);
-        let stream = dial::connect(target.address, bind, parts.timeouts.connect, &parts.clock).await?;
+        let limit = parts.timeouts.connect;
+        let stream = match source.and_then(|source| Some((source.address, source.proxy.as_ref()?))) {
+            Some((from, proxy)) => dial::connect_through(proxy, from, target.address, limit, &parts.clock).await?,
+            None => dial::connect(target.address, bind, limit, &parts.clock).await?,
+        };
         let ehlo_name = source.map_or_else(|| parts.hostname.clone(), |source| source.ehlo_name.clone());
         let source = bind.or_else(|| stream.local_addr().ok().map(|address| address.ip()));
         Ok(Departure { stream, ehlo_name, source })

@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 use super::smart_host::{SmartHost, SmartHostError, SmartHostRule};
 use crate::clock::Tick;
 use crate::config;
-use crate::config::egress::DEFAULT_POOL;
+use crate::config::egress::{DEFAULT_POOL, ProxyKind, proxy};
 use crate::model::{DomainName, MessageId, ProjectId};
+use crate::net::proxy::{Protocol, Proxy};
 use crate::outbox::OutboundMessage;
 
 /// How long a source that could not be used comes last.
@@ -30,6 +31,8 @@ pub struct Source {
     pub address: IpAddr,
     /// Our name in EHLO.
     pub ehlo_name: String,
+    /// The proxy on the host that has the address; none: this one has it.
+    pub proxy: Option<Proxy>,
     weight: u32,
 }
 
@@ -116,7 +119,15 @@ impl Egress {
         let mut pools = vec![Pool { name: Arc::from(DEFAULT_POOL), sources: Vec::new() }];
         for source in settings.sources() {
             let ehlo_name = if source.ehlo_name.is_empty() { hostname.to_owned() } else { source.ehlo_name };
-            let made = Arc::new(Source { address: source.address, ehlo_name, weight: source.weight });
+            let login = (!source.proxy_username.is_empty()).then(|| (source.proxy_username.clone(), source.proxy_password.clone()));
+            let proxy = proxy(&source.proxy).map(|(address, kind)| Proxy {
+                address,
+                protocol: match kind {
+                    ProxyKind::Socks5 => Protocol::Socks5(login),
+                    ProxyKind::HaProxy => Protocol::HaProxy,
+                },
+            });
+            let made = Arc::new(Source { proxy, address: source.address, ehlo_name, weight: source.weight });
             match pools.iter_mut().find(|pool| *pool.name == *source.pool) {
                 Some(pool) => pool.sources.push(made),
                 None => pools.push(Pool { name: Arc::from(source.pool), sources: vec![made] }),
@@ -216,7 +227,7 @@ fn project_of(projects: &HashMap<String, ProjectId>, name: &str, option: &'stati
 /// [`EgressError::NotOurs`].
 pub fn check_addresses(settings: &config::Delivery) -> Result<(), EgressError> {
     let plain = settings.egress.iter().map(|address| ("delivery.egress", *address));
-    let tables = settings.source.iter().map(|source| ("delivery.source", source.address));
+    let tables = settings.source.iter().filter(|source| source.proxy.is_empty()).map(|source| ("delivery.source", source.address));
     for (option, address) in plain.chain(tables) {
         // Binding is what a connection will do; a list of interfaces would not know of routes that make whole networks local.
         if let Err(error) = UdpSocket::bind(SocketAddr::new(address, 0)) {

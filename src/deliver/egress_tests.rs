@@ -29,7 +29,8 @@ fn domain(text: &str) -> DomainName {
 }
 
 fn source(address: &str, weight: u32, pool: &str) -> egress::Source {
-    egress::Source { address: address.parse().unwrap(), ehlo_name: String::new(), weight, pool: pool.to_owned() }
+    let text = format!("address = \"{address}\"\nweight = {weight}\npool = \"{pool}\"");
+    toml::from_str(&text).unwrap()
 }
 
 fn ways(change: impl FnOnce(&mut config::Delivery)) -> Egress {

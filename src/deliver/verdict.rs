@@ -106,7 +106,9 @@ pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
         Ending::Reply(reply) => of_reply(stage, reply),
         Ending::Fault(fault) => of_fault(stage, fault),
         Ending::NotTried(reply) => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 5, 3))),
-        Ending::Dial(DialError::Source { .. } | DialError::Resources(_)) | Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
+        Ending::Dial(DialError::Source { .. } | DialError::Proxy { .. } | DialError::Resources(_)) | Ending::Unsigned => {
+            deferred(Scope::Us, status(4, 3, 5))
+        }
         Ending::Dial(_) => deferred(Scope::Host, status(4, 4, 1)),
         Ending::Mx(error) => of_mx(error),
     }

@@ -7,4 +7,5 @@ pub mod dial;
 pub mod dns;
 pub mod mx;
 pub mod own;
+pub mod proxy;
 pub mod tls;

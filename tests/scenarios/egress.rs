@@ -13,7 +13,7 @@ use super::world::World;
 use super::world::telling::last_attempt;
 
 fn source(address: IpAddr, pool: &str, ehlo_name: &str) -> Source {
-    Source { address, ehlo_name: ehlo_name.into(), weight: 1, pool: pool.into() }
+    toml::from_str(&format!("address = \"{address}\"\nehlo_name = \"{ehlo_name}\"\npool = \"{pool}\"")).unwrap()
 }
 
 fn rule(pool: &str, project: &str, stream: &str) -> PoolRule {

@@ -22,6 +22,7 @@ mod database;
 mod delivery;
 mod dns;
 mod egress;
+mod egress_proxy;
 mod envelope;
 mod events;
 mod failover;

@@ -5,6 +5,7 @@
 pub mod api;
 pub mod checker;
 pub mod database;
+pub mod egress_proxy;
 pub mod gateway;
 pub mod http;
 pub mod program;
