@@ -162,3 +162,44 @@ fn header(source: SocketAddr, target: SocketAddr) -> Vec<u8> {
     header.extend_from_slice(&target.port().to_be_bytes());
     header
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks a proxy that answers with `script`; what was said to it, and how that ended.
+    async fn asked(protocol: Protocol, target: &str, script: &[u8]) -> (Vec<u8>, Result<(), String>) {
+        let (mut ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(script).await.unwrap();
+        let ended = ask(&mut ours, &protocol, "2001:db8::7".parse().unwrap(), target.parse().unwrap()).await;
+        drop(ours);
+        let mut said = Vec::new();
+        theirs.read_to_end(&mut said).await.unwrap();
+        (said, ended.map_err(|error| error.to_string()))
+    }
+
+    #[tokio::test]
+    async fn ipv6_targets_are_named_as_both_protocols_want_them() {
+        let target = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 25];
+        let socks = b"\x05\x00\x05\x00\x00\x03\x05proxy\x04\x38";
+        let (said, ended) = asked(Protocol::Socks5(None), "[2001:db8::19]:25", socks).await;
+        assert_eq!((said, ended), ([&[5, 1, 0, 5, 1, 0, 4][..], &target, &[0, 25]].concat(), Ok(())));
+        let (said, ended) = asked(Protocol::HaProxy, "[2001:db8::19]:25", b"").await;
+        assert_eq!(ended, Ok(()));
+        let source = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+        assert_eq!(said, [b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24", &source[..], &target, &[0, 0, 0, 25]].concat());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socks_proxy_is_told_as_such() {
+        for (script, reason) in [
+            (&b"HTTP/1.1 400 Bad Request\r\n"[..], "it does not speak SOCKS5"),
+            (b"\x05\x02", "it does not take our way to log in"),
+            (b"\x05\x00\x04\x00\x00\x01", "it does not speak SOCKS5"),
+            (b"\x05\x00\x05\x00\x00\x09", "it answers with an address of an unknown kind"),
+            (b"\x05\x00\x05\x08\x00\x01\0\0\0\0\0\0", "it cannot connect to addresses of this IP version"),
+        ] {
+            assert_eq!(asked(Protocol::Socks5(None), "192.0.2.1:25", script).await.1, Err(reason.to_owned()));
+        }
+    }
+}
