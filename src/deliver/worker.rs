@@ -21,6 +21,7 @@ use crate::model::EmailAddress;
 use crate::model::message::Priority;
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::net::mx::MxError;
+use crate::outbox::Hurry;
 use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
 use crate::telemetry::spans;
@@ -117,7 +118,9 @@ impl Worker {
             return Then::Stay;
         }
         let route = self.engine.parts.egress.route(&job.message, &self.site.domain, self.engine.parts.clock.tick());
-        if let Some(until) = route.smart_host.as_ref().and_then(|host| host.rests_until(self.engine.parts.clock.tick())) {
+        let is_asked_for = job.deliveries.iter().any(|delivery| delivery.hurry == Hurry::Asked);
+        let rest = route.smart_host.as_ref().and_then(|host| host.rests_until(self.engine.parts.clock.tick()));
+        if let Some(until) = rest.filter(|_| !is_asked_for) {
             self.engine.give_back(vec![job], until).await;
             return Then::Stay;
         }

@@ -90,6 +90,10 @@ async fn a_wrong_password_is_our_fault_and_holds_up_only_the_mail_of_that_host()
     gateway.delivery_in(&second, "bee@other.example", "delivered").await;
     let waiting = gateway.delivery_when(&second, "bee@example.org", |delivery| delivery["state"] == "queued").await;
     assert_eq!((attempts(&waiting), relay.count("AUTH")), (0, 1));
+    // But for mail that somebody asks to try now.
+    gateway.post(&format!("/v1/messages/{first}/retry"), &json!({})).await;
+    gateway.attempted(&first, "bee@example.net", 2).await;
+    assert_eq!(relay.count("AUTH"), 2);
     gateway.stop().await;
     // The operator puts it right.
     world.config.delivery.smart_host_rule[1].password = Secret::new(PASSWORD.into());
