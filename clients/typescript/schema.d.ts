@@ -356,6 +356,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/sites": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show sites */
+        get: operations["list_sites"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sandbox": {
         parameters: {
             query?: never;
@@ -487,6 +504,8 @@ export interface components {
             pool?: string | null;
             /** @description The smart host, `host:port`, absent if it went to the MX hosts. */
             smart_host?: string | null;
+            tls_policy?: components["schemas"]["TlsPolicy"] | null;
+            tls_result?: components["schemas"]["TlsResult"] | null;
             /** @description How far it got. */
             stage: components["schemas"]["Stage"];
             /** @description The reply that decided, or what went wrong, on one line. */
@@ -573,6 +592,7 @@ export interface components {
              * @description When the next attempt is due; absent when none is.
              */
             next_attempt_at?: string | null;
+            waiting?: components["schemas"]["Waiting"] | null;
         };
         /** @description One record to publish. */
         DnsRecord: {
@@ -1031,6 +1051,11 @@ export interface components {
             priority?: components["schemas"]["Priority"] | null;
             /** @description A name for this kind of mail: 1 to 64 characters from `A-Z a-z 0-9 _ - .`; `transactional` unless said. */
             stream?: string | null;
+            /**
+             * @description Send only over TLS whose certificate is proven, to hosts that promise the same for the rest of the way (REQUIRETLS, RFC 8689); where
+             *     there is none, the message bounces. The header `TLS-Required: No` asks for the opposite: the receiving domain's policy is passed over.
+             */
+            require_tls?: boolean;
             envelope?: components["schemas"]["EnvelopeRequest"] | null;
             /** @description A whole RFC 5322 message in base64, sent as it is: Bcc fields are removed, Date and Message-ID added where missing. Needs `envelope`. */
             raw?: string;
@@ -1058,8 +1083,115 @@ export interface components {
         };
         /** @description Where a message stands that was just posted. */
         SendStatus: "accepted" | string;
+        /** @description The most that a site is sent. */
+        SiteLimits: {
+            /**
+             * Format: int64
+             * @description Sessions at once, of all nodes together.
+             */
+            connections: number;
+            /**
+             * Format: int64
+             * @description Messages in one session.
+             */
+            messages_per_connection: number;
+            /**
+             * Format: int64
+             * @description Messages a minute, of all nodes together; null: no limit.
+             */
+            messages_per_minute?: number | null;
+            /**
+             * Format: int64
+             * @description Recipients in one transaction.
+             */
+            recipients_per_transaction: number;
+            /**
+             * Format: int64
+             * @description Seconds a session stays open without work.
+             */
+            idle_seconds: number;
+        };
+        /** @description Sites. */
+        SiteList: {
+            /** @description Sites that asked for less mail or could not be reached, among those that deliveries of the project wait for. */
+            data: components["schemas"]["SiteView"][];
+            /** @description Always null: the list is whole. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description How a site stands.
+         * @enum {string}
+         */
+        SiteState: "open" | "slowed" | "paused";
+        /** @description Domains with the same mail hosts, or of one provider. */
+        SiteView: {
+            /** @description The mail hosts, or the name of a provider whose customers are one site, or `host:port` of a smart host. */
+            name: string;
+            /** @description Whose limits hold; of those in no table `smart-host` for a smart host, `other` for all others. */
+            provider: string;
+            /** @description How it stands. */
+            state: components["schemas"]["SiteState"];
+            /** @description Why it is slowed or paused: what the site said, or what went wrong. */
+            reason?: string | null;
+            /**
+             * Format: date-time
+             * @description When it last asked for less.
+             */
+            since?: string | null;
+            /**
+             * Format: date-time
+             * @description Nothing is sent before.
+             */
+            until?: string | null;
+            /**
+             * Format: int64
+             * @description Sessions allowed now, of all nodes together.
+             */
+            sessions: number;
+            /**
+             * Format: double
+             * @description Messages a minute allowed now, of all nodes together; null: as many as there are.
+             */
+            messages_per_minute?: number | null;
+            /**
+             * Format: date-time
+             * @description IPv6 is not used before, since the site refused it.
+             */
+            without_ipv6_until?: string | null;
+            /** @description The most that would be sent. */
+            limits: components["schemas"]["SiteLimits"];
+            /** @description Recipient domains seen there lately; not all of them where there are many. */
+            domains: string[];
+        };
         /** @description How far a session got. */
         Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "auth" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
+        /**
+         * @description What decided how TLS was used with a host, the strictest that applied.
+         * @enum {string}
+         */
+        TlsPolicy: "require_tls" | "dane" | "mta_sts" | "mta_sts_testing" | "verify" | "require" | "remembered" | "prefer" | "off" | "waived";
+        /**
+         * @description What came of TLS with a host.
+         * @enum {string}
+         */
+        TlsResult: "verified" | "encrypted" | "clear" | "starttls_not_supported" | "handshake_failed" | "certificate_host_mismatch" | "certificate_expired" | "certificate_not_trusted" | "tlsa_mismatch" | "tlsa_unavailable" | "mx_not_listed" | "require_tls_not_supported";
+        /**
+         * @description What a delivery waits for.
+         * @enum {string}
+         */
+        WaitReason: "held" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "due";
+        /** @description Why a delivery was not sent yet. */
+        Waiting: {
+            /** @description What it waits for. */
+            reason: components["schemas"]["WaitReason"];
+            /**
+             * Format: date-time
+             * @description Until when, where that is known. Not before; what comes then may make it wait again.
+             */
+            until?: string | null;
+            /** @description The same for people, with what the site said. */
+            detail: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -3106,6 +3238,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QueueList"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sites: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Mail hosts that are sent less than could be, and why. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SiteList"];
                 };
             };
             /** @description No valid API key: `unauthorized`. */

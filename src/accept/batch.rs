@@ -11,9 +11,11 @@ use uuid::Uuid;
 
 use super::keys;
 use crate::clock::{Clock, Tick};
+use crate::failpoint::Failpoint;
 use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
 use crate::outbox::claims::{ClaimFacts, Grant, Hurry, Seat};
 use crate::outbox::handoff::Handoff;
+use crate::outbox::lane::lane_of;
 use crate::outbox::node::Node;
 use crate::outbox::{ClaimedDelivery, Claims, IdempotencyKey, NewMessage, OutboundMessage, content};
 use crate::store::outbox::{DeliveryRow, MessageRow, WAITING};
@@ -258,6 +260,7 @@ impl Writing {
     }
 
     async fn write(&self, group: Vec<Entry>) -> Result<(), StoreError> {
+        Failpoint::AcceptGathered.reach();
         let started = self.clock.tick();
         let owner = self.node.incarnation();
         let mut places = Vec::with_capacity(group.len());
@@ -266,6 +269,7 @@ impl Writing {
         }
         match self.commit(owner, &group, &places).await {
             Ok(won) => {
+                Failpoint::AcceptCommitted.reach();
                 let took = self.clock.tick().since(started);
                 let mut arrivals = Vec::with_capacity(group.len());
                 let mut totals = Totals::default();
@@ -283,6 +287,7 @@ impl Writing {
                 }
                 metrics::accepted_batch(totals.messages, totals.recipients, totals.octets, took);
                 metrics::spilled(totals.spilled);
+                Failpoint::AcceptAnswered.reach();
                 if let Some(handoff) = &self.handoff {
                     handoff.give(arrivals).await;
                 }
@@ -311,7 +316,7 @@ impl Writing {
         let grant = self.claims.grant(message.content.len())?;
         let now = self.clock.tick();
         let seats: Option<Vec<Seat>> =
-            recipients(message).map(|(id, recipient)| self.claims.seat_for_new(recipient.domain().lane(), id, now)).collect();
+            recipients(message).map(|(id, recipient)| self.claims.seat_for_new(lane(message, recipient), id, now)).collect();
         seats.map(|seats| (grant, seats))
     }
 
@@ -359,6 +364,7 @@ impl Writing {
         if !messages.is_empty() {
             Store::insert_messages(&mut *tx, messages, deliveries).await.map_err(Unwritten::Unknown)?;
         }
+        Failpoint::AcceptWritten.reach();
         Store::commit(tx).await.map_err(Unwritten::Unknown)?;
         Ok(Some(won))
     }
@@ -381,7 +387,7 @@ impl Writing {
                     message_id: message.id.uuid(),
                     rcpt_no: i16::try_from(number).unwrap_or(i16::MAX),
                     project_id: message.project.uuid(),
-                    lane: recipient.domain().lane(),
+                    lane: lane(message, recipient),
                     owner,
                     priority: message.priority.to_stored(),
                     next_at: message.send_at.unwrap_or(now),
@@ -413,12 +419,16 @@ impl Writing {
             expires_at: message.expires_at,
             recipients: i16::try_from(message.envelope.recipients.len()).unwrap_or(i16::MAX),
             size: i32::try_from(message.content.len()).unwrap_or(i32::MAX),
-            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1),
+            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1) | message.tls.to_flags(),
             encoding: entry.packed.0,
             content: entry.packed.1.clone(),
             accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),
         }
     }
+}
+
+fn lane(message: &NewMessage, recipient: &EmailAddress) -> i32 {
+    lane_of(recipient.domain(), message.project, message.priority)
 }
 
 /// The deliveries of a message with their recipients.
@@ -438,6 +448,7 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>))
         content: message.content.clone(),
         eight_bit: message.eight_bit,
         smtputf8: message.smtputf8,
+        tls: message.tls,
         signature: tokio::sync::OnceCell::new(),
         grant,
     });

@@ -16,6 +16,8 @@ use crate::serve::House;
 pub enum QueueCommand {
     /// What waits, by recipient domain
     List,
+    /// Mail hosts that are sent less than could be, and why
+    Sites,
     /// Keep a message back until it is released
     Hold {
         /// The id, `msg_..`
@@ -64,6 +66,19 @@ async fn work(context: &Context, house: &House, command: QueueCommand) -> anyhow
                 ("NEXT ATTEMPT", "/next_at"),
             ];
             context.output.show(&json!({"data": lanes, "next_cursor": null}), || table(&columns, &lanes))
+        }
+        QueueCommand::Sites => {
+            let sites = outbox.all_sites().await?.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+            let columns = [
+                ("SITE", "/name"),
+                ("PROVIDER", "/provider"),
+                ("STATE", "/state"),
+                ("UNTIL", "/until"),
+                ("SESSIONS", "/sessions"),
+                ("A MINUTE", "/messages_per_minute"),
+                ("REASON", "/reason"),
+            ];
+            context.output.show(&json!({"data": sites, "next_cursor": null}), || table(&columns, &sites))
         }
         QueueCommand::Hold { message } => tell(context, message, "held", outbox.hold(project, message).await?),
         QueueCommand::Release { message } => tell(context, message, "released", outbox.release(project, message).await?),

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
+use super::connect::TlsFacts;
 use super::departure::Way;
 use super::engine::Engine;
 use super::sign::SignError;
@@ -32,10 +33,10 @@ pub struct Circumstances {
     pub mx_host: Option<String>,
     /// Its address.
     pub mx_ip: Option<IpAddr>,
-    /// TLS facts.
-    pub tls: Option<String>,
     /// The way it took.
     pub way: Way,
+    /// What there is to tell of TLS.
+    pub tls: TlsFacts,
     /// The dialogue.
     pub transcript: Vec<String>,
 }
@@ -74,10 +75,12 @@ impl Engine {
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             mx_host: circumstances.mx_host.clone(),
             mx_ip: circumstances.mx_ip,
-            tls: circumstances.tls.clone(),
             source_ip: circumstances.way.source,
             pool: circumstances.way.pool.as_deref().map(str::to_owned),
             smart_host: circumstances.way.smart_host.as_deref().map(str::to_owned),
+            tls: circumstances.tls.got.clone(),
+            tls_policy: circumstances.tls.policy,
+            tls_result: circumstances.tls.result,
             stage,
             reply,
             enhanced_status: Some(verdict.enhanced_status),
@@ -114,8 +117,8 @@ impl Engine {
             started: self.parts.clock.tick(),
             mx_host: None,
             mx_ip: None,
-            tls: None,
             way: Way::default(),
+            tls: TlsFacts::default(),
             transcript: Vec::new(),
         };
         for delivery in deliveries {
@@ -136,6 +139,8 @@ impl Engine {
             source_ip: None,
             pool: None,
             smart_host: None,
+            tls_policy: None,
+            tls_result: None,
             stage: Stage::EndOfData,
             reply: "250 2.0.0 kept in the sandbox".into(),
             enhanced_status: Some(EnhancedStatus::new(2, 0, 0)),

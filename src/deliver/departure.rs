@@ -48,7 +48,7 @@ impl Engine {
             return self.leave(target, None).await;
         }
         let mut last = None;
-        for source in &target.sources {
+        for source in &self.parts.egress.working_first(&target.sources, self.parts.clock.tick()) {
             match self.leave(target, Some(source)).await {
                 // The source is at fault, not the target: the next one may work.
                 Err(error) if error.is_of_the_source() => {

@@ -2,7 +2,8 @@
 //!
 //! Answers: the pool of a message and its sources in the order to try them; the smart host, if a rule gives it one; which sources do not
 //! work now. The order comes from weighted rendezvous hashing of project and recipient domain, so that mail of a project for a domain
-//! keeps its source on every node and after every restart, and a source that comes or goes moves its own share only.
+//! keeps its source on every node and after every restart, and a source that comes or goes moves its own share only. One that does not
+//! work is passed over for a while.
 //! Does not: look up hosts (`plan`) or connect (`departure`).
 
 use std::collections::HashMap;
@@ -50,15 +51,17 @@ struct PoolRule {
     pool: usize,
 }
 
-/// The way of one message to one domain.
-#[derive(Clone, Debug)]
+/// The way of one message to one domain: the same at every attempt, on every node.
+#[derive(Clone, Debug, Default)]
 pub struct Route {
     /// The name of its pool; none: no sources are configured.
     pub pool: Option<Arc<str>>,
-    /// The sources in the order to try them; none: the system chooses.
+    /// The sources, the preferred one first; none: the system chooses.
     pub sources: Vec<Arc<Source>>,
     /// The smart host; none: the MX hosts.
     pub smart_host: Option<Arc<SmartHost>>,
+    /// Other messages of the same project to the same domain go to another host.
+    pub is_one_of_several: bool,
 }
 
 impl Route {
@@ -66,10 +69,11 @@ impl Route {
     #[must_use]
     pub fn shares_sessions_with(&self, other: &Self) -> bool {
         let first = |route: &Self, is_v4: bool| route.sources.iter().find(|source| source.address.is_ipv4() == is_v4).map(|source| source.address);
-        self.pool == other.pool
-            && self.smart_host.as_ref().map(|host| host.number) == other.smart_host.as_ref().map(|host| host.number)
-            && first(self, true) == first(other, true)
-            && first(self, false) == first(other, false)
+        std::ptr::eq(self, other)
+            || self.pool == other.pool
+                && self.smart_host.as_ref().map(|host| host.number) == other.smart_host.as_ref().map(|host| host.number)
+                && first(self, true) == first(other, true)
+                && first(self, false) == first(other, false)
     }
 }
 
@@ -150,13 +154,26 @@ impl Egress {
 
     /// The way of a message to the recipients of a domain.
     #[must_use]
-    pub fn route(&self, message: &OutboundMessage, domain: &DomainName, now: Tick) -> Route {
+    pub fn route(&self, message: &OutboundMessage, domain: &DomainName) -> Route {
         let of = Subject { id: message.id, project: message.project, stream: &message.stream, domain };
         let rule = self.pool_rules.iter().find(|rule| rule.project.is_none_or(|project| project == of.project) && rule.fits_stream(of.stream));
         let pool = self.pools.get(rule.map_or(0, |rule| rule.pool)).or_else(|| self.pools.first());
-        let sources = pool.map(|pool| self.ranked(pool, &of, now)).unwrap_or_default();
-        let smart_host = self.smart_hosts.iter().find(|rule| rule.takes(&of)).and_then(SmartHostRule::host);
-        Route { pool: pool.filter(|pool| !pool.sources.is_empty()).map(|pool| Arc::clone(&pool.name)), sources, smart_host }
+        let sources = pool.map(|pool| ranked(pool, &of)).unwrap_or_default();
+        let pool = pool.filter(|pool| !pool.sources.is_empty()).map(|pool| Arc::clone(&pool.name));
+        let (smart_host, is_one_of_several) = self.smart_host(&of);
+        Route { pool, sources, smart_host, is_one_of_several }
+    }
+
+    /// The smart host of a message, and whether others of its project to the domain go elsewhere.
+    fn smart_host(&self, of: &Subject<'_>) -> (Option<Arc<SmartHost>>, bool) {
+        let mut is_one_of_several = false;
+        for rule in self.smart_hosts.iter().filter(|rule| rule.fits(of)) {
+            is_one_of_several |= rule.takes_a_share();
+            if rule.takes(of) {
+                return (rule.host(), is_one_of_several);
+            }
+        }
+        (None, is_one_of_several)
     }
 
     /// Notes that a source could not be used.
@@ -164,21 +181,31 @@ impl Egress {
         self.ailing.lock().insert(address, now.plus(AILING));
     }
 
-    fn ranked(&self, pool: &Pool, of: &Subject<'_>, now: Tick) -> Vec<Arc<Source>> {
-        let mut sources = pool.sources.clone();
-        if sources.len() > 1 {
-            let ailing = self.ailing.lock();
-            let rank = |source: &Arc<Source>| {
-                let ails = ailing.get(&source.address).is_some_and(|until| *until > now);
-                (ails, distance(of, source))
-            };
-            sources.sort_by(|a, b| {
-                let ((a_ails, a), (b_ails, b)) = (rank(a), rank(b));
-                a_ails.cmp(&b_ails).then(a.total_cmp(&b))
-            });
-        }
-        sources
+    /// Until when none of a route's sources works.
+    #[must_use]
+    pub fn ail_until(&self, route: &Route, now: Tick) -> Option<Tick> {
+        let ailing = self.ailing.lock();
+        let until = |source: &Arc<Source>| ailing.get(&source.address).copied().filter(|until| *until > now);
+        // None sorts first: one that works is enough.
+        route.sources.iter().map(until).min().flatten()
     }
+
+    /// These sources with those last that do not work now.
+    #[must_use]
+    pub fn working_first(&self, sources: &[Arc<Source>], now: Tick) -> Vec<Arc<Source>> {
+        let ailing = self.ailing.lock();
+        let (working, others): (Vec<_>, Vec<_>) =
+            sources.iter().cloned().partition(|source| ailing.get(&source.address).is_none_or(|until| *until <= now));
+        working.into_iter().chain(others).collect()
+    }
+}
+
+fn ranked(pool: &Pool, of: &Subject<'_>) -> Vec<Arc<Source>> {
+    let mut sources = pool.sources.clone();
+    if sources.len() > 1 {
+        sources.sort_by(|a, b| distance(of, a).total_cmp(&distance(of, b)));
+    }
+    sources
 }
 
 impl PoolRule {

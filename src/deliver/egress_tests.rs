@@ -19,6 +19,7 @@ fn message(number: u128, project: u128, stream: &str) -> OutboundMessage {
         content: bytes::Bytes::new(),
         eight_bit: false,
         smtputf8: false,
+        tls: crate::model::message::TlsNeed::default(),
         signature: tokio::sync::OnceCell::new(),
         grant: Claims::new(usize::MAX).grant(0).unwrap(),
     }
@@ -41,10 +42,9 @@ fn ways(change: impl FnOnce(&mut config::Delivery)) -> Egress {
 }
 
 fn first_sources(ways: &Egress, domains: u32) -> BTreeMap<IpAddr, u32> {
-    let now = Clock::movable().tick();
     let mut count = BTreeMap::new();
     for number in 0..domains {
-        let route = ways.route(&message(1, 1, ""), &domain(&format!("d{number}.example")), now);
+        let route = ways.route(&message(1, 1, ""), &domain(&format!("d{number}.example")));
         *count.entry(route.sources[0].address).or_default() += 1;
     }
     count
@@ -59,10 +59,9 @@ fn sources_get_mail_by_their_weight_and_a_new_one_takes_only_its_own_share() {
     let three = ways(|settings| {
         settings.source = vec![source("192.0.2.1", 3, "default"), source("192.0.2.2", 1, "default"), source("192.0.2.3", 1, "default")];
     });
-    let now = Clock::movable().tick();
     for number in 0..500 {
         let name = domain(&format!("d{number}.example"));
-        let (before, after) = (two.route(&message(1, 1, ""), &name, now), three.route(&message(2, 1, ""), &name, now));
+        let (before, after) = (two.route(&message(1, 1, ""), &name), three.route(&message(2, 1, ""), &name));
         let new = after.sources[0].address.to_string() == "192.0.2.3";
         assert!(new || before.sources[0].address == after.sources[0].address, "{name} moved between old sources");
     }
@@ -72,11 +71,15 @@ fn sources_get_mail_by_their_weight_and_a_new_one_takes_only_its_own_share() {
 fn a_source_that_does_not_work_comes_last_for_a_while() {
     let ways = ways(|settings| settings.egress = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()]);
     let now = Clock::movable().tick();
-    let first = |now| ways.route(&message(1, 1, ""), &domain("a.example"), now).sources[0].address;
-    let usual = first(now);
-    ways.ails(usual, now);
-    assert_ne!(first(now), usual);
-    assert_eq!(first(now.plus(AILING)), usual);
+    let route = ways.route(&message(1, 1, ""), &domain("a.example"));
+    let order = |now| ways.working_first(&route.sources, now);
+    assert_eq!((order(now), ways.ail_until(&route, now)), (route.sources.clone(), None));
+    ways.ails(route.sources[0].address, now);
+    assert_eq!((order(now), ways.ail_until(&route, now)), (route.sources.iter().rev().cloned().collect(), None));
+    let later = now.plus(AILING / 2);
+    ways.ails(route.sources[1].address, later);
+    assert_eq!(ways.ail_until(&route, later), Some(now.plus(AILING)), "none works until the first may");
+    assert_eq!((order(now.plus(AILING)), ways.ail_until(&route, now.plus(AILING))), (route.sources.clone(), None));
 }
 
 #[test]
@@ -86,13 +89,12 @@ fn the_first_pool_rule_that_fits_decides() {
         settings.source = ["default", "bulk", "shop"].iter().zip(1..).map(|(pool, n)| source(&format!("192.0.2.{n}"), 1, pool)).collect();
         settings.pool_rule = vec![rule("bulk", "", "news"), rule("shop", "shop", "")];
     });
-    let now = Clock::movable().tick();
     for (project, stream, pool) in [(1, "", "default"), (1, "news", "bulk"), (7, "news", "bulk"), (7, "receipts", "shop"), (1, "receipts", "default")]
     {
-        let route = ways.route(&message(1, project, stream), &domain("a.example"), now);
+        let route = ways.route(&message(1, project, stream), &domain("a.example"));
         assert_eq!(route.pool.as_deref(), Some(pool), "{project} {stream}");
     }
-    let (news, other) = (ways.route(&message(1, 1, "news"), &domain("a.example"), now), ways.route(&message(1, 1, ""), &domain("a.example"), now));
+    let (news, other) = (ways.route(&message(1, 1, "news"), &domain("a.example")), ways.route(&message(1, 1, ""), &domain("a.example")));
     assert!(!news.shares_sessions_with(&other) && news.shares_sessions_with(&news.clone()));
 }
 
@@ -123,21 +125,21 @@ fn the_first_smart_host_rule_that_fits_decides_and_the_old_option_takes_the_rest
         settings.smart_host = "all.example:25".to_owned();
         settings.smart_host_rule = vec![smart("shop.example:587", "shop", "", 100), smart("mx", "", "b.example", 100)];
     });
-    let now = Clock::movable().tick();
     for (project, to, host) in
         [(7, "b.example", Some("shop.example:587")), (1, "b.example", None), (1, "x.b.example", None), (1, "bb.example", Some("all.example:25"))]
     {
-        let route = ways.route(&message(1, project, ""), &domain(to), now);
+        let route = ways.route(&message(1, project, ""), &domain(to));
         assert_eq!(route.smart_host.map(|host| host.label()).as_deref(), host, "{project} {to}");
+        assert!(!route.is_one_of_several, "all mail of the project to the domain takes it");
     }
 }
 
 #[test]
 fn a_share_of_the_traffic_is_chosen_by_the_message() {
     let ways = ways(|settings| settings.smart_host_rule = vec![smart("[2001:db8::1]:25", "", "", 30)]);
-    let now = Clock::movable().tick();
-    let goes = |number: u128| ways.route(&message(number, 1, ""), &domain("a.example"), now).smart_host.is_some();
+    let goes = |number: u128| ways.route(&message(number, 1, ""), &domain("a.example")).smart_host.is_some();
     let taken = (0..2_000).filter(|number| goes(*number)).count();
     assert!((540..=660).contains(&taken), "30 percent of 2000: {taken}");
     assert!((0..50).all(|number| goes(number) == goes(number)));
+    assert!((0..50).all(|number| ways.route(&message(number, 1, ""), &domain("a.example")).is_one_of_several));
 }

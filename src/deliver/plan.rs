@@ -15,6 +15,7 @@ use crate::config;
 use crate::model::DomainName;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
+use crate::net::dnssec::Security;
 use crate::net::mx::{self, MxError, MxHost};
 use crate::net::own::OwnAddresses;
 
@@ -30,8 +31,10 @@ pub struct Target {
     pub host: String,
     /// Its address and port.
     pub address: SocketAddr,
-    /// The source addresses of its family in the order to try them; none: the system's choice.
+    /// The source addresses of its family, the preferred one first; none: the system's choice.
     pub sources: Vec<Arc<Source>>,
+    /// Whether DNSSEC, or the operator, says that the domain's mail goes to this host.
+    pub security: Security,
 }
 
 /// What the plan is made from.
@@ -66,7 +69,7 @@ pub async fn targets(planning: &Planning<'_>, domain: &DomainName) -> Result<Vec
 }
 
 async fn smart_host_targets(planning: &Planning<'_>, host: &SmartHost) -> Result<Vec<Target>, MxError> {
-    let hop = MxHost { name: host.name.clone(), preference: 0, implicit: false };
+    let hop = MxHost { name: host.name.clone(), preference: 0, implicit: false, security: Security::Secure };
     // Strangers choose the addresses of MX hosts; that of the smart host is the operator's choice, and often a private one.
     let reach = Reach { port: host.port, policy: AddressPolicy { allow_private: true }, own: Arc::default() };
     match reach.targets(planning, vec![hop]).await {
@@ -89,7 +92,7 @@ impl Reach {
     async fn targets(&self, planning: &Planning<'_>, hosts: Vec<MxHost>) -> Result<Vec<Target>, MxError> {
         let mut targets: Vec<(u16, Target)> = Vec::new();
         let (mut temporary, mut none) = (None, MxError::NoUsableHost);
-        for MxHost { name, preference, .. } in hosts {
+        for MxHost { name, preference, security, .. } in hosts {
             let addresses = match name.parse::<IpAddr>() {
                 // Only a smart host may be an address.
                 Ok(address) => Ok(vec![address]),
@@ -104,7 +107,7 @@ impl Reach {
                 Ok(addresses) => {
                     let reachable = addresses.into_iter().filter_map(|address| {
                         let sources = sources_for(&planning.way.sources, address)?;
-                        Some((preference, Target { host: name.clone(), address: SocketAddr::new(address, self.port), sources }))
+                        Some((preference, Target { host: name.clone(), address: SocketAddr::new(address, self.port), sources, security }))
                     });
                     targets.extend(reachable.take(MAX_TARGETS_OF_HOST));
                 }

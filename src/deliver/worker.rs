@@ -1,36 +1,40 @@
-//! A worker: one session at a time to one domain, transaction after transaction.
+//! A worker: one session at a time to one site, transaction after transaction.
 //!
-//! Answers: when to connect, when to reuse, when to part. A session that a host closed while it was idle is replaced without
-//! counting an attempt. When no host can be reached the attempt fails once and the domain rests; the rest of its queue goes
-//! back unspent.
+//! Answers: when to connect, when to reuse, when to part. A session serves all domains with the same MX hosts, one domain a
+//! transaction. One that a host closed while it was idle is replaced without counting an attempt. When no host can be reached the
+//! attempt fails once and the hosts rest; what waits for them goes back unspent.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attempt::{Circumstances, Ending};
+use super::connect::{Connected, Refused, SessionTls, TlsFacts};
 use super::departure::Way;
 use super::egress::Route;
 use super::engine::Engine;
+use super::fair::Work;
+use super::job::Job;
 use super::plan::Target;
 use super::sign;
-use super::site::{Job, Next, Site};
-use super::smart_host::SmartHost;
-use super::verdict::{self, AtLeast, Verdict};
+use super::signal;
+use super::site::{Next, Site};
+use super::throttle::Signal;
+use super::verdict;
 use crate::clock::Tick;
-use crate::model::EmailAddress;
-use crate::model::message::Priority;
-use crate::model::outcome::{Outcome, Scope, Stage};
+use crate::failpoint::Failpoint;
+use crate::model::message::TlsNeed;
+use crate::model::outcome::{Outcome, Stage};
+use crate::model::{DomainName, EmailAddress};
 use crate::net::mx::MxError;
-use crate::outbox::Hurry;
-use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
+use crate::smtp::client::{End, Fault, RecipientEnd, Sent, Session, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
 use crate::telemetry::spans;
 use tracing::Instrument;
 
 /// A worker on its way through its site's queue.
 pub(super) struct Worker {
-    engine: Arc<Engine>,
-    site: Arc<Site>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) site: Arc<Site>,
     open: Option<Open>,
 }
 
@@ -38,24 +42,74 @@ pub(super) struct Worker {
 struct Open {
     session: Session,
     target: Target,
-    /// The way it takes: no job of another may use it.
-    route: Route,
-    /// The address it left from, and the pool and smart host.
-    way: Way,
     /// How it was opened, told with its first transaction.
     opening: Vec<String>,
     /// Transactions made in it.
     used: usize,
+    /// What its TLS is good for.
+    tls: SessionTls,
+    /// The MX hosts that it is good for; a job for others gets a session of its own.
+    hosts: Arc<str>,
+    /// The way it takes: no job of another may use it.
+    route: Arc<Route>,
+    /// The address it left from, and the pool and smart host.
+    way: Way,
+    /// Other domains whose TLS policy it satisfies.
+    guests: HashSet<DomainName>,
+    /// There is an address of IPv4 too.
+    has_ipv4: bool,
+    _count: Counted,
+}
+
+/// Counts an open session, until it is dropped.
+struct Counted {
+    engine: Arc<Engine>,
+    site: Arc<Site>,
+    hosts: Arc<str>,
+}
+
+impl Counted {
+    fn new(engine: &Arc<Engine>, site: &Arc<Site>, job: &Job) -> Self {
+        engine.session_opened();
+        if site.opened(&job.hosts, job.domain.as_str(), engine.parts.clock.tick()) {
+            // An attempt that somebody asked for found the hosts well before their time.
+            job.deliveries.iter().for_each(|delivery| engine.parts.claims.resume(delivery.lane()));
+        }
+        Self { engine: Arc::clone(engine), site: Arc::clone(site), hosts: Arc::clone(&job.hosts) }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.engine.session_closed();
+        self.site.closed(&self.hosts);
+    }
+}
+
+/// Whether the session that was answered so is one of those that are open.
+#[derive(Clone, Copy)]
+pub(super) enum Of {
+    Session,
+    Nobody,
+}
+
+/// Whether a session may be used again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Yes,
+    No,
 }
 
 /// Why no session could be had: how the attempt ends.
-struct Unreached {
-    circumstances: Circumstances,
-    ending: Ending,
+pub(super) struct Unreached {
+    pub(super) circumstances: Circumstances,
+    pub(super) ending: Ending,
+    /// None of our source addresses could be used.
+    pub(super) is_of_source: bool,
 }
 
 /// What a worker does after a job.
-enum Then {
+pub(super) enum Then {
     /// Asks for the next.
     Stay,
     /// Ends: the hosts bear fewer sessions than there are.
@@ -79,16 +133,23 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let _dismissal = Dismissal(Arc::clone(&self.engine), Arc::clone(&self.site));
         while !self.engine.is_draining() {
-            match self.site.next(self.engine.parts.clock.tick()) {
+            let open = self.open.as_ref().map(|open| (&*open.hosts, &*open.route));
+            match self.site.next(open, self.engine.parts.clock.tick()) {
                 Next::Job(job) => {
-                    let span = spans::deliver_attempt(job.message.id, self.site.domain.as_str(), job.deliveries.len());
+                    let span = spans::deliver_attempt(job.message.id, job.domain.as_str(), job.deliveries.len());
                     if matches!(self.work(job).instrument(span).await, Then::Part) {
                         break;
                     }
                 }
-                Next::Paused => break,
+                Next::Resting(job, until) => self.engine.give_back(vec![job], until).await,
+                Next::Enough => break,
                 Next::Empty => {
-                    if self.open.is_none() || self.engine.is_crowded() || !await_work(&self.engine, &self.site).await {
+                    if self.open.is_none() || self.engine.is_crowded() || !self.await_work().await {
+                        break;
+                    }
+                }
+                Next::Later(at) => {
+                    if self.engine.is_crowded() || !self.await_turn(at).await {
                         break;
                     }
                 }
@@ -100,12 +161,14 @@ impl Worker {
     async fn part(&mut self) {
         if let Some(open) = self.open.take() {
             open.session.quit().await;
-            self.engine.session_closed();
         }
     }
 
     async fn work(&mut self, job: Job) -> Then {
-        let Some(job) = self.still_due(job).await else { return Then::Stay };
+        let Some(job) = self.still_due(job).await else {
+            self.site.give_turn_back();
+            return Then::Stay;
+        };
         if self.engine.parts.settings.sandbox {
             for delivery in job.deliveries {
                 self.engine.keep_in_sandbox(delivery).await;
@@ -114,36 +177,59 @@ impl Worker {
         }
         let signed = sign::signature(&self.engine.parts.domains, &self.engine.parts.clock, &job.message).await;
         if let Err(error) = signed {
+            self.site.give_turn_back();
             self.engine.leave_unsigned(job.deliveries, &error).await;
             return Then::Stay;
         }
-        let route = self.engine.parts.egress.route(&job.message, &self.site.domain, self.engine.parts.clock.tick());
-        let is_asked_for = job.deliveries.iter().any(|delivery| delivery.hurry == Hurry::Asked);
-        let rest = route.smart_host.as_ref().and_then(|host| host.rests_until(self.engine.parts.clock.tick()));
-        if let Some(until) = rest.filter(|_| !is_asked_for) {
-            self.engine.give_back(vec![job], until).await;
+        let rest = self.engine.parts.egress.ail_until(&job.route, self.engine.parts.clock.tick());
+        if let Some(until) = rest.filter(|_| !job.is_asked()) {
+            // Mail that takes another way goes on.
+            self.site.give_turn_back();
+            self.engine.put_off(vec![job], until).await;
             return Then::Stay;
         }
-        let most = self.engine.parts.settings.max_messages_per_connection;
-        // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
-        if self.open.as_mut().is_some_and(|open| open.used >= most || !open.route.shares_sessions_with(&route) || !open.session.is_alive()) {
+        if !self.is_fit(&job).await {
             self.part().await;
         }
-        match self.reach(job.priority(), &route).await {
+        Failpoint::AttemptBegun.reach();
+        match self.reach(&job).await {
             Ok(()) => {
+                Failpoint::AttemptConnected.reach();
                 if self.is_ours(&job).await {
                     self.transact(job).await;
                 }
                 Then::Stay
             }
-            Err(unreached) => self.fail(job, *unreached, &route).await,
+            Err(unreached) => {
+                self.site.give_turn_back();
+                self.fail(job, *unreached).await
+            }
         }
+    }
+
+    /// True if the session that is open, if there is one, may take a job.
+    async fn is_fit(&mut self, job: &Job) -> bool {
+        let (most, _) = self.site.session_limits();
+        let Some(open) = &mut self.open else { return true };
+        if open.used >= most || open.hosts != job.hosts || !open.route.shares_sessions_with(&job.route) {
+            return false;
+        }
+        let need = job.message.tls;
+        let is_known = open.tls.serves(&job.domain, need) || need == TlsNeed::ByPolicy && open.guests.contains(&job.domain);
+        if !is_known {
+            if !self.engine.may_share(&open.tls, &open.target, job).await {
+                return false;
+            }
+            open.guests.insert(job.domain.clone());
+        }
+        // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
+        open.session.is_alive()
     }
 
     /// Leaves out what expired, and everything if this node may not send now.
     async fn still_due(&self, job: Job) -> Option<Job> {
         let (now, may_expire) = (self.engine.parts.clock.now(), self.engine.parts.node.may_expire());
-        let Job { message, deliveries } = job;
+        let Job { message, domain, hosts, route, deliveries } = job;
         let (late, due): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| may_expire && delivery.expires_at <= now);
         for delivery in late {
             self.engine.expire(delivery).await;
@@ -153,7 +239,7 @@ impl Worker {
             tracing::warn!(deliveries = due.len(), "the heartbeat is late; nothing is sent until it is confirmed");
             return None;
         }
-        Some(Job { message, deliveries: due })
+        Some(Job { message, domain, hosts, route, deliveries: due })
     }
 
     /// True if the job is ours still: opening a session may have taken minutes, in which others took the work over. If the heartbeat
@@ -168,7 +254,7 @@ impl Worker {
     }
 
     /// Makes sure that a session is open: tries the targets in order until one answers.
-    async fn reach(&mut self, priority: Priority, route: &Route) -> Result<(), Box<Unreached>> {
+    async fn reach(&mut self, job: &Job) -> Result<(), Box<Unreached>> {
         if self.open.is_some() {
             metrics::session(SessionResult::Reused);
             return Ok(());
@@ -179,35 +265,32 @@ impl Worker {
             started: parts.clock.tick(),
             mx_host: None,
             mx_ip: None,
-            tls: None,
-            way: Way::of(route),
+            tls: TlsFacts::default(),
+            way: Way::of(&job.route),
             transcript: Vec::new(),
         };
-        let targets = match self.engine.targets(&self.site, priority, route).await {
-            Ok(targets) => targets,
+        let targets = match self.engine.targets(&job.domain, job.priority(), &job.route).await {
+            Ok(targets) => self.without_refused_paths(targets),
             Err(error) => {
-                let ending = Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(Stage::Dns, &error) };
-                return Err(Box::new(Unreached { circumstances, ending }));
+                return Err(Box::new(Unreached { circumstances, ending: unfound(&error), is_of_source: false }));
             }
         };
-        let mut worst: Option<(Ending, Target)> = None;
+        let has_ipv4 = targets.iter().any(|target| target.address.is_ipv4());
+        let mut worst: Option<(Refused, Target)> = None;
+        let wanted = self.engine.domain_tls(job).await;
         for target in targets {
-            match self.open_session(&target, route, &mut circumstances).instrument(spans::deliver_session(&target.host)).await {
-                Ok(session) => {
-                    self.engine.session_opened();
-                    self.reached(route);
-                    let (route, way) = (route.clone(), circumstances.way);
-                    self.open = Some(Open { session, target, route, way, opening: std::mem::take(&mut circumstances.transcript), used: 0 });
+            match self.engine.connect(&wanted, &target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
+                Ok(connected) => {
+                    self.open = Some(self.opened(job, connected, target, circumstances, has_ipv4));
                     return Ok(());
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
-                Err(ending) => {
-                    let keep = worst
-                        .as_ref()
-                        .is_some_and(|(kept, _)| kept.verdict.outcome == Outcome::Deferred && ending.verdict.outcome != Outcome::Deferred);
-                    let is_our_login = ending.stage == Stage::Auth;
+                Err(refused) => {
+                    let is_deferral = |refused: &Refused| refused.ending.verdict.outcome == Outcome::Deferred;
+                    let keep = worst.as_ref().is_some_and(|(kept, _)| is_deferral(kept) && !is_deferral(&refused));
+                    let is_our_login = refused.ending.stage == Stage::Auth;
                     if !keep {
-                        worst = Some((ending, target));
+                        worst = Some((refused, target));
                     }
                     // Another address of the smart host would say the same, and count it as another guess.
                     if is_our_login {
@@ -216,73 +299,44 @@ impl Worker {
                 }
             }
         }
-        let ending = match worst {
-            Some((ending, target)) => {
+        let (ending, is_of_source) = match worst {
+            Some((Refused { ending, facts, from, is_of_source }, target)) => {
+                circumstances.tls = facts;
+                circumstances.way.source = from;
                 circumstances.mx_host = Some(target.host);
                 circumstances.mx_ip = Some(target.address.ip());
-                ending
+                (ending, is_of_source)
             }
-            None => {
-                Ending { stage: Stage::Dns, reply: MxError::NoUsableHost.to_string(), verdict: verdict::verdict(Stage::Dns, &MxError::NoUsableHost) }
-            }
+            None => (unfound(&MxError::NoUsableHost), false),
         };
-        Err(Box::new(Unreached { circumstances, ending }))
+        Err(Box::new(Unreached { circumstances, ending, is_of_source }))
     }
 
-    fn reached(&self, route: &Route) {
-        match &route.smart_host {
-            Some(host) => host.reached(),
-            None if self.site.reached(self.engine.parts.clock.tick()) => {
-                // An attempt that somebody asked for found the hosts well before their time.
-                self.engine.parts.claims.resume(self.site.domain.lane());
-            }
-            None => {}
+    /// A session that was just opened for a job.
+    fn opened(&self, job: &Job, connected: Connected, target: Target, circumstances: Circumstances, has_ipv4: bool) -> Open {
+        let Connected { session, tls, from } = connected;
+        Open {
+            hosts: self.engine.hosts_of(job, &target.host),
+            session,
+            target,
+            opening: circumstances.transcript,
+            used: 0,
+            tls,
+            route: Arc::clone(&job.route),
+            way: Way { source: from, ..circumstances.way },
+            guests: HashSet::new(),
+            has_ipv4,
+            _count: Counted::new(&self.engine, &self.site, job),
         }
     }
 
-    async fn open_session(&self, target: &Target, route: &Route, circumstances: &mut Circumstances) -> Result<Session, Ending> {
-        let any = &self.engine.parts.tls;
-        let tls = route.smart_host.as_ref().map_or_else(|| TlsUse::Opportunistic(Arc::clone(any)), |host| host.tls_use(any));
-        let may_do_without = matches!(tls, TlsUse::Opportunistic(_));
-        let first = self.try_session(target, tls, route, circumstances).await;
-        match first {
-            // Opportunistic TLS (RFC 7435): a handshake that fails must not keep the message from being sent at all.
-            Err(ending) if ending.stage == Stage::Tls && may_do_without => {
-                tracing::info!(host = target.host, reply = ending.reply, "TLS failed; trying again in the clear");
-                self.try_session(target, TlsUse::Off, route, circumstances).await
-            }
-            other => other,
+    /// The targets without those whose way was refused, if others are left.
+    fn without_refused_paths(&self, targets: Vec<Target>) -> Vec<Target> {
+        let has_ipv4 = targets.iter().any(|target| target.address.is_ipv4());
+        if !has_ipv4 || !self.site.avoids_ipv6(self.engine.parts.clock.tick()) {
+            return targets;
         }
-    }
-
-    async fn try_session(&self, target: &Target, tls: TlsUse, route: &Route, circumstances: &mut Circumstances) -> Result<Session, Ending> {
-        let parts = &self.engine.parts;
-        let transcript = &mut circumstances.transcript;
-        let departure = self.engine.depart(target, transcript).await.map_err(|error| {
-            transcript.push(format!("* {}: {error}", target.address));
-            Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) }
-        })?;
-        circumstances.way.source = departure.source;
-        transcript.push(format!("* connected to {} [{}]", target.host, target.address));
-        let login = route.smart_host.as_ref().and_then(|host| host.login.clone());
-        let settings = Settings { ehlo_name: departure.ehlo_name, tls, timeouts: parts.timeouts, server_name: target.host.clone(), login };
-        match Session::open(departure.stream, &settings, &parts.clock).await {
-            Ok(mut session) => {
-                transcript.append(&mut session.take_transcript());
-                Ok(session)
-            }
-            Err(mut failure) => {
-                transcript.append(&mut failure.transcript);
-                if let Cause::Fault(fault) = &failure.cause {
-                    transcript.push(format!("* {fault}"));
-                }
-                let reply = match failure.stage {
-                    Stage::Auth => format!("the smart host does not take our login: {}", failure.cause),
-                    _ => failure.cause.to_string(),
-                };
-                Err(Ending { stage: failure.stage, reply, verdict: verdict::verdict(failure.stage, &failure.cause) })
-            }
-        }
+        targets.into_iter().filter(|target| target.address.is_ipv4()).collect()
     }
 
     /// Sends one transaction and writes how each recipient fared.
@@ -300,8 +354,10 @@ impl Worker {
             size: signature.len() + message.content.len(),
             eight_bit: message.eight_bit,
             smtputf8: message.smtputf8,
+            require_tls: message.tls == TlsNeed::Required,
         };
         let sent = open.session.send(&transaction).instrument(spans::deliver_transaction(&open.target.host, transaction.size)).await;
+        Failpoint::AttemptAnswered.reach();
         let reused = open.used > 0;
         open.used += 1;
         let mut transcript = std::mem::take(&mut open.opening);
@@ -309,7 +365,7 @@ impl Worker {
         if reused && was_not_begun(&sent) {
             // The host ended the session between two messages, or would not hear another: not an attempt. Start over in a fresh one.
             self.open = None;
-            self.engine.session_closed();
+            self.site.give_turn_back();
             self.site.push_front(job);
             return;
         }
@@ -318,115 +374,84 @@ impl Worker {
             started,
             mx_host: Some(open.target.host.clone()),
             mx_ip: Some(open.target.address.ip()),
-            tls: open.session.tls_facts().map(str::to_owned),
+            tls: open.tls.facts.clone(),
             way: open.way.clone(),
             transcript,
         };
-        self.conclude_all(job, sent, &circumstances).await;
+        if self.conclude_all(job, sent, &circumstances).await == Reuse::No {
+            self.part().await;
+        }
     }
 
-    async fn conclude_all(&self, job: Job, sent: Sent, circumstances: &Circumstances) {
-        let Job { message, deliveries } = job;
+    /// Writes how each recipient fared, and heeds what the site asks for. Answers whether the session may be used again.
+    async fn conclude_all(&self, job: Job, sent: Sent, circumstances: &Circumstances) -> Reuse {
+        let Job { message, domain, hosts, route, deliveries } = job;
         let progress = sent.recipients.iter().any(|end| !matches!(end.end, End::NotTried(_)));
-        let mut again = Vec::new();
-        let mut slow = None;
+        let may_avoid_ipv6 = self.open.as_ref().is_some_and(|open| open.target.address.is_ipv6() && open.has_ipv4);
+        let (mut again, mut refused_ipv6, mut delivered) = (Vec::new(), None, false);
+        let mut gravest: Option<(Signal, Ending)> = None;
         for (delivery, RecipientEnd { stage, end }) in deliveries.into_iter().zip(sent.recipients) {
             match end {
                 // "Too many recipients": those behind the limit follow at once in a transaction of their own.
                 End::NotTried(_) if progress => again.push(delivery),
                 end => {
                     let ending = Ending { stage, reply: end.to_string(), verdict: verdict::verdict(stage, &end) };
-                    if ending.verdict.is_about_all_our_mail() {
-                        slow = Some(ending.clone());
+                    if may_avoid_ipv6 && signal::refuses_ipv6(&ending) {
+                        // Not an attempt: it is the way that was refused, and there is another.
+                        again.push(delivery);
+                        refused_ipv6 = Some(ending);
+                        continue;
+                    }
+                    delivered |= ending.verdict.outcome == Outcome::Delivered;
+                    if let Some(signal) = signal::graver(gravest.as_ref().map(|(signal, _)| *signal), signal::of(&ending))
+                        && gravest.as_ref().is_none_or(|(known, _)| *known != signal)
+                    {
+                        gravest = Some((signal, ending.clone()));
                     }
                     self.engine.conclude(delivery, circumstances, ending).await;
                 }
             }
         }
+        if let Some(ending) = &refused_ipv6 {
+            self.avoid_ipv6(ending);
+        }
         if !again.is_empty() {
-            self.site.push_front(Job { message, deliveries: again });
+            self.site.push_front(Job { message, domain, hosts, route, deliveries: again });
         }
-        if let Some(ending) = slow {
-            self.slow_down(&ending).await;
+        if delivered && self.site.succeeded(self.engine.parts.clock.tick()) {
+            tracing::info!(site = %self.site.name, "the site takes mail up to its limits again");
+        }
+        if let Some((signal, ending)) = gravest {
+            self.slow_down(signal, &ending, Of::Session).await;
+        }
+        if refused_ipv6.is_some() { Reuse::No } else { Reuse::Yes }
+    }
+
+    /// Waits for work as long as an idle session is kept. False: none came.
+    async fn await_work(&self) -> bool {
+        let (_, idle) = self.site.session_limits();
+        tokio::select! {
+            arrived = self.engine.parts.clock.timeout(idle, self.site.arrival()) => arrived.is_ok(),
+            () = self.engine.draining() => false,
         }
     }
 
-    /// The hosts want less mail of ours, or none: the domain rests, whoever its recipients are.
-    async fn slow_down(&self, ending: &Ending) {
-        let clock = &self.engine.parts.clock;
-        let until = clock.tick().plus(self.engine.schedule.rest(ending.verdict.min_wait, clock));
-        let waiting = self.site.slow_down(until);
-        self.engine.parts.claims.pause(self.site.domain.lane(), until);
-        tracing::warn!(domain = %self.site.domain, reply = ending.reply, waiting = waiting.len(), "the hosts hold our mail back; the domain rests");
-        self.engine.give_back(waiting, until).await;
-    }
-
-    /// No session could be had: the attempt fails, and if that is no fault of the message the site rests.
-    async fn fail(&self, job: Job, unreached: Unreached, route: &Route) -> Then {
-        metrics::session(SessionResult::Failed);
-        let Unreached { circumstances, ending } = unreached;
-        let is_throttle = ending.verdict.min_wait == Some(AtLeast::Throttled);
-        if is_throttle && self.site.bears_no_more(self.engine.parts.clock.tick()) {
-            // Not an attempt: the sessions that there are go on with the queue.
-            self.site.push_front(job);
-            return Then::Part;
+    /// Waits for the time of the next message. False: that is so far off that no session is kept for it.
+    async fn await_turn(&self, at: Tick) -> bool {
+        let (clock, (_, idle)) = (&self.engine.parts.clock, self.site.session_limits());
+        if at.since(clock.tick()) > idle {
+            return false;
         }
-        let Verdict { outcome, scope, .. } = ending.verdict;
-        let is_second_look = ending.verdict.min_wait == Some(AtLeast::SecondLook);
-        let is_dns = ending.stage == Stage::Dns && outcome == Outcome::Deferred && !is_second_look;
-        if is_dns && self.engine.parts.resolver.is_down().await {
-            tracing::error!(domain = %self.site.domain, reply = ending.reply, "the DNS resolver does not work; mail waits for it, no attempt is counted");
-            let until = self.rest(&ending).await;
-            self.engine.give_back(vec![job], until).await;
-            return Then::Stay;
+        tokio::select! {
+            () = clock.sleep_until(at) => true,
+            () = self.engine.draining() => false,
         }
-        if let Some(host) = &route.smart_host
-            && outcome == Outcome::Deferred
-        {
-            self.rest_smart_host(host, &ending);
-        } else if is_throttle {
-            self.slow_down(&ending).await;
-        } else if outcome == Outcome::Deferred && !is_second_look && matches!(scope, Scope::Host | Scope::Site | Scope::Us) {
-            let _until = self.rest(&ending).await;
-        }
-        for delivery in job.deliveries {
-            self.engine.conclude(delivery, &circumstances, ending.clone()).await;
-        }
-        Then::Stay
     }
 }
 
-impl Worker {
-    /// The smart host could not be used: it rests, for whatever domain, and mail that takes another way goes on.
-    fn rest_smart_host(&self, host: &SmartHost, ending: &Ending) {
-        let clock = &self.engine.parts.clock;
-        let until = host.rest(|failures| clock.tick().plus(self.engine.schedule.pause(failures, clock)));
-        let seconds = until.since(clock.tick()).as_secs();
-        tracing::warn!(smart_host = %host.label(), stage = ?ending.stage, reply = ending.reply, seconds, "the smart host cannot be used; its mail waits");
-    }
-
-    /// No host could be reached: the domain rests, and what waits for it goes back unspent. Answers until when.
-    async fn rest(&self, ending: &Ending) -> Tick {
-        let (clock, schedule) = (&self.engine.parts.clock, &self.engine.schedule);
-        let (until, waiting) = self.site.rest(|failures| {
-            // The DNS is asked again soon: when it is back, nothing waits for long.
-            let failures = if ending.stage == Stage::Dns { 1 } else { failures };
-            clock.tick().plus(schedule.pause(failures, clock))
-        });
-        self.engine.parts.claims.pause(self.site.domain.lane(), until);
-        tracing::info!(domain = %self.site.domain, reply = ending.reply, waiting = waiting.len(), "no host can be reached; the domain rests");
-        self.engine.give_back(waiting, until).await;
-        until
-    }
-}
-
-/// Waits for work as long as an idle session is kept. False: none came.
-async fn await_work(engine: &Engine, site: &Site) -> bool {
-    let idle = Duration::from_secs(engine.parts.settings.idle_seconds);
-    tokio::select! {
-        arrived = engine.parts.clock.timeout(idle, site.arrival()) => arrived.is_ok(),
-        () = engine.draining() => false,
-    }
+/// How an attempt ends that found no host.
+fn unfound(error: &MxError) -> Ending {
+    Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(Stage::Dns, error) }
 }
 
 /// True if a session ended before the host can have begun the transaction.

@@ -1,4 +1,4 @@
-//! TLS for SMTP sessions: the client's side towards any MX host or a smart host, and a self-signed server's side for the lab.
+//! TLS for SMTP sessions: the client's side towards any MX host, and a self-signed server's side for the lab.
 //!
 //! Answers: the configurations, and one line that says what a session got (RFC 3207, RFC 7435, RFC 8446).
 //! Does not: authenticate MX hosts; without DANE or MTA-STS their names come from an unsigned DNS, so a check would prove nothing
@@ -9,8 +9,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{ClientConfig, CommonState, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
-use rustls_pki_types::pem::PemObject;
+use rustls::{ClientConfig, CommonState, DigitallySignedStruct, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 
 /// Hosts whose session tickets are kept.
@@ -19,8 +18,8 @@ const RESUMABLE_HOSTS: usize = 4096;
 /// A server certificate cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The name cannot stand in a certificate, or a certificate cannot be read.
-    #[error("not a usable certificate: {0}")]
+    /// The name cannot stand in a certificate.
+    #[error("cannot make a certificate: {0}")]
     Certificate(String),
     /// rustls refused the certificate or key.
     #[error("cannot use the certificate: {0}")]
@@ -44,38 +43,6 @@ pub fn opportunistic() -> ClientTls {
         .with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(RESUMABLE_HOSTS);
     Arc::new(config)
-}
-
-/// TLS 1.2 or later with a certificate of a public authority that is valid for the host's name. Make one and share it.
-///
-/// # Errors
-/// None that is known: the authorities are compiled in.
-pub fn verified() -> Result<ClientTls, TlsError> {
-    with_roots(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
-}
-
-/// As [`verified`], with these certificates (PEM) as the authorities.
-///
-/// # Errors
-/// [`TlsError`] if there is none among them, or one that cannot be used.
-pub fn verified_by(pem: &[u8]) -> Result<ClientTls, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(|error| TlsError::Certificate(error.to_string()))?)?;
-    }
-    if roots.is_empty() {
-        return Err(TlsError::Certificate("it holds no certificate".to_owned()));
-    }
-    with_roots(roots)
-}
-
-fn with_roots(roots: RootCertStore) -> Result<ClientTls, TlsError> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.resumption = Resumption::in_memory_sessions(RESUMABLE_HOSTS);
-    Ok(Arc::new(config))
 }
 
 /// A server configuration with a fresh self-signed certificate for `host`.

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, OnceCell};
 
 use crate::clock::Tick;
-use crate::model::message::Priority;
+use crate::model::message::{Priority, TlsNeed};
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 
 /// Deliveries of one lane in memory at most: enough to keep its sessions busy, few enough to leave room for others.
@@ -320,6 +320,8 @@ pub struct OutboundMessage {
     pub eight_bit: bool,
     /// Needs SMTPUTF8.
     pub smtputf8: bool,
+    /// What it wants of TLS.
+    pub tls: TlsNeed,
     /// The signature fields, made once, when first needed.
     pub signature: OnceCell<Bytes>,
     /// Its room.
@@ -389,6 +391,12 @@ impl ClaimedDelivery {
     #[must_use]
     pub fn id(&self) -> DeliveryId {
         DeliveryId { message: self.message.id, rcpt_no: self.rcpt_no }
+    }
+
+    /// The lane that it waits in when it is given back.
+    #[must_use]
+    pub const fn lane(&self) -> i32 {
+        self.seat.lane
     }
 
     /// Marks the claim as ended in the database; dropping it then only frees memory.

@@ -8,11 +8,14 @@ pub mod content;
 pub mod control;
 pub mod expiry;
 pub mod handoff;
+pub mod lane;
 pub mod new_message;
 pub mod node;
 pub mod refill;
 pub mod settle;
+pub mod sites;
 pub mod view;
+pub mod waiting;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
@@ -24,6 +27,7 @@ pub use crate::store::StoreError;
 
 pub use claims::{ClaimedDelivery, Claims, Hurry, OutboundMessage};
 pub use new_message::{IdempotencyKey, NewMessage, Origin};
+pub use sites::{SiteState, SiteView};
 pub use view::{DeliveryView, MessageFilter, MessageSummary, MessageView, QueueLane};
 
 /// Reads and controls the outbox on behalf of a project. Cheap to clone.

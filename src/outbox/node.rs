@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::claims::{Claims, Dropped};
 use super::expiry::ExpiryGuard;
 use crate::clock::{Clock, Tick};
+use crate::failpoint::Failpoint;
 use crate::model::outcome::{Attempt, Outcome, Scope, Stage};
 use crate::model::{DeliveryId, MessageId};
 use crate::store::{Store, StoreError};
@@ -58,6 +59,7 @@ impl Node {
         let incarnation = fresh_incarnation(&clock);
         let (asked, expiry) = (clock.reading(), ExpiryGuard::default());
         let database = store.register_node(incarnation, &host).await?;
+        Failpoint::NodeJoined.reach();
         expiry.observe(clock.follow(asked, database), clock.tick());
         let (incarnation, confirmed) = (AtomicI64::new(incarnation), watch::Sender::new(clock.tick()));
         Ok(Arc::new(Self { store, clock, claims, host, silence, incarnation, confirmed, expiry, audited: Mutex::new(None) }))
@@ -132,6 +134,7 @@ impl Node {
         self.return_dropped().await?;
         self.claims.tidy(asked);
         for dead in self.store.fence_silent_nodes(self.incarnation(), self.silence).await? {
+            Failpoint::NodeFenced.reach();
             self.take_over(dead.incarnation).await?;
         }
         self.audit(asked).await
@@ -244,6 +247,7 @@ impl Node {
             if freed == 0 {
                 break;
             }
+            Failpoint::NodeTakingOver.reach();
         }
         // Stays if another node is at it just now: its part may yet come to nothing.
         self.store.remove_node(owner).await?;
@@ -261,6 +265,8 @@ impl Node {
             source_ip: None,
             pool: None,
             smart_host: None,
+            tls_policy: None,
+            tls_result: None,
             stage: Stage::EndOfData,
             reply: reason.into(),
             enhanced_status: None,
@@ -274,6 +280,7 @@ impl Node {
 
     /// Gives everything back and leaves: the end of a stop.
     pub async fn leave(&self, leaving: Leaving) -> Result<u64, StoreError> {
+        Failpoint::NodeLeaving.reach();
         let own = self.incarnation();
         match leaving {
             Leaving::CutOff => self.free_as_unknown(own, CUT_OFF_FACTS).await,

@@ -15,7 +15,8 @@ use super::content;
 use super::handoff::Handoff;
 use super::node::Node;
 use crate::clock::Clock;
-use crate::model::message::Priority;
+use crate::failpoint::Failpoint;
+use crate::model::message::{Priority, TlsNeed};
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
 use crate::store::outbox::{ClaimedRow, Due};
@@ -118,7 +119,7 @@ impl Refill {
         let known = self.claim(owner, &lanes, &rooms, Due::Now { moved: self.clock.moved() }).await?;
         let mut counts: HashMap<i32, i32> = HashMap::new();
         for claimed in &known {
-            *counts.entry(claimed.recipient.domain().lane()).or_default() += 1;
+            *counts.entry(claimed.row.lane).or_default() += 1;
         }
         for (lane, room) in lanes.iter().zip(&rooms) {
             self.claims.set_backlog(*lane, counts.get(lane).copied().unwrap_or(0) >= *room);
@@ -137,13 +138,16 @@ impl Refill {
                 return Err(error);
             }
         };
+        if !rows.is_empty() {
+            Failpoint::ClaimMade.reach();
+        }
         metrics::claimed(rows.len() as u64);
         let mut known = Vec::with_capacity(rows.len());
         for row in rows {
             match EmailAddress::parse(&row.recipient) {
                 Ok(recipient) => {
                     let id = DeliveryId { message: MessageId::from_uuid(row.message_id), rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0) };
-                    let seat = self.claims.seat_for_fetched(recipient.domain().lane(), id);
+                    let seat = self.claims.seat_for_fetched(row.lane, id);
                     known.push(Claimed { row, recipient, seat });
                 }
                 Err(error) => tracing::error!(message = %MessageId::from_uuid(row.message_id), %error, "a stored recipient is not an address"),
@@ -187,6 +191,7 @@ impl Refill {
                 let message = Arc::new(outbound(row, grant)?);
                 ready.extend(list.into_iter().map(|claimed| delivery(owner, &message, claimed)));
             }
+            Failpoint::ClaimLoaded.reach();
             handed_over += ready.len();
             self.handoff.give(ready).await;
         }
@@ -281,6 +286,7 @@ fn outbound(row: ContentRow, grant: super::claims::Grant) -> Result<OutboundMess
         content: content::unpack(row.encoding, row.content, row.size)?,
         eight_bit: row.flags & 1 != 0,
         smtputf8: row.flags & 2 != 0,
+        tls: TlsNeed::from_flags(row.flags),
         signature: tokio::sync::OnceCell::new(),
         grant,
     })

@@ -16,10 +16,12 @@ pub mod message;
 pub mod node;
 pub mod outbox;
 pub mod partition;
+pub mod site;
 
 pub(crate) mod api_key;
 pub(crate) mod domain;
 pub(crate) mod project;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 

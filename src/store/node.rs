@@ -73,6 +73,12 @@ impl Store {
         Ok(rows.into_iter().map(|row| row.owner).collect())
     }
 
+    /// The hosts of all nodes, by incarnation.
+    pub async fn node_hosts(&self) -> Result<Vec<(i64, String)>, StoreError> {
+        let rows = query!("select incarnation, host from node").fetch_all(self.pool()).await?;
+        Ok(rows.into_iter().map(|row| (row.incarnation, row.host)).collect())
+    }
+
     /// Nodes that are not fenced.
     pub async fn live_nodes(&self) -> Result<i64, StoreError> {
         let row = query!(r#"select count(*) as "count!" from node where fenced_at is null"#).fetch_one(self.pool()).limited(STATEMENT).await?;

@@ -80,6 +80,7 @@ pub struct KeyRow {
 pub struct ClaimedRow {
     pub message_id: Uuid,
     pub rcpt_no: i16,
+    pub lane: i32,
     pub recipient: String,
     pub attempt: i16,
     pub priority: i16,
@@ -280,10 +281,10 @@ impl Store {
              ), claimed as (
                update delivery set owner = $1
                where ctid = any (array(select place from due)) and owner = 0
-               returning message_id, rcpt_no, recipient, attempt, priority, expires_at, next_at
+               returning message_id, rcpt_no, lane, recipient, attempt, priority, expires_at, next_at
              )
-             select message_id as "message_id!", rcpt_no as "rcpt_no!", recipient as "recipient!", attempt as "attempt!", priority as "priority!",
-                    expires_at as "expires_at!", next_at <= 'epoch' as "hurried!"
+             select message_id as "message_id!", rcpt_no as "rcpt_no!", lane as "lane!", recipient as "recipient!", attempt as "attempt!",
+                    priority as "priority!", expires_at as "expires_at!", next_at <= 'epoch' as "hurried!"
              from claimed order by next_at"#,
             owner,
             lanes,

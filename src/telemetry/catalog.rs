@@ -27,6 +27,9 @@ pub const ALL: &[&Metric] = &[
     &EGRESS_ATTEMPTS,
     &SESSIONS_OPEN,
     &SESSIONS,
+    &SITE_SIGNALS,
+    &SITES_SLOWED,
+    &SITES_PAUSED,
     &MEMORY_DELIVERIES,
     &MEMORY_OCTETS,
     &OUTSTANDING,
@@ -41,6 +44,10 @@ pub const ALL: &[&Metric] = &[
     &FENCED,
     &OUTCOME_UNKNOWN,
     &DNS_LOOKUPS,
+    &DNSSEC,
+    &TLS_SESSIONS,
+    &POLICY_FETCHES,
+    &TLS_REPORTS,
     &SIGNING,
     &DATABASE_ERRORS,
     &RESIDENT,
@@ -193,6 +200,33 @@ pub(super) const SESSIONS: Metric = Metric {
     healthy: "reused above opened under load",
     alert: "failed above opened",
 };
+pub(super) const SITE_SIGNALS: Metric = Metric {
+    name: "pennypost_site_signals_total",
+    kind: Kind::Counter,
+    unit: "answers",
+    labels: &["signal"],
+    meaning: "Answers by which a site asked for less: too_many_sessions, too_fast, unusual (4.7.28), blocked, strained (time-outs, lost sessions).",
+    healthy: "a few an hour for each large receiver",
+    alert: "any growth of blocked; unusual day after day",
+};
+pub(super) const SITES_SLOWED: Metric = Metric {
+    name: "pennypost_sites_slowed",
+    kind: Kind::Gauge,
+    unit: "sites",
+    labels: &[],
+    meaning: "Sites that this node sends less than their limits allow, since they asked for it.",
+    healthy: "a few, after a large sending",
+    alert: "growing for hours",
+};
+pub(super) const SITES_PAUSED: Metric = Metric {
+    name: "pennypost_sites_paused",
+    kind: Kind::Gauge,
+    unit: "sites",
+    labels: &[],
+    meaning: "Sites that this node sends nothing for now: they asked for a pause, or their hosts cannot be reached.",
+    healthy: "near zero",
+    alert: "a large receiver among them for an hour: see `pennypost queue sites`",
+};
 pub(super) const MEMORY_DELIVERIES: Metric = Metric {
     name: "pennypost_memory_deliveries",
     kind: Kind::Gauge,
@@ -318,6 +352,42 @@ pub(super) const DNS_LOOKUPS: Metric = Metric {
     meaning: "DNS look-ups by record type and result.",
     healthy: "found for most",
     alert: "temporary above 0.05 of all: your resolver is ill",
+};
+pub(super) const DNSSEC: Metric = Metric {
+    name: "pennypost_dnssec_validating",
+    kind: Kind::Gauge,
+    unit: "resolvers",
+    labels: &[],
+    meaning: "1 if the trusted resolver proved the records of the root at the last look, 0 if not: then DANE is not used.",
+    healthy: "1",
+    alert: "0 where a validating resolver is set up",
+};
+pub(super) const TLS_SESSIONS: Metric = Metric {
+    name: "pennypost_tls_sessions_total",
+    kind: Kind::Counter,
+    unit: "sessions",
+    labels: &["policy", "result"],
+    meaning: "Sessions with mail hosts by what decided about TLS and what came of it; `verified`, `encrypted` and `clear` are those that went on.",
+    healthy: "verified and encrypted for nearly all",
+    alert: "growth of any other result than these three under dane, mta_sts or remembered",
+};
+pub(super) const POLICY_FETCHES: Metric = Metric {
+    name: "pennypost_mta_sts_fetches_total",
+    kind: Kind::Counter,
+    unit: "fetches",
+    labels: &["result"],
+    meaning: "Fetches of MTA-STS policies.",
+    healthy: "fetched for most",
+    alert: "no_answer for nearly all: HTTPS does not get out of your network",
+};
+pub(super) const TLS_REPORTS: Metric = Metric {
+    name: "pennypost_tls_reports_total",
+    kind: Kind::Counter,
+    unit: "reports",
+    labels: &["result"],
+    meaning: "TLS reports to domains that ask for them: sent, failed (tried again within the hour), given_up.",
+    healthy: "sent, some failed",
+    alert: "failed for nearly all",
 };
 pub(super) const SIGNING: Metric = Metric {
     name: "pennypost_signing_seconds",

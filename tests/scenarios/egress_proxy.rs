@@ -1,8 +1,9 @@
 //! Source addresses on other hosts, reached through a proxy; and what happens when the proxy fails.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use pennypost::config::egress::Source;
+use pennypost::config::egress::{PoolRule, Source};
 use pennypost::model::Secret;
 use serde_json::json;
 
@@ -92,5 +93,40 @@ async fn a_host_that_the_proxy_cannot_reach_is_the_hosts_fault() {
     let attempt = last_attempt(&delivery);
     assert_eq!((&attempt["outcome"], &attempt["scope"]), (&json!("deferred"), &json!("host")), "{attempt:#}");
     assert!(attempt["reply"].as_str().unwrap().ends_with("connection refused"), "{attempt:#}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_pool_without_a_source_that_works_rests_and_holds_up_no_other_pool() {
+    let mut world = World::new().await;
+    let (near, far) = (world.fresh_address(), world.fresh_address());
+    let proxy = EgressProxy::start(&world, Speaks::Socks5 { login: None, code: 2 }, far).await;
+    world.config.delivery.egress = vec![near];
+    world.config.delivery.source = vec![Source { pool: "bulk".into(), ..source(far, &format!("socks5://{}", proxy.address), false) }];
+    world.config.delivery.pool_rule = vec![PoolRule { pool: "bulk".into(), project: String::new(), stream: "news".into() }];
+    world.accepting_mx("example.net").await;
+    world.accepting_mx("example.org").await;
+    let gateway = world.gateway().await;
+    let first = gateway.send_with(&["bee@example.net"], json!({ "stream": "news" })).await;
+    gateway.attempted(&first, "bee@example.net", 1).await;
+    // For whatever domain: no attempt is made, nor counted.
+    let mut waiting = Vec::new();
+    for to in ["bee@example.net", "bee@example.org"] {
+        let id = gateway.send_with(&[to], json!({ "stream": "news" })).await;
+        let delivery = gateway.delivery_when(&id, to, |delivery| delivery["state"] == "queued" && delivery["next_attempt_at"].is_string()).await;
+        assert_eq!(attempts(&delivery), 0, "{delivery:#}");
+        waiting.push((id, to));
+        let other = gateway.send(&[to]).await;
+        let delivery = gateway.delivery_in(&other, to, "delivered").await;
+        assert_eq!(last_attempt(&delivery)["source_ip"], json!(near));
+    }
+    assert_eq!(proxy.asked().len(), 1);
+    // Somebody may ask for it all the same.
+    gateway.post(&format!("/v1/messages/{first}/retry"), &json!({})).await;
+    gateway.attempted(&first, "bee@example.net", 2).await;
+    world.advance(Duration::from_mins(6));
+    for (id, to) in waiting {
+        gateway.attempted(&id, to, 1).await;
+    }
     gateway.stop().await;
 }

@@ -8,6 +8,7 @@ pub mod messages;
 pub mod queue;
 pub mod sandbox;
 pub mod send;
+pub mod sites;
 
 use std::sync::Arc;
 
@@ -43,5 +44,6 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(queue::list))
+        .routes(routes!(sites::list))
         .routes(routes!(sandbox::list))
 }

@@ -54,6 +54,7 @@ fn claimed(claims: &Arc<Claims>, rcpt_no: u16) -> ClaimedDelivery {
         content: Bytes::new(),
         eight_bit: false,
         smtputf8: false,
+        tls: TlsNeed::ByPolicy,
         signature: OnceCell::new(),
         grant: claims.grant(10).unwrap(),
     });

@@ -24,6 +24,8 @@ pub struct RelaySettings {
     pub starttls: bool,
     /// The mechanisms of AUTH.
     pub auth: &'static str,
+    /// It offers REQUIRETLS.
+    pub promises: bool,
 }
 
 /// A relay that listens. It knows one user, `shop`, whose password is `open sesame`.
@@ -91,6 +93,7 @@ async fn converse(stream: Box<dyn Stream>, settings: RelaySettings, heard: &Mute
         let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
         let answer = match verb {
             "EHLO" if settings.starttls && !is_secure => format!("250-relay\r\n250-STARTTLS\r\n250 AUTH {}", settings.auth),
+            "EHLO" if settings.promises => format!("250-relay\r\n250-REQUIRETLS\r\n250 AUTH {}", settings.auth),
             "EHLO" => format!("250-relay\r\n250 AUTH {}", settings.auth),
             "STARTTLS" => {
                 stream.write_all(b"220 go ahead\r\n").await?;

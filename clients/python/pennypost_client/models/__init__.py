@@ -50,6 +50,14 @@ from .send_request_headers import SendRequestHeaders
 from .send_request_metadata import SendRequestMetadata
 from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
+from .site_limits import SiteLimits
+from .site_list import SiteList
+from .site_state import SiteState
+from .site_view import SiteView
+from .tls_policy import TlsPolicy
+from .tls_result import TlsResult
+from .wait_reason import WaitReason
+from .waiting import Waiting
 
 __all__ = (
     "AttachmentRequest",
@@ -102,4 +110,12 @@ __all__ = (
     "SendRequestMetadata",
     "SendRequestTags",
     "SendResponse",
+    "SiteLimits",
+    "SiteList",
+    "SiteState",
+    "SiteView",
+    "TlsPolicy",
+    "TlsResult",
+    "WaitReason",
+    "Waiting",
 )
