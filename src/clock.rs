@@ -253,6 +253,13 @@ pub fn time_of(id: Uuid) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(millis * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
+/// The least UUIDv7 that carries the time `at`.
+#[must_use]
+pub fn first_id_at(at: OffsetDateTime) -> Uuid {
+    let millis = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use anyhow::Context;
 
 use crate::accept::Accept;
 use crate::accept::batch::{Batcher, Writing};
-use crate::access::Access;
+use crate::access::{Access, Audit};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::{Engine, EngineParts};
@@ -90,6 +90,8 @@ pub struct House {
     pub outbox: Outbox,
     /// What became of them.
     pub events: Events,
+    /// Who changed what.
+    pub audit: Audit,
     /// DNS.
     pub resolver: Resolver,
     /// The project that everything belongs to unless told otherwise.
@@ -116,7 +118,8 @@ impl House {
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.egress.clone() };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
-        Ok(Self { store, access, domains, outbox, events, resolver, project, postgres })
+        let audit = Audit::new(store.clone(), clock.clone());
+        Ok(Self { store, access, domains, outbox, events, audit, resolver, project, postgres })
     }
 
     /// Closes the database; the private server stops unless another process uses it.
@@ -282,6 +285,8 @@ impl Start<'_> {
             domains: self.house.domains.clone(),
             outbox: self.house.outbox.clone(),
             events: self.house.events.clone(),
+            audit: self.house.audit.clone(),
+            house: self.house.project,
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),

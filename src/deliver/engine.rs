@@ -88,6 +88,7 @@ impl Engine {
 
     /// Takes claims until nobody can give any more.
     pub async fn run(self: Arc<Self>, mut arrivals: Arrivals) {
+        self.supervisor.spawn("orders", Arc::clone(&self).obey());
         loop {
             let group = tokio::select! {
                 group = arrivals.next() => group,
@@ -193,6 +194,11 @@ impl Engine {
     /// True if another site waits for a worker's place: an idle session should end.
     pub(super) fn is_crowded(&self) -> bool {
         !self.waiting.lock().is_empty()
+    }
+
+    /// The sites known now.
+    pub(super) fn sites(&self) -> Vec<Arc<Site>> {
+        self.sites.lock().values().cloned().collect()
     }
 
     /// True if no new transaction may begin.

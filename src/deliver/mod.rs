@@ -7,6 +7,7 @@
 pub mod attempt;
 pub mod engine;
 pub mod missing;
+mod orders;
 pub mod plan;
 pub mod schedule;
 pub mod sign;

@@ -170,6 +170,21 @@ impl Site {
         self.state.lock().take_all()
     }
 
+    /// Takes the jobs for which `wanted` is true out of the queue.
+    #[must_use]
+    pub fn take_where(&self, wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
+        self.state
+            .lock()
+            .queue
+            .iter_mut()
+            .flat_map(|queue| {
+                let (taken, kept) = std::mem::take(queue).into_iter().partition::<VecDeque<Job>, _>(&wanted);
+                *queue = kept;
+                taken
+            })
+            .collect()
+    }
+
     /// If the site rests, answers until when, with whatever arrived meanwhile.
     #[must_use]
     pub fn take_if_resting(&self, now: Tick) -> Option<(Tick, Vec<Job>)> {

@@ -10,7 +10,11 @@ pub mod expiry;
 pub mod handoff;
 pub mod new_message;
 pub mod node;
+pub mod nodes;
+pub mod orders;
+pub mod pauses;
 pub mod refill;
+pub mod selection;
 pub mod settle;
 pub mod view;
 
@@ -21,6 +25,11 @@ use crate::clock::{Clock, time_of};
 use crate::model::{DomainId, MessageId, ProjectId};
 use crate::store::Store;
 pub use crate::store::StoreError;
+
+pub use control::{Change, Verb};
+pub use nodes::{NodeState, NodeView};
+pub use pauses::{PauseView, Paused};
+pub use selection::{Selection, SelectionError};
 
 pub use claims::{ClaimedDelivery, Claims, OutboundMessage};
 pub use new_message::{IdempotencyKey, NewMessage, Origin};

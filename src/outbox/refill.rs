@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::model::message::Priority;
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
+use crate::store::operator::PARKED;
 use crate::store::outbox::ClaimedRow;
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
@@ -69,9 +70,9 @@ impl Refill {
         }
     }
 
-    /// Looks at one stretch of lanes and claims what fits. Answers how many deliveries it handed over.
+    /// Looks at one stretch of lanes and claims what fits. Answers how many deliveries it handed over or put aside.
     async fn round(&self, cursor: &mut i32) -> Result<usize, StoreError> {
-        if !self.claims.has_room() || !self.node.may_send(self.node.incarnation()) {
+        if self.claims.orders().is_drained() || !self.claims.has_room() || !self.node.may_send(self.node.incarnation()) {
             return Ok(0);
         }
         let waiting = self.store.waiting_lanes(*cursor, LANES).await?;
@@ -98,19 +99,19 @@ impl Refill {
         let lanes: Vec<i32> = group.iter().map(|(lane, _)| *lane).collect();
         let rooms: Vec<i32> = group.iter().map(|(_, free)| i32::try_from((*free).min(share)).unwrap_or(0)).collect();
         let owner = self.node.incarnation();
-        let known = self.claim(owner, &lanes, &rooms).await?;
+        let (known, parked) = self.claim(owner, &lanes, &rooms).await?;
         let mut counts: HashMap<i32, i32> = HashMap::new();
-        for claimed in &known {
-            *counts.entry(claimed.recipient.domain().lane()).or_default() += 1;
+        for lane in known.iter().map(|claimed| claimed.recipient.domain().lane()).chain(parked.iter().copied()) {
+            *counts.entry(lane).or_default() += 1;
         }
         for (lane, room) in lanes.iter().zip(&rooms) {
             self.claims.set_backlog(*lane, counts.get(lane).copied().unwrap_or(0) >= *room);
         }
-        self.load(owner, known).await
+        Ok(self.load(owner, known).await? + parked.len())
     }
 
-    /// Claims, and enters what it got into the books at once.
-    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32]) -> Result<Vec<Claimed>, StoreError> {
+    /// Claims, and enters what it got into the books at once. Answers the lanes of what was put aside too, for it is paused.
+    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32]) -> Result<(Vec<Claimed>, Vec<i32>), StoreError> {
         let _claiming = self.claims.claiming().await;
         let rows = match self.store.claim(owner, lanes, rooms, self.clock.moved()).instrument(spans::outbox_claim()).await {
             Ok(rows) => rows,
@@ -121,9 +122,10 @@ impl Refill {
             }
         };
         metrics::claimed(rows.len() as u64);
-        let mut known = Vec::with_capacity(rows.len());
+        let (mut known, mut parked) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             match EmailAddress::parse(&row.recipient) {
+                Ok(recipient) if row.owner == PARKED => parked.push(recipient.domain().lane()),
                 Ok(recipient) => {
                     let id = DeliveryId { message: MessageId::from_uuid(row.message_id), rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0) };
                     let seat = self.claims.seat_for_fetched(recipient.domain().lane(), id);
@@ -132,7 +134,7 @@ impl Refill {
                 Err(error) => tracing::error!(message = %MessageId::from_uuid(row.message_id), %error, "a stored recipient is not an address"),
             }
         }
-        Ok(known)
+        Ok((known, parked))
     }
 
     /// Fetches the content of claimed deliveries and hands them over, in portions; gives back what has no room. Answers how many

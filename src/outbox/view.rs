@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::Outbox;
-use crate::clock::time_of;
+use crate::clock::{first_id_at, time_of};
 use crate::events::{EventKind, EventView, feed};
 use crate::model::message::{Priority, Tags};
 use crate::model::outcome::{Attempt, DeliveryState};
@@ -18,6 +17,8 @@ use crate::model::page::{Page, PageRequest};
 use crate::model::{DeliveryId, MessageId, ProjectId};
 use crate::store::StoreError;
 use crate::store::message::{LaneRow, MessageHead, MessageSearch, Outstanding};
+use crate::store::operator::PARKED;
+use crate::store::outbox::WAITING;
 
 /// A message without content.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -85,7 +86,7 @@ pub struct DeliveryView {
     pub state: DeliveryState,
     /// Attempts so far, oldest first.
     pub attempts: Vec<Attempt>,
-    /// When the next attempt is due; absent when none is.
+    /// When the next attempt is due; absent when none is, as during a pause.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<OffsetDateTime>,
@@ -119,6 +120,8 @@ pub struct QueueLane {
     pub active: u64,
     /// Held by an operator.
     pub held: u64,
+    /// True if the domain, or all of the project, is paused: what is queued waits for the end of the pause.
+    pub paused: bool,
     /// When the oldest of their messages was accepted.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -177,7 +180,9 @@ impl Outbox {
     /// What waits, by recipient domain, most first.
     pub async fn queue(&self, project: ProjectId) -> Result<Vec<QueueLane>, StoreError> {
         let rows = self.store.queue(project.uuid(), QUEUE_LANES).await?;
-        Ok(rows.into_iter().map(lane).collect())
+        let pauses = self.pauses(project).await?;
+        let paused = |domain: &str| pauses.iter().any(|pause| pause.recipient_domain.as_ref().is_none_or(|name| name.as_str() == domain));
+        Ok(rows.into_iter().map(|row| QueueLane { paused: paused(&row.domain), ..lane(row) }).collect())
     }
 }
 
@@ -207,6 +212,7 @@ fn lane(row: LaneRow) -> QueueLane {
         queued: count(row.queued),
         active: count(row.active),
         held: count(row.held),
+        paused: false,
         oldest_at: time_of(row.oldest),
         next_at: row.next_at,
     }
@@ -238,11 +244,11 @@ fn deliveries(message: MessageId, outstanding: Vec<Outstanding>, events: &[Event
         }
         let attempts = all.remove(&id).map(|seen| seen.attempts).unwrap_or_default();
         let state = match row.owner {
-            0 => DeliveryState::Queued,
+            WAITING | PARKED => DeliveryState::Queued,
             ..0 => DeliveryState::Held,
             1.. => DeliveryState::Active,
         };
-        let next_attempt_at = (state == DeliveryState::Queued).then_some(row.next_at);
+        let next_attempt_at = (row.owner == WAITING).then_some(row.next_at);
         all.insert(id, DeliveryView { id, recipient: row.recipient, state, attempts, next_attempt_at });
     }
     all.into_values().collect()
@@ -281,10 +287,4 @@ const fn owner_sign(state: DeliveryState) -> Option<i16> {
         DeliveryState::Held => Some(-1),
         _ => None,
     }
-}
-
-/// The least id that a message accepted at `at` can have.
-fn first_id_at(at: OffsetDateTime) -> Uuid {
-    let millis = u128::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
-    Uuid::from_u128(millis << 80)
 }

@@ -9,9 +9,11 @@ pub mod embedded;
 mod error;
 mod migrate;
 
+pub mod audit;
 pub mod event;
 pub mod message;
 pub mod node;
+pub mod operator;
 pub mod outbox;
 pub mod partition;
 

@@ -1,6 +1,7 @@
-//! Every write to `message`, `delivery`, `event` and `idempotency`.
+//! The writes to `message`, `delivery`, `event` and `idempotency` that move mail.
 //!
-//! Answers: insert in groups, claim by lane, settle in groups, free the work of the dead, operator's control.
+//! Answers: insert in groups, claim by lane, settle in groups, free the work of the dead. What operators do stands in
+//! [`super::operator`].
 //! Each function is one statement, so its rows appear together or not at all; a claim that is no longer ours is never
 //! written to (`owner = $me` in every settle). Invariants 1, 3, 4.
 #![expect(missing_docs, reason = "a field of a row is the column of its name, described in migrations/")]
@@ -82,6 +83,8 @@ pub struct ClaimedRow {
     pub attempt: i16,
     pub priority: i16,
     pub expires_at: OffsetDateTime,
+    /// [`PARKED`](super::operator::PARKED) if a pause keeps it from being claimed, else the claimant.
+    pub owner: i64,
 }
 
 /// The end of one claim.
@@ -218,7 +221,8 @@ impl Store {
         Ok(lanes)
     }
 
-    /// Claims due deliveries for `owner`: of each lane at most as many as it has room for, oldest due first.
+    /// Claims due deliveries for `owner`: of each lane at most as many as it has room for, oldest due first. Those that are paused it puts aside
+    /// instead, so that they are met once and stand in nobody's way.
     ///
     /// The rows are found again by their place (`ctid`), which they keep while they are locked: the planner takes a limit that it does
     /// not know for a tenth of the table and would rather read all of a large one than join so many rows by key.
@@ -234,9 +238,12 @@ impl Store {
                  order by next_at limit wanted.room for update skip locked
                ) d
              )
-             update delivery set owner = $1
+             update delivery set owner = case when exists (
+                 select from pause p where (p.project_id is null or p.project_id = delivery.project_id)
+                   and (p.lane is null or p.lane = delivery.lane and right(delivery.recipient, length(p.domain) + 1) = '@' || p.domain))
+               then -2 else $1::bigint end
              where ctid = any (array(select place from due)) and owner = 0
-             returning message_id, rcpt_no, recipient, attempt, priority, expires_at",
+             returning message_id, rcpt_no, recipient, attempt, priority, expires_at, owner",
             owner,
             lanes,
             rooms,
@@ -351,54 +358,14 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }
 
-    /// Ends deliveries that nobody works on (waiting or held) and writes an event of `kind` for each; all of a message, or its `rcpt_no`.
-    pub async fn end_unclaimed(&self, project: Uuid, message: Uuid, event_ids: &[Uuid], kind: i16, facts: &str) -> Result<u64, StoreError> {
-        let done = query!(
-            "with gone as (
-               delete from delivery where message_id = $1 and project_id = $2 and owner <= 0 returning message_id, rcpt_no, project_id, recipient
-             )
-             insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
-             select ($3::uuid[])[row_number() over ()], g.project_id, g.message_id, g.rcpt_no, $4, g.recipient, $5::text::json from gone g",
-            message,
-            project,
-            event_ids,
-            kind,
-            facts
-        )
-        .execute(self.pool())
-        .await?;
-        Ok(done.rows_affected())
-    }
-
-    /// Makes waiting deliveries of a message due now.
-    pub async fn make_due(&self, project: Uuid, message: Uuid, moved: Duration) -> Result<u64, StoreError> {
-        let done = query!(
-            "update delivery set next_at = least(next_at, now() + $3::interval) where message_id = $1 and project_id = $2 and owner = 0",
-            message,
-            project,
-            interval(moved)
-        )
-        .execute(self.pool())
-        .await?;
-        Ok(done.rows_affected())
-    }
-
-    /// Moves unclaimed deliveries of a message from one owner to the other: [`WAITING`] to [`HELD`] or back.
-    pub async fn change_unclaimed(&self, project: Uuid, message: Uuid, from: i64, to: i64) -> Result<u64, StoreError> {
-        let done = query!("update delivery set owner = $4 where message_id = $1 and project_id = $2 and owner = $3", message, project, from, to)
-            .execute(self.pool())
-            .await?;
-        Ok(done.rows_affected())
-    }
-
     /// Ends unclaimed deliveries whose time is over, at most as many as there are `event_ids`. Answers how many.
     pub async fn expire_unclaimed(&self, event_ids: &[Uuid], kind: i16, facts: &str, moved: Duration) -> Result<u64, StoreError> {
         let done = query!(
             "with late as materialized (
-               select ctid as place from delivery where owner = 0 and expires_at <= now() + $4::interval
+               select ctid as place from delivery where owner in (0, -2) and expires_at <= now() + $4::interval
                limit cardinality($1::uuid[]) for update skip locked
              ), gone as (
-               delete from delivery where ctid = any (array(select place from late)) and owner = 0
+               delete from delivery where ctid = any (array(select place from late)) and owner in (0, -2)
                returning message_id, rcpt_no, project_id, recipient
              )
              insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)

@@ -29,6 +29,9 @@ pub const ALL: &[&Metric] = &[
     &MEMORY_DELIVERIES,
     &MEMORY_OCTETS,
     &OUTSTANDING,
+    &QUEUE_CHANGES,
+    &PAUSES,
+    &NODE_DRAINED,
     &SPILLED,
     &CLAIMED,
     &SETTLED,
@@ -209,6 +212,33 @@ pub(super) const OUTSTANDING: Metric = Metric {
     meaning: "Deliveries in the database that have no final state, of all nodes.",
     healthy: "near zero, more after a large sending",
     alert: "growing for an hour",
+};
+pub(super) const QUEUE_CHANGES: Metric = Metric {
+    name: "pennypost_queue_changes_total",
+    kind: Kind::Counter,
+    unit: "deliveries",
+    labels: &["verb"],
+    meaning: "Deliveries that operators changed: hold, release, cancel, retry. Who did it stands in the audit trail.",
+    healthy: "zero on most days",
+    alert: "",
+};
+pub(super) const PAUSES: Metric = Metric {
+    name: "pennypost_pauses",
+    kind: Kind::Gauge,
+    unit: "pauses",
+    labels: &[],
+    meaning: "Recipient domains and projects that operators paused, as this node last heard.",
+    healthy: "zero",
+    alert: "above zero for longer than you meant: paused mail expires",
+};
+pub(super) const NODE_DRAINED: Metric = Metric {
+    name: "pennypost_node_drained",
+    kind: Kind::Gauge,
+    unit: "0 or 1",
+    labels: &[],
+    meaning: "1 while an operator keeps this node from taking deliveries.",
+    healthy: "0",
+    alert: "1 on all nodes: nothing is delivered",
 };
 pub(super) const SPILLED: Metric = Metric {
     name: "pennypost_spilled_deliveries_total",

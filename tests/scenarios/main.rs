@@ -29,6 +29,7 @@ mod memory;
 mod migration;
 mod next_hop;
 mod nodes;
+mod operator;
 mod outbox_model;
 mod replies;
 mod restart;

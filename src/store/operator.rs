@@ -1,0 +1,194 @@
+//! What operators do to what waits: changes of many deliveries in short steps, and pauses.
+//!
+//! Answers: one step of a change looks at a bounded number of rows, in the order of their key, so that it is short whatever is selected and
+//! goes on where the last one ended. Rows that somebody works on are left alone, never waited for.
+#![expect(missing_docs, reason = "a field of a row is the column of its name, described in migrations/")]
+
+use sqlx::{query, query_as};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, StoreError, Tx};
+
+/// Owner of a delivery that waits for the end of a pause.
+pub const PARKED: i64 = -2;
+
+/// Which deliveries; all conditions given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct SelectedRows {
+    pub project: Option<Uuid>,
+    /// The recipient domain's lane, and `@` with the domain.
+    pub recipient: Option<(i32, String)>,
+    /// `@` with the domain of the author or of the reverse-path.
+    pub sender: Option<String>,
+    /// An object with the tag.
+    pub tag: Option<serde_json::Value>,
+}
+
+/// What is done to them.
+#[derive(Clone, Debug)]
+pub struct RowChange {
+    /// Only to deliveries of these owners.
+    pub from: Vec<i64>,
+    /// The owner they get; none: the one they have.
+    pub to: Option<i64>,
+    /// They are due at once, ahead of all others of their lane.
+    pub hurry: bool,
+    /// They end with an event of this kind and these facts.
+    pub end: Option<(i16, String)>,
+}
+
+/// Where a step begins and the change ends: both by message id.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    pub after: (Uuid, i16),
+    pub last: Uuid,
+    pub rows: i64,
+}
+
+/// What one step did.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    pub examined: i64,
+    pub changed: i64,
+    pub active: i64,
+    pub last_message: Option<Uuid>,
+    pub last_rcpt: Option<i16>,
+}
+
+/// A row of `pause`.
+#[derive(Clone, Debug)]
+pub struct PauseRow {
+    pub id: Uuid,
+    pub project_id: Option<Uuid>,
+    pub lane: Option<i32>,
+    pub domain: Option<String>,
+    pub reason: String,
+    pub actor_key: Option<Uuid>,
+    pub actor: String,
+    pub created_at: OffsetDateTime,
+}
+
+impl Store {
+    /// One step of a change. `event_ids` has at least as many as the stretch has rows, if deliveries end.
+    pub async fn change_step(
+        tx: &mut Tx,
+        stretch: Stretch,
+        selected: &SelectedRows,
+        change: &RowChange,
+        event_ids: &[Uuid],
+    ) -> Result<Step, StoreError> {
+        let (lane, recipient) = selected.recipient.as_ref().map_or((None, None), |(lane, recipient)| (Some(*lane), Some(recipient.as_str())));
+        let (kind, facts) = change.end.as_ref().map_or((0, "{}"), |(kind, facts)| (*kind, facts.as_str()));
+        let step = query_as!(
+            Step,
+            r#"with near as materialized (
+                 select ctid as place, message_id, rcpt_no, project_id, lane, owner, recipient from delivery
+                 where (message_id, rcpt_no) > ($1, $2) and message_id <= $3 order by message_id, rcpt_no limit $4
+               ), chosen as materialized (
+                 select n.place, n.owner from near n
+                 where ($5::uuid is null or n.project_id = $5) and ($6::integer is null or n.lane = $6)
+                   -- Two domains may share a lane.
+                   and ($7::text is null or right(n.recipient, length($7)) = $7)
+                   and (($8::text is null and $9::jsonb is null) or exists (
+                     select from message m where m.id = n.message_id
+                       and ($8::text is null or right(m.header_from, length($8)) = $8 or right(m.reverse_path, length($8)) = $8)
+                       and ($9::jsonb is null or m.tags @> $9)))
+               ), free as materialized (
+                 -- Whoever has a row locked is about to claim it.
+                 select ctid as place from delivery
+                 where ctid = any (array(select place from chosen where owner = any ($10))) and owner = any ($10) for update skip locked
+               ), gone as (
+                 delete from delivery where $13::boolean and ctid = any (array(select place from free)) and owner = any ($10)
+                 returning message_id, rcpt_no, project_id, recipient
+               ), moved as (
+                 update delivery set owner = coalesce($11, owner), next_at = case when $12 then 'epoch' else next_at end
+                 where not $13::boolean and ctid = any (array(select place from free)) and owner = any ($10) returning 1 as one
+               ), told as (
+                 insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
+                 select ($14::uuid[])[row_number() over ()], g.project_id, g.message_id, g.rcpt_no, $15, g.recipient, $16::text::json from gone g
+               ), counts as (
+                 select (select count(*) from gone) + (select count(*) from moved) as changed
+               ), last as (
+                 select message_id, rcpt_no from near order by message_id desc, rcpt_no desc limit 1
+               )
+               select (select count(*) from near) as "examined!", c.changed as "changed!",
+                      (select count(*) from chosen where owner > 0 or owner = any ($10)) - c.changed as "active!",
+                      (select message_id from last) as last_message, (select rcpt_no from last) as last_rcpt
+               from counts c"#,
+            stretch.after.0,
+            stretch.after.1,
+            stretch.last,
+            stretch.rows,
+            selected.project,
+            lane,
+            recipient,
+            selected.sender.as_deref(),
+            selected.tag.as_ref(),
+            &change.from,
+            change.to,
+            change.hurry,
+            change.end.is_some(),
+            event_ids,
+            kind,
+            facts
+        )
+        .fetch_one(&mut **tx)
+        .await?;
+        Ok(step)
+    }
+
+    /// Writes a pause. One that is there gets the new reason.
+    pub async fn write_pause(tx: &mut Tx, row: &PauseRow) -> Result<(), StoreError> {
+        query!(
+            "insert into pause (id, project_id, lane, domain, reason, actor_key, actor, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)
+             on conflict (coalesce(project_id, '00000000-0000-0000-0000-000000000000'), coalesce(domain, ''))
+             do update set reason = excluded.reason, actor_key = excluded.actor_key, actor = excluded.actor",
+            row.id,
+            row.project_id,
+            row.lane,
+            row.domain,
+            row.reason,
+            row.actor_key,
+            row.actor,
+            row.created_at
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends a pause. False: there is none.
+    pub async fn delete_pause(tx: &mut Tx, project: Option<Uuid>, domain: Option<&str>) -> Result<bool, StoreError> {
+        let done = query!("delete from pause where project_id is not distinct from $1 and domain is not distinct from $2", project, domain)
+            .execute(&mut **tx)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// All pauses, oldest first.
+    pub async fn pauses(&self) -> Result<Vec<PauseRow>, StoreError> {
+        let rows = query_as!(PauseRow, "select id, project_id, lane, domain, reason, actor_key, actor, created_at from pause order by id")
+            .fetch_all(self.pool())
+            .await?;
+        Ok(rows)
+    }
+
+    /// Lets parked deliveries wait as others do whose pause is over, at most `limit`. Answers how many.
+    pub async fn unpark(&self, limit: i64) -> Result<u64, StoreError> {
+        let done = query!(
+            "with free as materialized (
+               select d.ctid as place from delivery d
+               where d.owner = -2 and not exists (
+                 select from pause p where (p.project_id is null or p.project_id = d.project_id)
+                   and (p.lane is null or p.lane = d.lane and right(d.recipient, length(p.domain) + 1) = '@' || p.domain))
+               limit $1 for update of d skip locked
+             )
+             update delivery set owner = 0 where ctid = any (array(select place from free)) and owner = -2",
+            limit
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
