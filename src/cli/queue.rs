@@ -1,5 +1,6 @@
 //! `pennypost queue`: what waits, and control over it. A running gateway sees a change within a second.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -238,7 +239,7 @@ fn sentence(verb: Verb, done: Change) -> String {
         more => format!("{more} deliveries {verb}"),
     };
     if done.active > 0 {
-        text.push_str(&format!("; {} under way left alone (`queue pause` brings back what was not begun)", done.active));
+        let _ = write!(text, "; {} under way left alone (`queue pause` brings back what was not begun)", done.active);
     }
     text
 }

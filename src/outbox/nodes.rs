@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::Outbox;
 use crate::model::{Actor, NodeId};
-use crate::store::operator::NodeRow;
+use crate::store::node::NodeRow;
 use crate::store::{Store, StoreError, audit};
 
 /// Whether a node takes work.
