@@ -61,6 +61,7 @@ async fn deliveries_are_held_released_and_cancelled_by_every_condition_and_nothi
     let gateway = world.gateway().await;
     let signup = later(&world, &gateway, &["a@one.example", "b@two.example"], json!({ "tags": { "flow": "signup" } })).await;
     let news = later(&world, &gateway, &["a@one.example"], json!({ "tags": { "flow": "news" } })).await;
+    assert_eq!(gateway.post("/v1/domains", &json!({ "name": "else.example" })).await.status, 201);
     let else_from = later(&world, &gateway, &["c@sub.one.example"], json!({ "from": "hello@else.example" })).await;
     for (selection, held) in [
         (json!({ "message": signup }), 2),
