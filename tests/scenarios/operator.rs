@@ -104,7 +104,7 @@ async fn a_change_of_many_runs_in_steps_that_each_look_at_few_rows_and_goes_on_w
     let cursor = format!("dlv_{}_3999", id.strip_prefix("msg_").unwrap());
     assert_eq!(verb(&gateway, "release", json!({ "all": true, "cursor": cursor })).await, (667, 0), "those behind the cursor");
     assert_eq!(verb(&gateway, "cancel", json!({ "all": true })).await, (5_000, 0));
-    assert_eq!(world.number("select count(distinct id) from event where kind = 7 or recipient is not null").await, 5_000, "an event for each");
+    assert_eq!(world.number("select count(distinct id) from event where kind = 7").await, 5_000, "an event for each");
     gateway.stop().await;
 }
 

@@ -1,7 +1,11 @@
 """Contains all the data models used in inputs/outputs"""
 
+from .actor import Actor
 from .attachment_request import AttachmentRequest
 from .attempt import Attempt
+from .audit_entry import AuditEntry
+from .audit_entry_target import AuditEntryTarget
+from .audit_list import AuditList
 from .changed import Changed
 from .created_key_view import CreatedKeyView
 from .delivery_view import DeliveryView
@@ -21,6 +25,7 @@ from .known_delivery_state import KnownDeliveryState
 from .known_domain_state import KnownDomainState
 from .known_event_kind import KnownEventKind
 from .known_failure_scope import KnownFailureScope
+from .known_node_state import KnownNodeState
 from .known_outcome import KnownOutcome
 from .known_record_state import KnownRecordState
 from .known_send_status import KnownSendStatus
@@ -33,10 +38,16 @@ from .message_summary_tags import MessageSummaryTags
 from .message_view import MessageView
 from .new_domain import NewDomain
 from .new_key import NewKey
+from .node_list import NodeList
+from .node_view import NodeView
+from .pause_request import PauseRequest
+from .pause_view import PauseView
 from .priority import Priority
 from .problem import Problem
+from .queue_change import QueueChange
 from .queue_lane import QueueLane
 from .queue_list import QueueList
+from .queue_selection import QueueSelection
 from .record_list import RecordList
 from .record_purpose import RecordPurpose
 from .record_type import RecordType
@@ -45,10 +56,15 @@ from .send_request_headers import SendRequestHeaders
 from .send_request_metadata import SendRequestMetadata
 from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
+from .tag_condition import TagCondition
 
 __all__ = (
+    "Actor",
     "AttachmentRequest",
     "Attempt",
+    "AuditEntry",
+    "AuditEntryTarget",
+    "AuditList",
     "Changed",
     "CreatedKeyView",
     "DeliveryView",
@@ -68,6 +84,7 @@ __all__ = (
     "KnownDomainState",
     "KnownEventKind",
     "KnownFailureScope",
+    "KnownNodeState",
     "KnownOutcome",
     "KnownRecordState",
     "KnownSendStatus",
@@ -80,10 +97,16 @@ __all__ = (
     "MessageView",
     "NewDomain",
     "NewKey",
+    "NodeList",
+    "NodeView",
+    "PauseRequest",
+    "PauseView",
     "Priority",
     "Problem",
+    "QueueChange",
     "QueueLane",
     "QueueList",
+    "QueueSelection",
     "RecordList",
     "RecordPurpose",
     "RecordType",
@@ -92,4 +115,5 @@ __all__ = (
     "SendRequestMetadata",
     "SendRequestTags",
     "SendResponse",
+    "TagCondition",
 )
