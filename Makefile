@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint bench gen gen-check interop fuzz setup setup-clients
+.PHONY: help demo dev test lint bench crash storm gen gen-check interop fuzz setup setup-clients
 
 # Queries are checked against .sqlx/, so that no database is needed to build.
 export SQLX_OFFLINE ?= true
@@ -22,6 +22,7 @@ dev: setup ## Keep a gateway running with a sandbox for all mail and a key on th
 test: setup-clients lint ## Lint, tidy, unit and scenario tests, clients
 	cargo test --locked
 	scripts/test-clients.sh
+	@! grep -q PENNYPOST_FAILPOINT target/debug/pennypost || { echo "a plain build has failpoints: see src/failpoint.rs" >&2; exit 1; }
 
 lint: ## Format and clippy, no warnings; dependencies too when cargo-deny is there
 	cargo fmt --check
@@ -32,6 +33,13 @@ bench: ## Speed, size and cost beside Postfix and single-row commits, in one run
 	scripts/setup.sh --bench
 	cargo build --release --locked
 	scripts/bench.sh
+
+crash: setup ## Kill a process N=2000 times under load and account for every message; SEED=.. repeats a run
+	CRASH_KILLS=$(or $(N),2000) $(if $(SEED),CRASH_SEED=$(SEED)) cargo test --quiet --locked --test scenarios storm::kills -- --nocapture
+
+storm: setup ## Two processes deliver MESSAGES=100000 through faults and deaths; HOSTS=200 SEED=..
+	STORM_MESSAGES=$(or $(MESSAGES),100000) STORM_HOSTS=$(or $(HOSTS),200) $(if $(SEED),STORM_SEED=$(SEED)) \
+		cargo test --quiet --locked --test scenarios storm::weather -- --nocapture
 
 gen: setup-clients ## Write again what is printed from code: .sqlx, openapi, clients, docs/operate/metrics.md
 	scripts/gen.sh

@@ -1,13 +1,15 @@
 """What the delivery engine does where lines are long, domains are many, hosts hang, and a million deliveries fall due together."""
 
+import json
 import os
 import shutil
 import socket
 import statistics
+import subprocess
 import time
 
 import peers
-from gateway import Gateway, Sink
+from gateway import BINARY, Gateway, Sink
 from machine import peak_mib, resident_mib
 
 ROUND_TRIP_MS = 200
@@ -91,6 +93,15 @@ def due_together(results, work, postgres, deliveries):
     results.goal(f"ready with {messages * 50} deliveries due, s (below 10)", ready, lambda value: value < 10)
     sink.stop()
     house.stop()
+
+
+def throttle(results):
+    """Providers with limits, simulated: how near the throttle settles, and how much it is refused. No sockets, hours in a moment."""
+    done = subprocess.run([BINARY, "--json", "bench", "throttle"], check=True, capture_output=True, text=True)
+    for trial in json.loads(done.stdout)["trials"]:
+        results.goal(f"throttle, {trial['provider']}: share of the limit (at least 0.75)", trial["settled_at"], lambda value: value >= 0.75)
+        refused = trial["refused_per_hundred_once_settled"]
+        results.goal(f"throttle, {trial['provider']}: refused in a hundred (below 1)", refused, lambda value: value < 1)
 
 
 def memory(results, work, postgres, domains, sessions):

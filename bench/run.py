@@ -143,6 +143,8 @@ def reaching(results, work, postgres):
         engine.hanging(results, work, postgres, MESSAGES)
     if part("due"):
         engine.due_together(results, work, postgres, DUE)
+    if part("throttle"):
+        engine.throttle(results)
     if part("memory"):
         engine.memory(results, work, postgres, DOMAINS, SESSIONS)
 

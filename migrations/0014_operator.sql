@@ -3,20 +3,17 @@
 create table pause (
     id uuid primary key,
     project_id uuid references project (id) on delete cascade,
-    lane integer,
     domain text,
     reason text not null check (length(reason) <= 500),
     actor_key uuid,
     actor text not null,
     created_at timestamptz not null,
-    constraint pause_domain_and_lane check ((lane is null) = (domain is null)),
     constraint pause_of_something check (project_id is not null or domain is not null)
 );
 create unique index pause_once on pause (coalesce(project_id, '00000000-0000-0000-0000-000000000000'), coalesce(domain, ''));
 comment on table pause is 'What is not to be tried now: all mail of a project, its mail to one recipient domain, or the mail of all projects to one.';
 comment on column pause.project_id is 'Null: of all projects.';
 comment on column pause.domain is 'Recipient domain; null: all of the project.';
-comment on column pause.lane is 'delivery.lane of the domain.';
 comment on column pause.actor_key is 'The API key that asked for it; null: the command line.';
 
 comment on column delivery.owner is '0 waiting, -1 held, -2 waiting for the end of a pause, else the incarnation of the node that claimed it.';

@@ -64,6 +64,9 @@ pub struct TimedOut(pub Duration);
 pub struct Tick(Duration);
 
 impl Tick {
+    /// Where the clock began.
+    pub const START: Self = Self(Duration::ZERO);
+
     /// This point and a while.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

@@ -2,7 +2,9 @@
 // Words
 pub mod clock;
 pub mod config;
+pub mod failpoint;
 pub mod model;
+pub mod recent;
 pub mod supervisor;
 pub mod telemetry;
 // Protocols
@@ -17,6 +19,7 @@ pub mod access;
 pub mod domains;
 pub mod events;
 pub mod outbox;
+pub mod transit;
 // Flow
 pub mod accept;
 pub mod deliver;

@@ -15,14 +15,19 @@ use crate::accept::batch::{Batcher, Writing};
 use crate::access::{Access, Audit};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::deliver::limits::Providers;
+pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
 pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Places, Rooms, Stack};
 use crate::model::{DomainName, ProjectId};
+use crate::net::certificate::Authorities;
+use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
 use crate::net::tls;
+use crate::ops::tls::TlsUpkeep;
 use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
@@ -32,6 +37,7 @@ use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics;
+use crate::transit::{Transit, TransitParts};
 
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -94,6 +100,8 @@ pub struct House {
     pub audit: Audit,
     /// DNS.
     pub resolver: Resolver,
+    /// What is known about TLS with the world's hosts.
+    pub transit: Transit,
     /// The project that everything belongs to unless told otherwise.
     pub project: ProjectId,
     postgres: Option<PrivatePostgres>,
@@ -119,7 +127,8 @@ impl House {
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
-        Ok(Self { store, access, domains, outbox, events, audit, resolver, project, postgres })
+        let transit = transit(config, &store, clock, &resolver)?;
+        Ok(Self { store, access, domains, outbox, events, audit, resolver, transit, project, postgres })
     }
 
     /// Closes the database; the private server stops unless another process uses it.
@@ -130,6 +139,25 @@ impl House {
         }
         Ok(())
     }
+}
+
+/// Reads the table of providers with the file that the configuration names.
+///
+/// # Errors
+/// The file cannot be used; the error names the entry and the fix.
+pub fn providers(config: &Config) -> anyhow::Result<Providers> {
+    Ok(Providers::load(&config.delivery)?)
+}
+
+fn transit(config: &Config, store: &Store, clock: &Clock, resolver: &Resolver) -> anyhow::Result<Transit> {
+    let settings = config.delivery_tls.clone();
+    let authorities = if settings.ca_file.as_os_str().is_empty() {
+        Authorities::public()
+    } else {
+        Authorities::public_and(&settings.ca_file).context("see delivery_tls.ca_file in the configuration")?
+    };
+    let addresses = AddressPolicy { allow_private: config.delivery.allow_private_addresses };
+    Ok(Transit::new(TransitParts { store: store.clone(), clock: clock.clone(), resolver: resolver.clone(), settings, addresses, authorities }))
 }
 
 /// Connects to the configured database, or to the private one, which is started when nobody has.
@@ -166,6 +194,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     if let Some(limit) = files::raise() {
         files::fit(&mut config, limit);
     }
+    let providers = providers(&config)?;
     let house = House::open(&config, &clock).await?;
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);
@@ -173,8 +202,9 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = roles.deliver.then(|| start.engine());
-    if roles.worker {
+    let handoff = roles.deliver.then(|| start.engine(providers));
+    let accept = (roles.api || roles.worker).then(|| start.accept(handoff));
+    if let Some(accept) = accept.clone().filter(|_| roles.worker) {
         let housekeeping = housekeeping::Housekeeping {
             store: house.store.clone(),
             domains: house.domains.clone(),
@@ -183,9 +213,15 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
             retention: config.retention.clone(),
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
+        let upkeep =
+            TlsUpkeep { transit: house.transit.clone(), accept, project: house.project, resolver: house.resolver.clone(), clock: clock.clone() };
+        supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
-    let http = if roles.api { Some(start.api(handoff).await?) } else { None };
+    let http = match accept {
+        Some(accept) if roles.api => Some(start.api(accept).await?),
+        _ => None,
+    };
     tracing::info!(incarnation = node.incarnation(), "ready");
     let drain = Duration::from_secs(config.delivery.drain_seconds);
     Ok(Running { http, house, node, claims, supervisor, clock, drain })
@@ -229,7 +265,7 @@ struct Start<'s> {
 
 impl Start<'_> {
     /// Starts the engine and what feeds it.
-    fn engine(&self) -> handoff::Handoff {
+    fn engine(&self, providers: Providers) -> handoff::Handoff {
         let (handoff, arrivals) = handoff::channel();
         let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
         self.supervisor.spawn_essential("settle writer", writer.run());
@@ -241,10 +277,15 @@ impl Start<'_> {
             domains: self.house.domains.clone(),
             claims: Arc::clone(self.claims),
             node: Arc::clone(self.node),
+            store: self.house.store.clone(),
             settler,
             timeouts: Timeouts::default(),
             tls: tls::opportunistic(),
+            providers,
+            transit: self.house.transit.clone(),
         };
+        let keeping = self.house.transit.clone().keep_results(self.supervisor.clone(), self.clock.clone());
+        self.supervisor.spawn("TLS results", keeping);
         let engine = Engine::new(parts, self.supervisor.clone());
         self.supervisor.spawn_essential("engine", engine.run(arrivals));
         let refill = Refill {
@@ -258,8 +299,8 @@ impl Start<'_> {
         handoff
     }
 
-    /// Opens the HTTP door.
-    async fn api(&self, handoff: Option<handoff::Handoff>) -> anyhow::Result<SocketAddr> {
+    /// Starts what takes messages in.
+    fn accept(&self, handoff: Option<handoff::Handoff>) -> Accept {
         let writing = Writing {
             store: self.house.store.clone(),
             clock: self.clock.clone(),
@@ -268,6 +309,11 @@ impl Start<'_> {
             handoff,
         };
         let batcher = Batcher::start(writing, self.supervisor);
+        Accept::new(self.house.domains.clone(), batcher, self.clock.clone(), self.config)
+    }
+
+    /// Opens the HTTP door.
+    async fn api(&self, accept: Accept) -> anyhow::Result<SocketAddr> {
         let (outbox, draining) = (self.house.outbox.clone(), self.supervisor.clone());
         let ready: http::Ready = Arc::new(move || {
             let (outbox, draining) = (outbox.clone(), draining.clone());
@@ -280,7 +326,7 @@ impl Start<'_> {
             })
         });
         let rooms = Rooms {
-            accept: Accept::new(self.house.domains.clone(), batcher, self.clock.clone(), self.config),
+            accept,
             access: self.house.access.clone(),
             domains: self.house.domains.clone(),
             outbox: self.house.outbox.clone(),

@@ -25,6 +25,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/send/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send several messages
+         * @description Each message is checked, kept and answered by itself: 202 if all are accepted, 207 if at least one is refused. A request that is not a list of 1 to
+         *     100 messages is refused as a whole. So is one of which nothing was kept because the server cannot keep anything now (503), or because the
+         *     idempotency key stands for another batch (409). All messages together may be as large as one message alone.
+         *
+         *     With an `Idempotency-Key` the request can be repeated: a message stands for its place in the list and its text. One that was accepted is answered
+         *     as before and sent once; one that was refused is tried again, as it was or corrected. Another message in the place of an accepted one is refused
+         *     (`idempotency-key-reuse`). Keys of `POST /v1/send` are others.
+         */
+        post: operations["send_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/messages": {
         parameters: {
             query?: never;
@@ -534,6 +560,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/sites": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show sites */
+        get: operations["list_sites"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sandbox": {
         parameters: {
             query?: never;
@@ -672,6 +715,8 @@ export interface components {
             mx_ip?: string | null;
             /** @description TLS version and cipher suite, absent for clear text. */
             tls?: string | null;
+            tls_policy?: components["schemas"]["TlsPolicy"] | null;
+            tls_result?: components["schemas"]["TlsResult"] | null;
             /** @description How far it got. */
             stage: components["schemas"]["Stage"];
             /** @description The reply that decided, or what went wrong, on one line. */
@@ -725,6 +770,40 @@ export interface components {
             /** @description Where the next page starts; null at the end. */
             next_cursor?: string | null;
         };
+        /** @description What became of one message of a batch. */
+        BatchItem: {
+            /**
+             * @description Its place in `messages`, from 0.
+             * @example 0
+             */
+            index: number;
+            /** @description Whether it is kept. */
+            status: components["schemas"]["BatchStatus"];
+            message?: components["schemas"]["SendResponse"] | null;
+            problem?: components["schemas"]["ItemProblem"] | null;
+        };
+        /** @description Messages to send. */
+        BatchRequest: {
+            /** @description 1 to 100 messages, each as for `POST /v1/send`. */
+            messages: components["schemas"]["SendRequest"][];
+        };
+        /** @description What became of the messages of a batch. */
+        BatchResponse: {
+            /**
+             * @description How many are kept and will be delivered.
+             * @example 1
+             */
+            accepted: number;
+            /**
+             * @description How many are not.
+             * @example 1
+             */
+            refused: number;
+            /** @description One for each message, in the order given. */
+            items: components["schemas"]["BatchItem"][];
+        };
+        /** @description Whether a message of a batch is kept. */
+        BatchStatus: ("accepted" | "refused") | string;
         /** @description How many deliveries of a message were changed. */
         Changed: {
             /**
@@ -768,6 +847,7 @@ export interface components {
              * @description When the next attempt is due; absent when none is, as during a pause.
              */
             next_attempt_at?: string | null;
+            waiting?: components["schemas"]["Waiting"] | null;
         };
         /** @description One record to publish. */
         DnsRecord: {
@@ -889,6 +969,26 @@ export interface components {
              * @example the address has no @
              */
             reason: string;
+        };
+        /** @description Why one message of a batch is refused: a problem (RFC 9457) without the id of the request, which is the batch's. */
+        ItemProblem: {
+            /**
+             * @description Which problem: a stable slug.
+             * @example invalid-address
+             */
+            type: string;
+            /** @description The problem in words; the same for every occurrence. */
+            title: string;
+            /**
+             * Format: int32
+             * @description The status that the message by itself would have been answered with.
+             * @example 422
+             */
+            status: number;
+            /** @description This occurrence in words. Absent for faults of the server. */
+            detail?: string | null;
+            /** @description Every field that is wrong, at most 100. */
+            errors?: components["schemas"]["FieldError"][];
         };
         /**
          * @description What a key is for, shown by its prefix.
@@ -1329,6 +1429,11 @@ export interface components {
             priority?: components["schemas"]["Priority"] | null;
             /** @description A name for this kind of mail: 1 to 64 characters from `A-Z a-z 0-9 _ - .`; `transactional` unless said. */
             stream?: string | null;
+            /**
+             * @description Send only over TLS whose certificate is proven, to hosts that promise the same for the rest of the way (REQUIRETLS, RFC 8689); where
+             *     there is none, the message bounces. The header `TLS-Required: No` asks for the opposite: the receiving domain's policy is passed over.
+             */
+            require_tls?: boolean;
             envelope?: components["schemas"]["EnvelopeRequest"] | null;
             /** @description A whole RFC 5322 message in base64, sent as it is: Bcc fields are removed, Date and Message-ID added where missing. Needs `envelope`. */
             raw?: string;
@@ -1356,6 +1461,86 @@ export interface components {
         };
         /** @description Where a message stands that was just posted. */
         SendStatus: "accepted" | string;
+        /** @description The most that a site is sent. */
+        SiteLimits: {
+            /**
+             * Format: int64
+             * @description Sessions at once, of all nodes together.
+             */
+            connections: number;
+            /**
+             * Format: int64
+             * @description Messages in one session.
+             */
+            messages_per_connection: number;
+            /**
+             * Format: int64
+             * @description Messages a minute, of all nodes together; null: no limit.
+             */
+            messages_per_minute?: number | null;
+            /**
+             * Format: int64
+             * @description Recipients in one transaction.
+             */
+            recipients_per_transaction: number;
+            /**
+             * Format: int64
+             * @description Seconds a session stays open without work.
+             */
+            idle_seconds: number;
+        };
+        /** @description Sites. */
+        SiteList: {
+            /** @description Sites that asked for less mail or could not be reached, among those that deliveries of the project wait for. */
+            data: components["schemas"]["SiteView"][];
+            /** @description Always null: the list is whole. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description How a site stands.
+         * @enum {string}
+         */
+        SiteState: "open" | "slowed" | "paused";
+        /** @description Domains with the same mail hosts, or of one provider. */
+        SiteView: {
+            /** @description The mail hosts, or the name of a provider whose customers are one site. */
+            name: string;
+            /** @description Whose limits hold; `other` for those in no table. */
+            provider: string;
+            /** @description How it stands. */
+            state: components["schemas"]["SiteState"];
+            /** @description Why it is slowed or paused: what the site said, or what went wrong. */
+            reason?: string | null;
+            /**
+             * Format: date-time
+             * @description When it last asked for less.
+             */
+            since?: string | null;
+            /**
+             * Format: date-time
+             * @description Nothing is sent before.
+             */
+            until?: string | null;
+            /**
+             * Format: int64
+             * @description Sessions allowed now, of all nodes together.
+             */
+            sessions: number;
+            /**
+             * Format: double
+             * @description Messages a minute allowed now, of all nodes together; null: as many as there are.
+             */
+            messages_per_minute?: number | null;
+            /**
+             * Format: date-time
+             * @description IPv6 is not used before, since the site refused it.
+             */
+            without_ipv6_until?: string | null;
+            /** @description The most that would be sent. */
+            limits: components["schemas"]["SiteLimits"];
+            /** @description Recipient domains seen there lately; not all of them where there are many. */
+            domains: string[];
+        };
         /** @description How far a session got. */
         Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
         /** @description A tag and its value. */
@@ -1370,6 +1555,30 @@ export interface components {
              * @example signup
              */
             value: string;
+        };
+        /**
+         * @description What decided how TLS was used with a host, the strictest that applied.
+         * @enum {string}
+         */
+        TlsPolicy: "require_tls" | "dane" | "mta_sts" | "mta_sts_testing" | "verify" | "require" | "remembered" | "prefer" | "off" | "waived";
+        /**
+         * @description What came of TLS with a host.
+         * @enum {string}
+         */
+        TlsResult: "verified" | "encrypted" | "clear" | "starttls_not_supported" | "handshake_failed" | "certificate_host_mismatch" | "certificate_expired" | "certificate_not_trusted" | "tlsa_mismatch" | "tlsa_unavailable" | "mx_not_listed" | "require_tls_not_supported";
+        /** @description What a delivery waits for. */
+        WaitReason: ("held" | "paused" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "due") | string;
+        /** @description Why a delivery was not sent yet. */
+        Waiting: {
+            /** @description What it waits for. */
+            reason: components["schemas"]["WaitReason"];
+            /**
+             * Format: date-time
+             * @description Until when, where that is known. Not before; what comes then may make it wait again.
+             */
+            until?: string | null;
+            /** @description The same for people, with what the site said. */
+            detail: string;
         };
     };
     responses: never;
@@ -1442,6 +1651,159 @@ export interface operations {
                 };
             };
             /** @description The idempotency key is taken: `idempotency-key-reuse`, `idempotency-in-progress`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_batch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 256 printable characters, kept 24 hours: makes it safe to send the request again. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchRequest"];
+            };
+        };
+        responses: {
+            /** @description All messages are kept and will be delivered, or were by an earlier request with the same idempotency key. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchResponse"];
+                };
+            };
+            /** @description At least one message is refused, see each item. */
+            207: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchResponse"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The idempotency key is taken for every message: `idempotency-key-reuse`, `idempotency-in-progress`. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4433,6 +4795,89 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sites: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Mail hosts that are sent less than could be, and why. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SiteList"];
                 };
             };
             /** @description No valid API key: `unauthorized`. */

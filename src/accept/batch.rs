@@ -6,17 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::keys;
 use crate::clock::{Clock, Tick};
+use crate::failpoint::Failpoint;
 use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
-use crate::outbox::claims::{ClaimFacts, Grant, Seat};
+use crate::outbox::claims::{ClaimFacts, Grant, Hurry, Seat};
 use crate::outbox::handoff::Handoff;
+use crate::outbox::lane::lane_of;
 use crate::outbox::node::Node;
 use crate::outbox::{ClaimedDelivery, Claims, IdempotencyKey, NewMessage, OutboundMessage, content};
-use crate::store::outbox::{DeliveryRow, KeyRow, MessageRow, WAITING};
+use crate::store::outbox::{DeliveryRow, MessageRow, WAITING};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::{metrics, spans};
@@ -32,9 +34,12 @@ const QUEUE: usize = 2_048;
 const WRITERS: usize = 2;
 /// How long a message waits for a place in the queue, and in the queue for a writer, before it is turned away.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A message that has waited longer than this is turned away together with a group that could not be written: it would wait for the same, and whoever
+/// sent it is to be told within a second.
+const HOPE: Duration = Duration::from_millis(200);
 /// How often, and for how long, a group whose commit has an unknown outcome is looked up again.
 const LOOKUPS: u32 = 5;
-const LOOKUP_TIME: Duration = Duration::from_secs(2);
+const LOOKUP_TIME: Duration = Duration::from_millis(750);
 
 /// What became of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,49 +154,66 @@ impl Batcher {
 
     /// Makes a message durable.
     pub async fn submit(&self, message: NewMessage, key: Option<IdempotencyKey>) -> Result<Submitted, SubmitError> {
-        if let Some(key) = &key
-            && let Some(earlier) = self.earlier(&message, key).await?
-        {
-            return Ok(earlier);
-        }
-        let packed = content::pack(&message.content);
-        let id = message.id;
-        let (answer, answered) = oneshot::channel();
-        let entry = Entry { message, packed, key, queued_at: self.clock.tick(), answer };
-        match self.queue.try_send(entry) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(SubmitError::Unavailable),
-            Err(mpsc::error::TrySendError::Full(entry)) => match self.clock.timeout(PATIENCE, self.queue.send(entry)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(SubmitError::Unavailable),
-                Err(_) => return Err(SubmitError::Overloaded),
-            },
-        }
-        answered.instrument(spans::accept_submit(id)).await.unwrap_or(Err(SubmitError::Unavailable))
+        let mut answers = self.submit_all(vec![(message, key)]).await;
+        answers.pop().unwrap_or(Err(SubmitError::Unavailable))
     }
 
-    async fn earlier(&self, message: &NewMessage, key: &IdempotencyKey) -> Result<Option<Submitted>, SubmitError> {
-        let today = self.clock.now().date();
-        let days = [today, today.saturating_sub(time::Duration::days(1))];
-        let owner = self.store.key_owner(message.project.uuid(), &hash(&key.key), &days).await.map_err(|error| refusal(&error))?;
-        let Some((id, request_hash, deliveries)) = owner else { return Ok(None) };
-        if crate::clock::time_of(id) < self.clock.now() - time::Duration::DAY {
-            return Ok(None);
+    /// Makes messages of one project durable, in one group if they fit. Answers each by itself, in order.
+    pub async fn submit_all(&self, messages: Vec<(NewMessage, Option<IdempotencyKey>)>) -> Vec<Result<Submitted, SubmitError>> {
+        let earlier = match keys::earlier(&self.store, &self.clock, &messages).await {
+            Ok(earlier) => earlier,
+            Err(error) => return messages.iter().map(|_| Err(refusal(&error))).collect(),
+        };
+        // All are packed before the first is queued, so that they are taken together.
+        let mut entries = Vec::with_capacity(messages.len());
+        for ((message, key), earlier) in messages.into_iter().zip(earlier) {
+            entries.push(if let Some(answer) = earlier {
+                Err(answer)
+            } else {
+                let (answer, answered) = oneshot::channel();
+                let packed = content::pack(&message.content);
+                let id = message.id;
+                Ok((Entry { message, packed, key, queued_at: self.clock.tick(), answer }, id, answered))
+            });
         }
-        if request_hash != key.request_hash {
-            return Err(SubmitError::KeyReused);
+        let mut waiting = Vec::with_capacity(entries.len());
+        for entry in entries {
+            waiting.push(match entry {
+                Err(answer) => Err(answer),
+                Ok((entry, id, answered)) => self.enqueue(entry).await.map(|()| (id, answered)).map_err(Err),
+            });
         }
-        Ok(Some(Submitted::Replayed { id: MessageId::from_uuid(id), deliveries: u16::try_from(deliveries).unwrap_or(0) }))
+        let mut answers = Vec::with_capacity(waiting.len());
+        for entry in waiting {
+            answers.push(match entry {
+                Err(answer) => answer,
+                Ok((id, answered)) => answered.instrument(spans::accept_submit(id)).await.unwrap_or(Err(SubmitError::Unavailable)),
+            });
+        }
+        answers
+    }
+
+    async fn enqueue(&self, entry: Entry) -> Result<(), SubmitError> {
+        match self.queue.try_send(entry) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(SubmitError::Unavailable),
+            Err(mpsc::error::TrySendError::Full(entry)) => match self.clock.timeout(PATIENCE, self.queue.send(entry)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) => Err(SubmitError::Unavailable),
+                Err(_) => Err(SubmitError::Overloaded),
+            },
+        }
     }
 }
 
 impl Writing {
     async fn run(&self, queue: &tokio::sync::Mutex<mpsc::Receiver<Entry>>) {
+        let mut next = None;
         loop {
             let mut group = Vec::new();
             {
                 let mut queue = queue.lock().await;
-                let Some(first) = queue.recv().await else { return };
+                let Some(first) = (if next.is_some() { next.take() } else { queue.recv().await }) else { return };
                 let mut octets = first.message.content.len();
                 group.push(first);
                 while group.len() < GROUP_MESSAGES
@@ -206,9 +228,26 @@ impl Writing {
             if !group.is_empty() {
                 let deliveries = group.iter().map(|entry| entry.message.envelope.recipients.len()).sum();
                 let span = spans::accept_commit(group.len(), deliveries);
-                self.write(group).instrument(span).await;
+                if let Err(error) = self.write(group).instrument(span).await
+                    && error.is_transient()
+                {
+                    next = self.turn_away_hopeless(queue, &error).await;
+                }
             }
         }
+    }
+
+    /// Answers those who have waited for a while behind a group that the database did not take. The next one is tried.
+    async fn turn_away_hopeless(&self, queue: &tokio::sync::Mutex<mpsc::Receiver<Entry>>, error: &StoreError) -> Option<Entry> {
+        let mut queue = queue.lock().await;
+        let now = self.clock.tick();
+        while let Ok(entry) = queue.try_recv() {
+            if now.since(entry.queued_at) <= HOPE {
+                return Some(entry);
+            }
+            let _gone = entry.answer.send(Err(refusal(error)));
+        }
+        None
     }
 
     /// Answers those who waited too long, and forgets those whose caller is gone: nothing of them was written.
@@ -220,7 +259,8 @@ impl Writing {
         }
     }
 
-    async fn write(&self, group: Vec<Entry>) {
+    async fn write(&self, group: Vec<Entry>) -> Result<(), StoreError> {
+        Failpoint::AcceptGathered.reach();
         let started = self.clock.tick();
         let owner = self.node.incarnation();
         let mut places = Vec::with_capacity(group.len());
@@ -229,6 +269,7 @@ impl Writing {
         }
         match self.commit(owner, &group, &places).await {
             Ok(won) => {
+                Failpoint::AcceptCommitted.reach();
                 let took = self.clock.tick().since(started);
                 let mut arrivals = Vec::with_capacity(group.len());
                 let mut totals = Totals::default();
@@ -246,9 +287,11 @@ impl Writing {
                 }
                 metrics::accepted_batch(totals.messages, totals.recipients, totals.octets, took);
                 metrics::spilled(totals.spilled);
+                Failpoint::AcceptAnswered.reach();
                 if let Some(handoff) = &self.handoff {
                     handoff.give(arrivals).await;
                 }
+                Ok(())
             }
             Err(error) => {
                 metrics::database_error(error.kind());
@@ -259,6 +302,7 @@ impl Writing {
                 for entry in group {
                     let _gone = entry.answer.send(Err(refusal(&error)));
                 }
+                Err(error)
             }
         }
     }
@@ -276,7 +320,7 @@ impl Writing {
         let grant = self.claims.grant(message.content.len())?;
         let now = self.clock.tick();
         let seats: Option<Vec<Seat>> =
-            recipients(message).map(|(id, recipient)| self.claims.seat_for_new(recipient.domain().lane(), id, now)).collect();
+            recipients(message).map(|(id, recipient)| self.claims.seat_for_new(lane(message, recipient), id, now)).collect();
         seats.map(|seats| (grant, seats))
     }
 
@@ -310,7 +354,8 @@ impl Writing {
     }
 
     async fn try_commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Option<Vec<Uuid>>, Unwritten> {
-        let keys = self.key_rows(group);
+        let now = self.clock.now();
+        let keys = keys::rows(now, group.iter().filter_map(|entry| Some((&entry.message, entry.key.as_ref()?))));
         if keys.is_empty() {
             let mut connection = self.store.connection().await.map_err(Unwritten::NotAsked)?;
             let (messages, deliveries) = self.rows(owner, group, places, |_| true);
@@ -318,31 +363,14 @@ impl Writing {
             return Ok(None);
         }
         let mut tx = self.store.begin().await.map_err(Unwritten::NotAsked)?;
-        let won = Store::insert_keys(&mut tx, keys).await.map_err(Unwritten::Unknown)?;
+        let won = Store::insert_keys(&mut tx, keys, keys::first_valid(now)).await.map_err(Unwritten::Unknown)?;
         let (messages, deliveries) = self.rows(owner, group, places, |entry| entry.key.is_none() || won.contains(&entry.message.id.uuid()));
         if !messages.is_empty() {
             Store::insert_messages(&mut *tx, messages, deliveries).await.map_err(Unwritten::Unknown)?;
         }
-        tx.commit().await.map_err(|error| Unwritten::Unknown(error.into()))?;
+        Failpoint::AcceptWritten.reach();
+        Store::commit(tx).await.map_err(Unwritten::Unknown)?;
         Ok(Some(won))
-    }
-
-    fn key_rows(&self, group: &[Entry]) -> Vec<KeyRow> {
-        let day = self.clock.now().date();
-        group
-            .iter()
-            .filter_map(|entry| {
-                let key = entry.key.as_ref()?;
-                Some(KeyRow {
-                    day,
-                    project_id: entry.message.project.uuid(),
-                    key_hash: hash(&key.key),
-                    request_hash: key.request_hash.to_vec(),
-                    message_id: entry.message.id.uuid(),
-                    deliveries: i16::try_from(entry.message.envelope.recipients.len()).unwrap_or(i16::MAX),
-                })
-            })
-            .collect()
     }
 
     fn rows(
@@ -363,7 +391,7 @@ impl Writing {
                     message_id: message.id.uuid(),
                     rcpt_no: i16::try_from(number).unwrap_or(i16::MAX),
                     project_id: message.project.uuid(),
-                    lane: recipient.domain().lane(),
+                    lane: lane(message, recipient),
                     owner,
                     priority: message.priority.to_stored(),
                     next_at: message.send_at.unwrap_or(now),
@@ -395,12 +423,16 @@ impl Writing {
             expires_at: message.expires_at,
             recipients: i16::try_from(message.envelope.recipients.len()).unwrap_or(i16::MAX),
             size: i32::try_from(message.content.len()).unwrap_or(i32::MAX),
-            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1),
+            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1) | message.tls.to_flags(),
             encoding: entry.packed.0,
             content: entry.packed.1.clone(),
             accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),
         }
     }
+}
+
+fn lane(message: &NewMessage, recipient: &EmailAddress) -> i32 {
+    lane_of(recipient.domain(), message.project, message.priority)
 }
 
 /// The deliveries of a message with their recipients.
@@ -419,6 +451,7 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>))
         content: message.content.clone(),
         eight_bit: message.eight_bit,
         smtputf8: message.smtputf8,
+        tls: message.tls,
         signature: tokio::sync::OnceCell::new(),
         grant,
     });
@@ -429,6 +462,7 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>))
         attempt: 0,
         priority: message.priority,
         expires_at: message.expires_at,
+        hurry: Hurry::None,
     });
     facts.zip(seats).map(|(facts, seat)| ClaimedDelivery::new(Arc::clone(&outbound), seat, facts)).collect()
 }
@@ -438,8 +472,4 @@ const fn refusal(error: &StoreError) -> SubmitError {
         StoreError::Full => SubmitError::StorageFull,
         _ => SubmitError::Unavailable,
     }
-}
-
-fn hash(text: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, text.as_bytes()).as_ref().to_vec()
 }

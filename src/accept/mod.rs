@@ -8,6 +8,7 @@ pub mod batch;
 pub mod checks;
 pub mod fault;
 pub mod json;
+mod keys;
 pub mod prepare;
 pub mod request;
 
@@ -61,6 +62,21 @@ pub struct Accepted {
     pub replayed: bool,
     /// When it was accepted.
     pub accepted_at: OffsetDateTime,
+}
+
+impl Accepted {
+    /// Of a message that is written now.
+    fn fresh(message: &NewMessage) -> Self {
+        let deliveries = u16::try_from(message.envelope.recipients.len()).unwrap_or(u16::MAX);
+        Self { id: message.id, deliveries, replayed: false, accepted_at: time_of(message.id.uuid()) }
+    }
+
+    fn unless_replayed(self, submitted: Submitted) -> Self {
+        match submitted {
+            Submitted::New => self,
+            Submitted::Replayed { id, deliveries } => Self { id, deliveries, replayed: true, accepted_at: time_of(id.uuid()) },
+        }
+    }
 }
 
 /// Why a message was not taken. Nothing is left behind.
@@ -132,6 +148,16 @@ impl Accept {
     /// [`AcceptError`]; then nothing was kept, save [`AcceptError::Unavailable`]: whether a commit whose answer was lost
     /// took place is not known, and the same request with the same idempotency key finds out.
     pub async fn send(&self, caller: &Caller, request: SendRequest, key: Option<IdempotencyKey>) -> Result<Accepted, AcceptError> {
+        let message = self.message(caller, request).await?;
+        let fresh = Accepted::fresh(&message);
+        Ok(fresh.unless_replayed(self.inner.batcher.submit(message, key).await?))
+    }
+
+    /// Checks and composes a message that a batch may hold, and keeps nothing yet.
+    ///
+    /// # Errors
+    /// As [`Accept::send`].
+    pub async fn message(&self, caller: &Caller, request: SendRequest) -> Result<NewMessage, AcceptError> {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let checked = checks::check(request, &inner.limits, now).map_err(AcceptError::Invalid)?;
@@ -142,17 +168,14 @@ impl Accept {
         if message.content.len() > inner.limits.message_octets {
             return Err(AcceptError::TooLarge { limit: inner.limits.message_octets });
         }
-        self.submit(message, key).await
+        Ok(message)
     }
 
-    async fn submit(&self, message: NewMessage, key: Option<IdempotencyKey>) -> Result<Accepted, AcceptError> {
-        let id = message.id;
-        let deliveries = u16::try_from(message.envelope.recipients.len()).unwrap_or(u16::MAX);
-        let (id, deliveries, replayed) = match self.inner.batcher.submit(message, key).await? {
-            Submitted::New => (id, deliveries, false),
-            Submitted::Replayed { id, deliveries } => (id, deliveries, true),
-        };
-        Ok(Accepted { id, deliveries, replayed, accepted_at: time_of(id.uuid()) })
+    /// Commits messages of one project, together where they fit. Answers each by itself, in order; errors as of [`Accept::send`].
+    pub async fn send_all(&self, messages: Vec<(NewMessage, Option<IdempotencyKey>)>) -> Vec<Result<Accepted, AcceptError>> {
+        let fresh: Vec<Accepted> = messages.iter().map(|(message, _)| Accepted::fresh(message)).collect();
+        let submitted = self.inner.batcher.submit_all(messages).await;
+        fresh.into_iter().zip(submitted).map(|(fresh, submitted)| Ok(fresh.unless_replayed(submitted?))).collect()
     }
 
     /// The domain that signs: the author's. Reverse-path and Sender field must be the project's too.

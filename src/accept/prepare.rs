@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use super::checks::{Checked, Content, Parts, Raw};
 use crate::mail::compose::{Draft, compose};
 use crate::mail::headers::finish_raw;
+use crate::model::message::TlsNeed;
 use crate::model::{DomainId, EmailAddress, Envelope, MessageId, ProjectId, ReversePath};
 use crate::outbox::{NewMessage, Origin};
 
@@ -35,6 +36,7 @@ pub struct Origins {
 #[must_use]
 pub fn prepare(checked: Checked, origins: &Origins) -> NewMessage {
     let smtputf8 = needs_smtputf8(&checked);
+    let tls = tls_need(&checked);
     let start = checked.send_at.unwrap_or(origins.now);
     let expires_at =
         checked.expires_at.unwrap_or_else(|| start.saturating_add(time::Duration::try_from(origins.expire).unwrap_or(time::Duration::MAX)));
@@ -60,6 +62,7 @@ pub fn prepare(checked: Checked, origins: &Origins) -> NewMessage {
         content: built.content,
         eight_bit: built.eight_bit,
         smtputf8,
+        tls,
     }
 }
 
@@ -120,6 +123,22 @@ fn storable(subject: &str) -> String {
 /// `<id>@<domain of the author>`: unique by the id, and the same on every attempt.
 fn message_id(id: MessageId, from: &EmailAddress) -> String {
     format!("{id}@{}", from.domain())
+}
+
+/// What the message wants of TLS. Who asks for REQUIRETLS gets it, whatever the header says (RFC 8689 4.1).
+fn tls_need(checked: &Checked) -> TlsNeed {
+    let waived = match &checked.content {
+        Content::Parts(parts) => parts
+            .headers
+            .iter()
+            .any(|(name, value)| name.as_str().eq_ignore_ascii_case("TLS-Required") && value.as_str().trim().eq_ignore_ascii_case("no")),
+        Content::Raw(raw) => raw.headers.waives_tls,
+    };
+    match (checked.require_tls, waived) {
+        (true, _) => TlsNeed::Required,
+        (false, true) => TlsNeed::Waived,
+        (false, false) => TlsNeed::ByPolicy,
+    }
 }
 
 /// True if an address of the envelope or the header is not in ASCII (RFC 6531 3.2). A composed header is, but for local parts.
@@ -201,6 +220,25 @@ mod tests {
         let to = |to: &str| prepared(json!({"from": "hello@example.com", "to": to, "subject": "Hi", "text": "Hello"})).smtputf8;
         assert!(to("üser@example.net"));
         assert!(!to("user@bücher.example"));
+    }
+
+    #[test]
+    fn what_a_message_wants_of_tls_is_read_from_the_request_and_the_header() {
+        let with = |more: serde_json::Value| {
+            let mut whole = json!({"from": "hello@example.com", "to": "a@example.net", "subject": "Hi", "text": "Hello"});
+            whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            prepared(whole).tls
+        };
+        assert_eq!(with(json!({})), TlsNeed::ByPolicy);
+        assert_eq!(with(json!({"require_tls": true})), TlsNeed::Required);
+        assert_eq!(with(json!({"headers": {"TLS-Required": "No"}})), TlsNeed::Waived);
+        assert_eq!(with(json!({"headers": {"TLS-Required": "Yes"}})), TlsNeed::ByPolicy);
+        assert_eq!(with(json!({"headers": {"tls-required": "no"}, "require_tls": true})), TlsNeed::Required);
+        assert_eq!(raw("From: hello@example.com\r\nTLS-Required: No\r\n\r\nHello\r\n").tls, TlsNeed::Waived);
+        assert_eq!(raw("From: hello@example.com\r\n\r\nTLS-Required: No\r\n").tls, TlsNeed::ByPolicy);
+        for need in [TlsNeed::ByPolicy, TlsNeed::Required, TlsNeed::Waived] {
+            assert_eq!(TlsNeed::from_flags(need.to_flags() | 3), need);
+        }
     }
 
     #[test]

@@ -80,6 +80,10 @@ pub struct SendRequest {
     /// A name for this kind of mail: 1 to 64 characters from `A-Z a-z 0-9 _ - .`; `transactional` unless said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
+    /// Send only over TLS whose certificate is proven, to hosts that promise the same for the rest of the way (REQUIRETLS, RFC 8689); where
+    /// there is none, the message bounces. The header `TLS-Required: No` asks for the opposite: the receiving domain's policy is passed over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_tls: bool,
     /// Reverse-path and recipients of a `raw` message.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<EnvelopeRequest>)]

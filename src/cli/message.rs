@@ -159,6 +159,9 @@ pub fn timeline(message: &Value, transcript: bool) -> String {
             let _ = write!(text, ", next attempt {}", word(delivery, "next_attempt_at"));
         }
         text.push('\n');
+        if let Some(detail) = delivery.pointer("/waiting/detail") {
+            let _ = writeln!(text, "  waits: {}", printable(plain(detail)));
+        }
         for attempt in delivery.get("attempts").and_then(Value::as_array).into_iter().flatten() {
             text.push_str(&attempt_lines(attempt, transcript));
         }
@@ -174,6 +177,11 @@ fn attempt_lines(attempt: &Value, transcript: bool) -> String {
         (None, _) => "no host".to_owned(),
     };
     let tls = word("tls").unwrap_or_else(|| "in the clear".to_owned());
+    let tls = match (word("tls_policy"), word("tls_result")) {
+        (Some(policy), Some(result)) => format!("{tls} ({policy}: {result})"),
+        (Some(policy), None) => format!("{tls} ({policy})"),
+        (None, _) => tls,
+    };
     let unknown = if attempt.get("outcome_unknown").is_some_and(|value| value == true) { "  (may have arrived)" } else { "" };
     let mut text = format!(
         "  {}  {}  {host}  {tls}{unknown}\n    {}\n",
@@ -198,8 +206,9 @@ mod tests {
         let message = json!({
             "id": "msg_1", "from": "a@b.example", "subject": "Hi\u{1b}[2J",
             "deliveries": [
-                {"recipient": "c@d.example", "state": "queued", "next_attempt_at": "2026-12-01T09:01:00Z", "attempts": [
-                    {"at": "2026-12-01T09:00:00Z", "mx_host": "mx.d.example", "mx_ip": "192.0.2.1", "tls": "TLSv1.3", "outcome": "deferred",
+                {"recipient": "c@d.example", "state": "queued", "next_attempt_at": "2026-12-01T09:01:00Z",
+                 "waiting": {"reason": "retry", "until": "2026-12-01T09:01:00Z", "detail": "attempt 2 follows after: 451 4.7.1 later"}, "attempts": [
+                    {"at": "2026-12-01T09:00:00Z", "mx_host": "mx.d.example", "mx_ip": "192.0.2.1", "tls": "TLSv1.3", "tls_policy": "dane", "tls_result": "verified", "outcome": "deferred",
                      "reply": "451 4.7.1 later", "transcript": ["S: 220 hi", "C: EHLO b"]}]},
                 {"recipient": "e@f.example", "state": "bounced", "next_attempt_at": null, "attempts": [
                     {"at": "2026-12-01T09:00:00Z", "outcome": "bounced", "reply": "no such domain", "outcome_unknown": true}]}

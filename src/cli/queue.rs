@@ -18,6 +18,8 @@ use crate::serve::House;
 pub enum QueueCommand {
     /// What waits, by recipient domain, and what is paused
     List,
+    /// Mail hosts that are sent less than could be, and why
+    Sites,
     /// Keep deliveries back until they are released
     Hold(Which),
     /// Let held deliveries go on
@@ -153,6 +155,19 @@ async fn work(context: &Context, house: &House, command: QueueCommand) -> anyhow
                 return Err(Failure::new("this is not paused").fix("`pennypost queue list` shows the pauses").into());
             }
             context.output.show(&json!({"recipient_domain": what.domain, "resumed": true}), || "the pause is over".to_owned())
+        }
+        QueueCommand::Sites => {
+            let sites = house.outbox.all_sites().await?.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+            let columns = [
+                ("SITE", "/name"),
+                ("PROVIDER", "/provider"),
+                ("STATE", "/state"),
+                ("UNTIL", "/until"),
+                ("SESSIONS", "/sessions"),
+                ("A MINUTE", "/messages_per_minute"),
+                ("REASON", "/reason"),
+            ];
+            context.output.show(&json!({"data": sites, "next_cursor": null}), || table(&columns, &sites))
         }
     }
 }

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::error::{Origin, Problem};
-use super::{Config, Database, Delivery, Limits, Server};
-use crate::model::DomainName;
+use super::{Config, Database, Delivery, DeliveryTls, Limits, Server};
+use crate::model::{DomainName, EmailAddress};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 const MIB: usize = 1024 * 1024;
@@ -23,6 +23,7 @@ pub fn doubts(config: &Config, origins: &BTreeMap<String, Origin>) -> Vec<Proble
     delivery(&mut doubts, &config.delivery);
     retries(&mut doubts, &config.delivery);
     sessions(&mut doubts, &config.delivery);
+    delivery_tls(&mut doubts, &config.delivery_tls);
     dns_and_telemetry(&mut doubts, config);
     retention(&mut doubts, config);
     limits(&mut doubts, &config.limits);
@@ -140,6 +141,21 @@ fn sessions(doubts: &mut Doubts<'_>, delivery: &Delivery) {
     doubts.within("delivery.idle_seconds", delivery.idle_seconds, 0..=290, "seconds");
     doubts.within("delivery.node_timeout_seconds", delivery.node_timeout_seconds, 3..=3600, "seconds; a heartbeat comes every second");
     doubts.within("delivery.drain_seconds", delivery.drain_seconds, 0..=3600, "seconds");
+}
+
+fn delivery_tls(doubts: &mut Doubts<'_>, tls: &DeliveryTls) {
+    for name in tls.domains.keys() {
+        let domain = name.strip_prefix('.').unwrap_or(name);
+        let sound = DomainName::parse(domain).is_ok_and(|parsed| parsed.as_str() == domain);
+        let fix = "write the domain in lower case and A-labels, as in \"bank.example\", or \".bank.example\" for all names below it";
+        doubts.add(!sound, "delivery_tls.domains", format!("holds {name:?}"), fix);
+    }
+    doubts.within("delivery_tls.downgrade_hours", tls.downgrade_hours, 0..=96, "hours; mail expires after a few days");
+    doubts.add(tls.policy_port == 0, "delivery_tls.policy_port", "is 0, where no server listens", "use 443, the port of HTTPS");
+    let sender = &tls.report_from;
+    if let (false, Err(error)) = (sender.is_empty(), EmailAddress::parse(sender)) {
+        doubts.add(true, "delivery_tls.report_from", format!("is {sender:?}: {error}"), "write an address of one of your domains");
+    }
 }
 
 fn dns_and_telemetry(doubts: &mut Doubts<'_>, config: &Config) {

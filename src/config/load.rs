@@ -148,11 +148,13 @@ impl Loaded {
     /// Makes relative paths count from the directory of the file, so that the program may be started from anywhere.
     fn settle_paths(&mut self) {
         let Some(directory) = self.file.as_deref().and_then(Path::parent) else { return };
-        let Config { server, database, .. } = &mut self.config;
+        let Config { server, database, delivery, delivery_tls, .. } = &mut self.config;
         for (name, path) in [
             ("server.master_key_file", &mut server.master_key_file),
             ("database.data_dir", &mut database.data_dir),
             ("database.bin_dir", &mut database.bin_dir),
+            ("delivery.providers", &mut delivery.providers),
+            ("delivery_tls.ca_file", &mut delivery_tls.ca_file),
         ] {
             let from_environment = matches!(self.origins.get(name), Some(Origin::Environment(_)));
             if !path.as_os_str().is_empty() && !from_environment {

@@ -9,6 +9,7 @@ pub mod error;
 pub mod load;
 pub mod suggest;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub database: Database,
     /// `[delivery]`
     pub delivery: Delivery,
+    /// `[delivery_tls]`
+    pub delivery_tls: DeliveryTls,
     /// `[dns]`
     pub dns: Dns,
     /// `[retention]`
@@ -103,8 +106,10 @@ pub struct Delivery {
     pub expire_seconds: u64,
     /// Sessions to all hosts together.
     pub max_connections: usize,
-    /// Sessions to the hosts of one domain.
+    /// Sessions to the hosts of one site that is in no table of providers, of all nodes together.
     pub max_connections_per_domain: usize,
+    /// A file of limits for providers, on top of the program's own; empty: none.
+    pub providers: PathBuf,
     /// Messages sent in one session.
     pub max_messages_per_connection: usize,
     /// Recipients in one transaction.
@@ -119,6 +124,42 @@ pub struct Delivery {
     pub drain_seconds: u64,
 }
 
+/// `[delivery_tls]`: TLS on the way out, where the receiving domain does not say itself how it wants it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryTls {
+    /// For domains that are not listed.
+    pub default: TlsSetting,
+    /// For single domains; `.example.com` stands for all names below it.
+    pub domains: BTreeMap<String, TlsSetting>,
+    /// Heed MTA-STS policies.
+    pub mta_sts: bool,
+    /// Heed DANE records.
+    pub dane: bool,
+    /// A PEM file of further certificate authorities; empty: none.
+    pub ca_file: PathBuf,
+    /// Hours for which a host that used to speak TLS gets no mail in the clear.
+    pub downgrade_hours: u64,
+    /// The port of MTA-STS policy hosts: 443.
+    pub policy_port: u16,
+    /// The sender of our TLS reports; empty: none are made.
+    pub report_from: String,
+}
+
+/// How TLS is used with a domain that publishes no policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsSetting {
+    /// Where it can be had; else clear text.
+    Prefer,
+    /// No TLS, no mail; any certificate will do.
+    Require,
+    /// No mail without a valid certificate for the mail host's name.
+    Verify,
+    /// Never.
+    Off,
+}
+
 /// `[dns]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,6 +168,20 @@ pub struct Dns {
     pub servers: Vec<SocketAddr>,
     /// Seconds for one query with its repeats.
     pub timeout_seconds: u64,
+    /// Whether what the resolvers say of DNSSEC is believed.
+    pub dnssec: DnssecTrust,
+}
+
+/// Which resolvers are believed when they say that DNSSEC proves an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DnssecTrust {
+    /// Those on this machine, if all are.
+    Auto,
+    /// All.
+    Trust,
+    /// None.
+    Off,
 }
 
 /// `[retention]`, in days; zero keeps for ever.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
+use super::connect::TlsFacts;
 use super::engine::Engine;
 use super::sign::SignError;
 use super::verdict::{self, Verdict};
@@ -31,8 +32,8 @@ pub struct Circumstances {
     pub mx_host: Option<String>,
     /// Its address.
     pub mx_ip: Option<IpAddr>,
-    /// TLS facts.
-    pub tls: Option<String>,
+    /// What there is to tell of TLS.
+    pub tls: TlsFacts,
     /// The dialogue.
     pub transcript: Vec<String>,
 }
@@ -71,7 +72,9 @@ impl Engine {
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             mx_host: circumstances.mx_host.clone(),
             mx_ip: circumstances.mx_ip,
-            tls: circumstances.tls.clone(),
+            tls: circumstances.tls.got.clone(),
+            tls_policy: circumstances.tls.policy,
+            tls_result: circumstances.tls.result,
             stage,
             reply,
             enhanced_status: Some(verdict.enhanced_status),
@@ -107,7 +110,7 @@ impl Engine {
             started: self.parts.clock.tick(),
             mx_host: None,
             mx_ip: None,
-            tls: None,
+            tls: TlsFacts::default(),
             transcript: Vec::new(),
         };
         for delivery in deliveries {
@@ -125,6 +128,8 @@ impl Engine {
             mx_host: Some(SANDBOX_HOST.into()),
             mx_ip: None,
             tls: None,
+            tls_policy: None,
+            tls_result: None,
             stage: Stage::EndOfData,
             reply: "250 2.0.0 kept in the sandbox".into(),
             enhanced_status: Some(EnhancedStatus::new(2, 0, 0)),

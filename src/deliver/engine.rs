@@ -1,16 +1,22 @@
-//! The engine: sorts arriving claims by recipient domain and keeps the right number of workers on each.
+//! The engine: sorts arriving claims by site and keeps the right number of workers on each.
 //!
-//! Answers: who works on what. A worker is one session at a time to one domain; a process has at most `max_connections`
-//! of them and a domain at most `max_connections_per_domain`. Domains that got no worker wait in turn.
+//! Answers: who works on what. A worker is one session at a time to one site; a process has at most `max_connections`
+//! of them and a site as many as its throttle allows. Sites that got no worker wait in turn.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
+use super::job::Job;
+use super::limits::{Place, Providers};
+use super::missing::Missing;
+use super::places::Places;
 use super::schedule::Schedule;
-use super::site::{Job, Site};
+use super::sharing::Known;
+use super::site::{Hire, Site};
 use super::worker::Worker;
 use crate::clock::{Clock, Tick};
 use crate::config;
@@ -22,13 +28,17 @@ use crate::net::tls::ClientTls;
 use crate::outbox::handoff::Arrivals;
 use crate::outbox::node::Node;
 use crate::outbox::settle::Settler;
-use crate::outbox::{ClaimedDelivery, Claims};
+use crate::outbox::{ClaimedDelivery, Claims, Hurry};
 use crate::smtp::timeouts::Timeouts;
+use crate::store::Store;
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics::{self, SessionResult};
+use crate::transit::Transit;
 
 /// Sites remembered before those that need nothing are looked for.
 const MANY_SITES: usize = 4_096;
+/// Look-ups of MX hosts at once, so that a slow name server holds few of them up.
+const LOOKUPS: usize = 256;
 
 /// What the engine works with.
 #[derive(Debug)]
@@ -47,12 +57,30 @@ pub struct EngineParts {
     pub claims: Arc<Claims>,
     /// Whether we may send.
     pub node: Arc<Node>,
+    /// The database, for what is known of sites.
+    pub store: Store,
     /// Where outcomes go.
     pub settler: Settler,
     /// Time limits of SMTP.
     pub timeouts: Timeouts,
     /// Opportunistic TLS.
     pub tls: ClientTls,
+    /// Limits of providers.
+    pub providers: Providers,
+    /// What is known about TLS with the world's hosts.
+    pub transit: Transit,
+}
+
+/// The sites with work in memory, or something to remember.
+#[derive(Debug)]
+pub(super) struct Sites {
+    pub(super) by_name: HashMap<Arc<str>, Arc<Site>>,
+    /// Nodes that share their limits.
+    pub(super) nodes: usize,
+    /// What the database told of sites.
+    pub(super) known: Known,
+    /// No site takes work any more.
+    is_closed: bool,
 }
 
 /// The engine. Shared by its workers.
@@ -62,7 +90,11 @@ pub struct Engine {
     pub(super) schedule: Schedule,
     pub(super) own: OwnAddresses,
     supervisor: Supervisor,
-    sites: Mutex<HashMap<DomainName, Arc<Site>>>,
+    pub(super) places: Places,
+    pub(super) missing: Mutex<HashMap<DomainName, Missing>>,
+    /// Look-ups of places at once.
+    pub(super) lookups: Semaphore,
+    pub(super) sites: Mutex<Sites>,
     waiting: Mutex<VecDeque<Arc<Site>>>,
     workers: AtomicUsize,
     sessions: AtomicUsize,
@@ -79,7 +111,10 @@ impl Engine {
             schedule,
             own,
             supervisor,
-            sites: Mutex::default(),
+            places: Places::default(),
+            missing: Mutex::default(),
+            lookups: Semaphore::new(LOOKUPS),
+            sites: Mutex::new(Sites { by_name: HashMap::new(), nodes: 1, known: Known::default(), is_closed: false }),
             waiting: Mutex::default(),
             workers: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
@@ -89,31 +124,53 @@ impl Engine {
     /// Takes claims until nobody can give any more.
     pub async fn run(self: Arc<Self>, mut arrivals: Arrivals) {
         self.supervisor.spawn("orders", Arc::clone(&self).obey());
+        let store = self.parts.store.clone();
+        if let Err(error) = self.exchange(&store).await {
+            tracing::warn!(%error, "what is known of sites could not be read; it will be");
+        }
+        self.supervisor.spawn("sharing of sites", Arc::clone(&self).share(store));
         loop {
             let group = tokio::select! {
                 group = arrivals.next() => group,
                 () = self.supervisor.draining() => break,
             };
             let Some(group) = group else { return };
-            for (domain, job) in jobs(group, self.parts.settings.max_recipients_per_transaction) {
-                self.arrive(domain, job);
+            for job in jobs(group, self.parts.settings.max_recipients_per_transaction) {
+                self.arrive(job);
             }
         }
-        let sites: Vec<_> = self.sites.lock().drain().map(|(_, site)| site).collect();
-        let unspent: Vec<Job> = sites.iter().flat_map(|site| site.take_all()).collect();
+        let sites: Vec<_> = {
+            let mut sites = self.sites.lock();
+            sites.is_closed = true;
+            sites.by_name.drain().map(|(_, site)| site).collect()
+        };
+        let mut unspent: Vec<Job> = sites.iter().flat_map(|site| site.take_all()).collect();
+        unspent.extend(self.places.take_all());
         tracing::debug!(jobs = unspent.len(), "giving back what was not begun");
         self.give_back(unspent, self.parts.clock.tick()).await;
         // What still comes is dropped, and so given back.
         while arrivals.next().await.is_some() {}
     }
 
-    fn arrive(self: &Arc<Self>, domain: DomainName, job: Job) {
+    /// Gives jobs to the site of a place.
+    pub(super) fn push(self: &Arc<Self>, place: &Place, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
         let site = {
             let mut sites = self.sites.lock();
-            let site = Arc::clone(sites.entry(domain.clone()).or_insert_with(|| Site::new(domain)));
+            if sites.is_closed {
+                return;
+            }
+            let Sites { by_name, nodes, known, .. } = &mut *sites;
+            let site = by_name.entry(Arc::clone(&place.site)).or_insert_with(|| {
+                let site = Site::new(place, *nodes);
+                known.tell(&site, &self.parts.clock);
+                site
+            });
             // Under the lock, so that the site cannot be forgotten between finding it and giving it work.
-            site.push(job);
-            site
+            jobs.into_iter().flat_map(|job| fitting(job, place)).for_each(|job| site.push(job));
+            Arc::clone(site)
         };
         self.staff(&site);
     }
@@ -121,11 +178,11 @@ impl Engine {
     /// Starts a worker for a site if it needs one and there is a place; else the site waits its turn.
     pub(super) fn staff(self: &Arc<Self>, site: &Arc<Site>) {
         let now = self.parts.clock.tick();
-        if let Some((until, jobs)) = site.take_if_resting(now) {
+        for (until, jobs) in site.take_hopeless(now) {
             let engine = Arc::clone(self);
-            if !jobs.is_empty() {
-                self.supervisor.spawn("give back", async move { engine.give_back(jobs, until).await });
-            }
+            self.spawn("give back", async move { engine.give_back(jobs, until).await });
+        }
+        if !site.has_work() {
             return;
         }
         if self.workers.load(Ordering::Acquire) >= self.parts.settings.max_connections {
@@ -135,11 +192,32 @@ impl Engine {
             }
             return;
         }
-        if site.hire(self.parts.settings.max_connections_per_domain, now) {
-            self.workers.fetch_add(1, Ordering::AcqRel);
-            let worker = Worker::new(Arc::clone(self), Arc::clone(site));
-            self.supervisor.spawn("delivery worker", worker.run());
+        match site.hire(now) {
+            Hire::Yes => {
+                self.workers.fetch_add(1, Ordering::AcqRel);
+                let worker = Worker::new(Arc::clone(self), Arc::clone(site));
+                self.supervisor.spawn("delivery worker", worker.run());
+            }
+            Hire::At(at) if site.set_alarm(at, now) => {
+                let (engine, site) = (Arc::clone(self), Arc::clone(site));
+                self.spawn("alarm of a site", async move {
+                    engine.parts.clock.sleep_until(at).await;
+                    engine.staff(&site);
+                });
+            }
+            Hire::At(_) | Hire::No => {}
         }
+    }
+
+    /// Runs `work` in the background, until the process drains.
+    pub(super) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let supervisor = self.supervisor.clone();
+        self.supervisor.spawn(name, async move {
+            tokio::select! {
+                () = work => {}
+                () = supervisor.draining() => {}
+            }
+        });
     }
 
     /// Counts a worker out and gives its place to the site that waited longest.
@@ -155,14 +233,14 @@ impl Engine {
     }
 
     /// Forgets a site that needs nothing, and now and then all such sites.
-    fn forget(&self, site: &Site) {
+    fn forget(&self, site: &Arc<Site>) {
         let now = self.parts.clock.tick();
         let mut sites = self.sites.lock();
-        if site.is_forgettable(now) {
-            sites.remove(&site.domain);
+        if site.is_forgettable(now) && sites.by_name.get(&site.name).is_some_and(|known| Arc::ptr_eq(known, site)) {
+            sites.by_name.remove(&site.name);
         }
-        if sites.len() > MANY_SITES {
-            sites.retain(|_, other| !other.is_forgettable(now));
+        if sites.by_name.len() > MANY_SITES {
+            sites.by_name.retain(|_, other| !other.is_forgettable(now));
         }
     }
 
@@ -173,6 +251,12 @@ impl Engine {
             return;
         }
         let clock = &self.parts.clock;
+        if until > clock.tick() {
+            let lanes: HashSet<i32> = jobs.iter().flat_map(|job| &job.deliveries).map(ClaimedDelivery::lane).collect();
+            for lane in lanes {
+                self.parts.claims.pause(lane, until);
+            }
+        }
         match self.parts.node.release(&refs, clock.now() + until.since(clock.tick())).await {
             Ok(_) => jobs.into_iter().flat_map(|job| job.deliveries).for_each(|mut delivery| delivery.mark_settled()),
             // Dropped unsettled, they are given back with the next heartbeat.
@@ -196,11 +280,6 @@ impl Engine {
         !self.waiting.lock().is_empty()
     }
 
-    /// The sites known now.
-    pub(super) fn sites(&self) -> Vec<Arc<Site>> {
-        self.sites.lock().values().cloned().collect()
-    }
-
     /// True if no new transaction may begin.
     pub(super) fn is_draining(&self) -> bool {
         self.supervisor.is_draining()
@@ -213,20 +292,32 @@ impl Engine {
 }
 
 /// Groups claims into transactions: one message, one recipient domain, at most `limit` recipients.
-fn jobs(group: Vec<ClaimedDelivery>, limit: usize) -> Vec<(DomainName, Job)> {
-    let mut jobs: Vec<(DomainName, Job)> = Vec::with_capacity(group.len());
-    let mut open: HashMap<(MessageId, DomainName), usize> = HashMap::new();
+fn jobs(group: Vec<ClaimedDelivery>, limit: usize) -> Vec<Job> {
+    let mut jobs: Vec<Job> = Vec::with_capacity(group.len());
+    let mut open: HashMap<(MessageId, DomainName, Hurry), usize> = HashMap::new();
     for delivery in group {
         let domain = delivery.recipient.domain().clone();
-        let place = (delivery.message.id, domain.clone());
-        if let Some((_, job)) = open.get(&place).and_then(|index| jobs.get_mut(*index))
+        let place = (delivery.message.id, domain.clone(), delivery.hurry);
+        if let Some(job) = open.get(&place).and_then(|index| jobs.get_mut(*index))
             && job.deliveries.len() < limit
         {
             job.deliveries.push(delivery);
             continue;
         }
         open.insert(place, jobs.len());
-        jobs.push((domain, Job { message: Arc::clone(&delivery.message), deliveries: vec![delivery] }));
+        jobs.push(Job { message: Arc::clone(&delivery.message), hosts: Arc::from(""), domain, deliveries: vec![delivery] });
     }
     jobs
+}
+
+/// A job as its site takes it: in transactions of as many recipients as the provider bears.
+fn fitting(job: Job, place: &Place) -> Vec<Job> {
+    let Job { message, domain, mut deliveries, .. } = job;
+    let mut out = Vec::with_capacity(1);
+    while !deliveries.is_empty() {
+        let rest = deliveries.split_off(deliveries.len().min(place.limits.recipients_per_transaction.max(1)));
+        out.push(Job { message: Arc::clone(&message), domain: domain.clone(), hosts: Arc::clone(&place.hosts), deliveries });
+        deliveries = rest;
+    }
+    out
 }

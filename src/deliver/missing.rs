@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::plan::{self, Planning, Target};
-use super::site::Site;
 use crate::clock::Tick;
+use crate::model::DomainName;
 use crate::model::message::Priority;
 use crate::net::mx::MxError;
 use crate::telemetry::spans;
@@ -20,6 +20,8 @@ use tracing::Instrument;
 pub const SECOND_LOOK: Duration = Duration::from_mins(10);
 /// How long the first answer is remembered: longer than the longest wait between two attempts.
 const MEMORY: Duration = Duration::from_hours(6);
+/// Domains remembered before the old ones are forgotten.
+const MANY: usize = 4_096;
 
 /// What is known of a domain that does not exist.
 #[derive(Clone, Copy, Debug)]
@@ -69,34 +71,55 @@ impl Missing {
 }
 
 impl Engine {
-    /// The targets of a site's domain for mail of one priority.
-    pub(super) async fn targets(&self, site: &Site, priority: Priority) -> Result<Vec<Target>, MxError> {
-        let found = self.plan(site).await;
-        let clock = &self.parts.clock;
+    /// The targets of a domain for mail of one priority.
+    pub(super) async fn targets(&self, domain: &DomainName, priority: Priority) -> Result<Vec<Target>, MxError> {
+        let found = self.plan(domain).await;
         match found {
             Err(MxError::NoSuchDomain) if priority == Priority::Bulk => {}
-            other => return site.note_existence(other),
+            other => return self.note_existence(domain, other),
         }
-        match site.belief_in_missing(clock.tick()) {
+        match self.belief_in_missing(domain) {
             Belief::Sure => Err(MxError::NoSuchDomain),
             Belief::TooEarly => Err(MxError::Doubtful),
             Belief::LookAgain => {
                 // What is kept may be the first answer.
-                self.parts.resolver.forget(site.domain.as_str());
-                let again = self.plan(site).await;
-                if again == Err(MxError::NoSuchDomain) {
-                    site.confirm_missing();
+                self.parts.resolver.forget(domain.as_str());
+                let again = self.plan(domain).await;
+                if again == Err(MxError::NoSuchDomain)
+                    && let Some(missing) = self.missing.lock().get_mut(domain)
+                {
+                    missing.confirm();
                 }
-                site.note_existence(again)
+                self.note_existence(domain, again)
             }
         }
     }
 
-    async fn plan(&self, site: &Site) -> Result<Vec<Target>, MxError> {
+    /// Notes that the DNS says the domain does not exist, and answers what to make of that.
+    fn belief_in_missing(&self, domain: &DomainName) -> Belief {
+        let now = self.parts.clock.tick();
+        let mut all = self.missing.lock();
+        if all.len() > MANY {
+            all.retain(|_, missing| missing.is_remembered(now));
+        }
+        let known = all.get(domain).copied().filter(|missing| missing.is_remembered(now)).unwrap_or_else(|| Missing::first(now));
+        all.insert(domain.clone(), known);
+        known.belief(now)
+    }
+
+    /// Forgets that the domain was missing if an answer says that it exists. Answers what it was given.
+    fn note_existence<T>(&self, domain: &DomainName, answer: Result<T, MxError>) -> Result<T, MxError> {
+        if !matches!(answer, Err(MxError::NoSuchDomain | MxError::Temporary(_))) {
+            self.missing.lock().remove(domain);
+        }
+        answer
+    }
+
+    async fn plan(&self, domain: &DomainName) -> Result<Vec<Target>, MxError> {
         let parts = &self.parts;
         let planning =
             Planning { settings: &parts.settings, hostname: &parts.hostname, resolver: &parts.resolver, clock: &parts.clock, own: &self.own };
-        plan::targets(&planning, &site.domain).instrument(spans::deliver_lookup(site.domain.as_str())).await
+        plan::targets(&planning, domain).instrument(spans::deliver_lookup(domain.as_str())).await
     }
 }
 

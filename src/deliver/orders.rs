@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::Engine;
-use super::site::Job;
+use super::job::Job;
 
 /// How often the queues are looked through while there is an order.
 const LOOK: Duration = Duration::from_secs(1);
@@ -26,8 +26,13 @@ impl Engine {
         }
     }
 
+    /// True if an operator does not want a job to begin here now.
+    pub(super) fn is_stopped(&self, job: &Job) -> bool {
+        self.parts.claims.orders().stop(job.message.project, &job.domain)
+    }
+
     fn take_stopped(&self) -> Vec<Job> {
-        let orders = self.parts.claims.orders();
-        self.sites().iter().flat_map(|site| site.take_where(|job| orders.stop(job.message.project, &site.domain))).collect()
+        let sites: Vec<_> = self.sites.lock().by_name.values().cloned().collect();
+        sites.iter().flat_map(|site| site.take_where(|job| self.is_stopped(job))).collect()
     }
 }

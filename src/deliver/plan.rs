@@ -13,6 +13,7 @@ use crate::config;
 use crate::model::DomainName;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
+use crate::net::dnssec::Security;
 use crate::net::mx::{self, MxError, MxHost};
 use crate::net::own::OwnAddresses;
 
@@ -30,6 +31,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The source address to bind; none: the system's choice.
     pub source: Option<IpAddr>,
+    /// Whether DNSSEC, or the operator, says that the domain's mail goes to this host.
+    pub security: Security,
 }
 
 /// What the plan is made from.
@@ -50,7 +53,7 @@ pub struct Planning<'p> {
 /// The targets of a domain: never none.
 pub async fn targets(planning: &Planning<'_>, domain: &DomainName) -> Result<Vec<Target>, MxError> {
     if let Some((host, port)) = planning.settings.smart_host.rsplit_once(':') {
-        let smart_host = MxHost { name: host.trim_matches(['[', ']']).to_owned(), preference: 0, implicit: false };
+        let smart_host = MxHost { name: host.trim_matches(['[', ']']).to_owned(), preference: 0, implicit: false, security: Security::Secure };
         // Strangers choose the addresses of MX hosts; that of the smart host is the operator's choice, and often a private one.
         let route = Route { port: port.parse().unwrap_or(25), policy: AddressPolicy { allow_private: true }, own: Arc::default() };
         return route.targets(planning, vec![smart_host]).await;
@@ -75,7 +78,7 @@ impl Route {
     async fn targets(&self, planning: &Planning<'_>, hosts: Vec<MxHost>) -> Result<Vec<Target>, MxError> {
         let mut targets: Vec<(u16, Target)> = Vec::new();
         let (mut temporary, mut none) = (None, MxError::NoUsableHost);
-        for MxHost { name, preference, .. } in hosts {
+        for MxHost { name, preference, security, .. } in hosts {
             let addresses = match name.parse::<IpAddr>() {
                 // Only a smart host may be an address.
                 Ok(address) => Ok(vec![address]),
@@ -90,7 +93,7 @@ impl Route {
                 Ok(addresses) => {
                     let reachable = addresses.into_iter().filter_map(|address| {
                         let source = source_for(&planning.settings.egress, address, planning.clock)?;
-                        Some((preference, Target { host: name.clone(), address: SocketAddr::new(address, self.port), source }))
+                        Some((preference, Target { host: name.clone(), address: SocketAddr::new(address, self.port), source, security }))
                     });
                     targets.extend(reachable.take(MAX_TARGETS_OF_HOST));
                 }

@@ -50,13 +50,6 @@ impl Schedule {
         clock.jitter(planned, self.jitter).max(least)
     }
 
-    /// How long a site rests whose hosts asked for less mail, or refuse all of ours.
-    #[must_use]
-    pub fn rest(&self, at_least: Option<AtLeast>, clock: &Clock) -> Duration {
-        let least = if at_least == Some(AtLeast::Throttled) { THROTTLE_WAIT } else { Duration::ZERO };
-        self.pause(1, clock).max(least)
-    }
-
     /// How long a site rests after `failures` failed tries in a row to open a session to any of its hosts.
     #[must_use]
     pub fn pause(&self, failures: u32, clock: &Clock) -> Duration {

@@ -7,6 +7,7 @@
 //! message: 503, 530 and 535 are tried again. What the texts of large receivers add is the scope: an unknown user is about the
 //! recipient, a block list is not, and only the first may ever be suppressed.
 
+use super::tls_policy::PolicyFault;
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::model::{EnhancedStatus, Reply};
 use crate::net::dial::DialError;
@@ -41,6 +42,8 @@ pub enum Ending<'a> {
     Mx(&'a MxError),
     /// No signature: nothing was tried.
     Unsigned,
+    /// A host that TLS policy forbids.
+    Tls(&'a PolicyFault),
 }
 
 impl<'a> From<&'a End> for Ending<'a> {
@@ -68,6 +71,12 @@ impl<'a> From<&'a DialError> for Ending<'a> {
     }
 }
 
+impl<'a> From<&'a PolicyFault> for Ending<'a> {
+    fn from(fault: &'a PolicyFault) -> Self {
+        Self::Tls(fault)
+    }
+}
+
 impl<'a> From<&'a MxError> for Ending<'a> {
     fn from(error: &'a MxError) -> Self {
         Self::Mx(error)
@@ -90,14 +99,6 @@ pub struct Verdict {
     pub min_wait: Option<AtLeast>,
 }
 
-impl Verdict {
-    /// True if the receiver holds back all mail of ours, whoever it is for: it wants it slower, or not at all.
-    #[must_use]
-    pub fn is_about_all_our_mail(&self) -> bool {
-        self.min_wait == Some(AtLeast::Throttled) || (self.outcome == Outcome::Bounced && self.scope == Scope::Site)
-    }
-}
-
 /// Judges the end of an attempt that got as far as `stage`.
 #[must_use]
 pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
@@ -108,6 +109,9 @@ pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
         Ending::Dial(DialError::Source { .. } | DialError::Resources(_)) | Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
         Ending::Dial(_) => deferred(Scope::Host, status(4, 4, 1)),
         Ending::Mx(error) => of_mx(error),
+        Ending::Tls(PolicyFault::RequireTls(_)) => bounced(Scope::Host, status(5, 7, 10)),
+        Ending::Tls(PolicyFault::RequireTlsMissing) => bounced(Scope::Host, status(5, 7, 30)),
+        Ending::Tls(_) => deferred(Scope::Host, status(4, 7, 5)),
     }
 }
 
@@ -128,6 +132,8 @@ const fn of_fault(stage: Stage, fault: &Fault) -> Verdict {
         Fault::Smtputf8Missing => bounced(Scope::Message, status(5, 6, 7)),
         Fault::EightBitMissing => bounced(Scope::Message, status(5, 6, 3)),
         Fault::Tls(_) => deferred(Scope::Host, status(4, 7, 5)),
+        Fault::TlsNotOffered => deferred(Scope::Host, status(4, 7, 4)),
+        Fault::RequireTlsMissing => bounced(Scope::Host, status(5, 7, 30)),
         Fault::Protocol(_) => lost(stage, status(4, 5, 0)),
         Fault::TimedOut(_) | Fault::Disconnected | Fault::Io(_) => match stage {
             Stage::Connect => deferred(Scope::Host, status(4, 4, 1)),

@@ -1,32 +1,38 @@
-//! A worker: one session at a time to one domain, transaction after transaction.
+//! A worker: one session at a time to one site, transaction after transaction.
 //!
-//! Answers: when to connect, when to reuse, when to part. A session that a host closed while it was idle is replaced without
-//! counting an attempt. When no host can be reached the attempt fails once and the domain rests; the rest of its queue goes
-//! back unspent.
+//! Answers: when to connect, when to reuse, when to part. A session serves all domains with the same MX hosts, one domain a
+//! transaction. One that a host closed while it was idle is replaced without counting an attempt. When no host can be reached the
+//! attempt fails once and the hosts rest; what waits for them goes back unspent.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attempt::{Circumstances, Ending};
+use super::connect::{Refused, SessionTls, TlsFacts};
 use super::engine::Engine;
+use super::fair::Work;
+use super::job::Job;
 use super::plan::Target;
 use super::sign;
-use super::site::{Job, Next, Site};
-use super::verdict::{self, AtLeast, Verdict};
-use crate::model::EmailAddress;
-use crate::model::message::Priority;
-use crate::model::outcome::{Outcome, Scope, Stage};
-use crate::net::dial;
+use super::signal;
+use super::site::{Next, Site};
+use super::throttle::Signal;
+use super::verdict;
+use crate::clock::Tick;
+use crate::failpoint::Failpoint;
+use crate::model::message::TlsNeed;
+use crate::model::outcome::{Outcome, Stage};
+use crate::model::{DomainName, EmailAddress};
 use crate::net::mx::MxError;
-use crate::smtp::client::{Cause, End, Fault, RecipientEnd, Sent, Session, Settings, TlsUse, Transaction};
+use crate::smtp::client::{End, Fault, RecipientEnd, Sent, Session, Transaction};
 use crate::telemetry::metrics::{self, SessionResult};
 use crate::telemetry::spans;
 use tracing::Instrument;
 
 /// A worker on its way through its site's queue.
 pub(super) struct Worker {
-    engine: Arc<Engine>,
-    site: Arc<Site>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) site: Arc<Site>,
     open: Option<Open>,
 }
 
@@ -38,16 +44,64 @@ struct Open {
     opening: Vec<String>,
     /// Transactions made in it.
     used: usize,
+    /// What its TLS is good for.
+    tls: SessionTls,
+    /// The MX hosts that it is good for; a job for others gets a session of its own.
+    hosts: Arc<str>,
+    /// Other domains whose TLS policy it satisfies.
+    guests: HashSet<DomainName>,
+    /// There is an address of IPv4 too.
+    has_ipv4: bool,
+    _count: Counted,
+}
+
+/// Counts an open session, until it is dropped.
+struct Counted {
+    engine: Arc<Engine>,
+    site: Arc<Site>,
+    hosts: Arc<str>,
+}
+
+impl Counted {
+    fn new(engine: &Arc<Engine>, site: &Arc<Site>, job: &Job) -> Self {
+        engine.session_opened();
+        if site.opened(&job.hosts, job.domain.as_str(), engine.parts.clock.tick()) {
+            // An attempt that somebody asked for found the hosts well before their time.
+            job.deliveries.iter().for_each(|delivery| engine.parts.claims.resume(delivery.lane()));
+        }
+        Self { engine: Arc::clone(engine), site: Arc::clone(site), hosts: Arc::clone(&job.hosts) }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.engine.session_closed();
+        self.site.closed(&self.hosts);
+    }
+}
+
+/// Whether the session that was answered so is one of those that are open.
+#[derive(Clone, Copy)]
+pub(super) enum Of {
+    Session,
+    Nobody,
+}
+
+/// Whether a session may be used again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Yes,
+    No,
 }
 
 /// Why no session could be had: how the attempt ends.
-struct Unreached {
-    circumstances: Circumstances,
-    ending: Ending,
+pub(super) struct Unreached {
+    pub(super) circumstances: Circumstances,
+    pub(super) ending: Ending,
 }
 
 /// What a worker does after a job.
-enum Then {
+pub(super) enum Then {
     /// Asks for the next.
     Stay,
     /// Ends: the hosts bear fewer sessions than there are.
@@ -71,16 +125,23 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let _dismissal = Dismissal(Arc::clone(&self.engine), Arc::clone(&self.site));
         while !self.engine.is_draining() {
-            match self.site.next(self.engine.parts.clock.tick()) {
+            let hosts = self.open.as_ref().map(|open| &*open.hosts);
+            match self.site.next(hosts, self.engine.parts.clock.tick()) {
                 Next::Job(job) => {
-                    let span = spans::deliver_attempt(job.message.id, self.site.domain.as_str(), job.deliveries.len());
+                    let span = spans::deliver_attempt(job.message.id, job.domain.as_str(), job.deliveries.len());
                     if matches!(self.work(job).instrument(span).await, Then::Part) {
                         break;
                     }
                 }
-                Next::Paused => break,
+                Next::Resting(job, until) => self.engine.give_back(vec![job], until).await,
+                Next::Enough => break,
                 Next::Empty => {
-                    if self.open.is_none() || self.engine.is_crowded() || !await_work(&self.engine, &self.site).await {
+                    if self.open.is_none() || self.engine.is_crowded() || !self.await_work().await {
+                        break;
+                    }
+                }
+                Next::Later(at) => {
+                    if self.engine.is_crowded() || !self.await_turn(at).await {
                         break;
                     }
                 }
@@ -92,12 +153,14 @@ impl Worker {
     async fn part(&mut self) {
         if let Some(open) = self.open.take() {
             open.session.quit().await;
-            self.engine.session_closed();
         }
     }
 
     async fn work(&mut self, job: Job) -> Then {
-        let Some(job) = self.still_due(job).await else { return Then::Stay };
+        let Some(job) = self.still_due(job).await else {
+            self.site.give_turn_back();
+            return Then::Stay;
+        };
         if self.engine.parts.settings.sandbox {
             for delivery in job.deliveries {
                 self.engine.keep_in_sandbox(delivery).await;
@@ -106,29 +169,52 @@ impl Worker {
         }
         let signed = sign::signature(&self.engine.parts.domains, &self.engine.parts.clock, &job.message).await;
         if let Err(error) = signed {
+            self.site.give_turn_back();
             self.engine.leave_unsigned(job.deliveries, &error).await;
             return Then::Stay;
         }
-        let most = self.engine.parts.settings.max_messages_per_connection;
-        // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
-        if self.open.as_mut().is_some_and(|open| open.used >= most || !open.session.is_alive()) {
+        if !self.is_fit(&job).await {
             self.part().await;
         }
-        match self.reach(job.priority()).await {
+        Failpoint::AttemptBegun.reach();
+        match self.reach(&job).await {
             Ok(()) => {
+                Failpoint::AttemptConnected.reach();
                 if self.is_ours(&job).await {
                     self.transact(job).await;
                 }
                 Then::Stay
             }
-            Err(unreached) => self.fail(job, *unreached).await,
+            Err(unreached) => {
+                self.site.give_turn_back();
+                self.fail(job, *unreached).await
+            }
         }
+    }
+
+    /// True if the session that is open, if there is one, may take a job.
+    async fn is_fit(&mut self, job: &Job) -> bool {
+        let (most, _) = self.site.session_limits();
+        let Some(open) = &mut self.open else { return true };
+        if open.used >= most || open.hosts != job.hosts {
+            return false;
+        }
+        let need = job.message.tls;
+        let is_known = open.tls.serves(&job.domain, need) || need == TlsNeed::ByPolicy && open.guests.contains(&job.domain);
+        if !is_known {
+            if !self.engine.may_share(&open.tls, &open.target, job).await {
+                return false;
+            }
+            open.guests.insert(job.domain.clone());
+        }
+        // Looked at before it is used: a message sent at once into a session that the host has closed would have an unknown outcome.
+        open.session.is_alive()
     }
 
     /// Leaves out what expired, and everything if this node may not send now or an operator stopped it.
     async fn still_due(&self, job: Job) -> Option<Job> {
         let (now, may_expire) = (self.engine.parts.clock.now(), self.engine.parts.node.may_expire());
-        let Job { message, deliveries } = job;
+        let Job { message, domain, hosts, deliveries } = job;
         let (late, due): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| may_expire && delivery.expires_at <= now);
         for delivery in late {
             self.engine.expire(delivery).await;
@@ -138,8 +224,8 @@ impl Worker {
             tracing::warn!(deliveries = due.len(), "the heartbeat is late; nothing is sent until it is confirmed");
             return None;
         }
-        let job = Job { message, deliveries: due };
-        if self.engine.parts.claims.orders().stop(job.message.project, &self.site.domain) {
+        let job = Job { message, domain, hosts, deliveries: due };
+        if self.engine.is_stopped(&job) {
             self.engine.give_back(vec![job], self.engine.parts.clock.tick()).await;
             return None;
         }
@@ -154,47 +240,56 @@ impl Worker {
         if !ours {
             tracing::warn!(deliveries = job.deliveries.len(), "the heartbeat was not confirmed while the session opened; nothing is sent");
         }
-        ours && !self.engine.parts.claims.orders().stop(job.message.project, &self.site.domain)
+        ours && !self.engine.is_stopped(job)
     }
 
     /// Makes sure that a session is open: tries the targets in order until one answers.
-    async fn reach(&mut self, priority: Priority) -> Result<(), Box<Unreached>> {
+    async fn reach(&mut self, job: &Job) -> Result<(), Box<Unreached>> {
         if self.open.is_some() {
             metrics::session(SessionResult::Reused);
             return Ok(());
         }
         let parts = &self.engine.parts;
-        let mut circumstances =
-            Circumstances { at: parts.clock.now(), started: parts.clock.tick(), mx_host: None, mx_ip: None, tls: None, transcript: Vec::new() };
-        let targets = match self.engine.targets(&self.site, priority).await {
-            Ok(targets) => targets,
+        let mut circumstances = Circumstances {
+            at: parts.clock.now(),
+            started: parts.clock.tick(),
+            mx_host: None,
+            mx_ip: None,
+            tls: TlsFacts::default(),
+            transcript: Vec::new(),
+        };
+        let targets = match self.engine.targets(&job.domain, job.priority()).await {
+            Ok(targets) => self.without_refused_paths(targets),
             Err(error) => {
                 let ending = Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(Stage::Dns, &error) };
                 return Err(Box::new(Unreached { circumstances, ending }));
             }
         };
-        let mut worst: Option<(Ending, Target)> = None;
+        let has_ipv4 = targets.iter().any(|target| target.address.is_ipv4());
+        let mut worst: Option<(Refused, Target)> = None;
+        let wanted = self.engine.domain_tls(&job.domain, job.message.tls).await;
         for target in targets {
-            match self.open_session(&target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
-                Ok(session) => {
-                    self.engine.session_opened();
-                    self.site.reached();
-                    self.open = Some(Open { session, target, opening: std::mem::take(&mut circumstances.transcript), used: 0 });
+            match self.engine.connect(&wanted, &target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
+                Ok((session, tls)) => {
+                    let hosts = self.engine.hosts_of(job, &target.host);
+                    let opening = std::mem::take(&mut circumstances.transcript);
+                    let count = Counted::new(&self.engine, &self.site, job);
+                    self.open = Some(Open { session, target, opening, used: 0, tls, hosts, guests: HashSet::new(), has_ipv4, _count: count });
                     return Ok(());
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
-                Err(ending) => {
-                    let keep = worst
-                        .as_ref()
-                        .is_some_and(|(kept, _)| kept.verdict.outcome == Outcome::Deferred && ending.verdict.outcome != Outcome::Deferred);
+                Err(refused) => {
+                    let is_deferral = |refused: &Refused| refused.ending.verdict.outcome == Outcome::Deferred;
+                    let keep = worst.as_ref().is_some_and(|(kept, _)| is_deferral(kept) && !is_deferral(&refused));
                     if !keep {
-                        worst = Some((ending, target));
+                        worst = Some((refused, target));
                     }
                 }
             }
         }
         let ending = match worst {
-            Some((ending, target)) => {
+            Some((Refused { ending, facts }, target)) => {
+                circumstances.tls = facts;
                 circumstances.mx_host = Some(target.host);
                 circumstances.mx_ip = Some(target.address.ip());
                 ending
@@ -206,39 +301,13 @@ impl Worker {
         Err(Box::new(Unreached { circumstances, ending }))
     }
 
-    async fn open_session(&self, target: &Target, transcript: &mut Vec<String>) -> Result<Session, Ending> {
-        let first = self.try_session(target, TlsUse::Opportunistic(Arc::clone(&self.engine.parts.tls)), transcript).await;
-        match first {
-            // Opportunistic TLS (RFC 7435): a handshake that fails must not keep the message from being sent at all.
-            Err(ending) if ending.stage == Stage::Tls => {
-                tracing::info!(host = target.host, reply = ending.reply, "TLS failed; trying again in the clear");
-                self.try_session(target, TlsUse::Off, transcript).await
-            }
-            other => other,
+    /// The targets without those whose way was refused, if others are left.
+    fn without_refused_paths(&self, targets: Vec<Target>) -> Vec<Target> {
+        let has_ipv4 = targets.iter().any(|target| target.address.is_ipv4());
+        if !has_ipv4 || !self.site.avoids_ipv6(self.engine.parts.clock.tick()) {
+            return targets;
         }
-    }
-
-    async fn try_session(&self, target: &Target, tls: TlsUse, transcript: &mut Vec<String>) -> Result<Session, Ending> {
-        let parts = &self.engine.parts;
-        let stream = dial::connect(target.address, target.source, parts.timeouts.connect, &parts.clock).await.map_err(|error| {
-            transcript.push(format!("* {}: {error}", target.address));
-            Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) }
-        })?;
-        transcript.push(format!("* connected to {} [{}]", target.host, target.address));
-        let settings = Settings { ehlo_name: parts.hostname.clone(), tls, timeouts: parts.timeouts, server_name: target.host.clone() };
-        match Session::open(stream, &settings, &parts.clock).await {
-            Ok(mut session) => {
-                transcript.append(&mut session.take_transcript());
-                Ok(session)
-            }
-            Err(mut failure) => {
-                transcript.append(&mut failure.transcript);
-                if let Cause::Fault(fault) = &failure.cause {
-                    transcript.push(format!("* {fault}"));
-                }
-                Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict: verdict::verdict(failure.stage, &failure.cause) })
-            }
-        }
+        targets.into_iter().filter(|target| target.address.is_ipv4()).collect()
     }
 
     /// Sends one transaction and writes how each recipient fared.
@@ -256,8 +325,10 @@ impl Worker {
             size: signature.len() + message.content.len(),
             eight_bit: message.eight_bit,
             smtputf8: message.smtputf8,
+            require_tls: message.tls == TlsNeed::Required,
         };
         let sent = open.session.send(&transaction).instrument(spans::deliver_transaction(&open.target.host, transaction.size)).await;
+        Failpoint::AttemptAnswered.reach();
         let reused = open.used > 0;
         open.used += 1;
         let mut transcript = std::mem::take(&mut open.opening);
@@ -265,7 +336,7 @@ impl Worker {
         if reused && was_not_begun(&sent) {
             // The host ended the session between two messages, or would not hear another: not an attempt. Start over in a fresh one.
             self.open = None;
-            self.engine.session_closed();
+            self.site.give_turn_back();
             self.site.push_front(job);
             return;
         }
@@ -274,100 +345,77 @@ impl Worker {
             started,
             mx_host: Some(open.target.host.clone()),
             mx_ip: Some(open.target.address.ip()),
-            tls: open.session.tls_facts().map(str::to_owned),
+            tls: open.tls.facts.clone(),
             transcript,
         };
-        self.conclude_all(job, sent, &circumstances).await;
+        if self.conclude_all(job, sent, &circumstances).await == Reuse::No {
+            self.part().await;
+        }
     }
 
-    async fn conclude_all(&self, job: Job, sent: Sent, circumstances: &Circumstances) {
-        let Job { message, deliveries } = job;
+    /// Writes how each recipient fared, and heeds what the site asks for. Answers whether the session may be used again.
+    async fn conclude_all(&self, job: Job, sent: Sent, circumstances: &Circumstances) -> Reuse {
+        let Job { message, domain, hosts, deliveries } = job;
         let progress = sent.recipients.iter().any(|end| !matches!(end.end, End::NotTried(_)));
-        let mut again = Vec::new();
-        let mut slow = None;
+        let may_avoid_ipv6 = self.open.as_ref().is_some_and(|open| open.target.address.is_ipv6() && open.has_ipv4);
+        let (mut again, mut refused_ipv6, mut delivered) = (Vec::new(), None, false);
+        let mut gravest: Option<(Signal, Ending)> = None;
         for (delivery, RecipientEnd { stage, end }) in deliveries.into_iter().zip(sent.recipients) {
             match end {
                 // "Too many recipients": those behind the limit follow at once in a transaction of their own.
                 End::NotTried(_) if progress => again.push(delivery),
                 end => {
                     let ending = Ending { stage, reply: end.to_string(), verdict: verdict::verdict(stage, &end) };
-                    if ending.verdict.is_about_all_our_mail() {
-                        slow = Some(ending.clone());
+                    if may_avoid_ipv6 && signal::refuses_ipv6(&ending) {
+                        // Not an attempt: it is the way that was refused, and there is another.
+                        again.push(delivery);
+                        refused_ipv6 = Some(ending);
+                        continue;
+                    }
+                    delivered |= ending.verdict.outcome == Outcome::Delivered;
+                    if let Some(signal) = signal::graver(gravest.as_ref().map(|(signal, _)| *signal), signal::of(&ending))
+                        && gravest.as_ref().is_none_or(|(known, _)| *known != signal)
+                    {
+                        gravest = Some((signal, ending.clone()));
                     }
                     self.engine.conclude(delivery, circumstances, ending).await;
                 }
             }
         }
+        if let Some(ending) = &refused_ipv6 {
+            self.avoid_ipv6(ending);
+        }
         if !again.is_empty() {
-            self.site.push_front(Job { message, deliveries: again });
+            self.site.push_front(Job { message, domain, hosts, deliveries: again });
         }
-        if let Some(ending) = slow {
-            self.slow_down(&ending).await;
+        if delivered && self.site.succeeded(self.engine.parts.clock.tick()) {
+            tracing::info!(site = %self.site.name, "the site takes mail up to its limits again");
+        }
+        if let Some((signal, ending)) = gravest {
+            self.slow_down(signal, &ending, Of::Session).await;
+        }
+        if refused_ipv6.is_some() { Reuse::No } else { Reuse::Yes }
+    }
+
+    /// Waits for work as long as an idle session is kept. False: none came.
+    async fn await_work(&self) -> bool {
+        let (_, idle) = self.site.session_limits();
+        tokio::select! {
+            arrived = self.engine.parts.clock.timeout(idle, self.site.arrival()) => arrived.is_ok(),
+            () = self.engine.draining() => false,
         }
     }
 
-    /// The hosts want less mail of ours, or none: the domain rests, whoever its recipients are.
-    async fn slow_down(&self, ending: &Ending) {
-        let clock = &self.engine.parts.clock;
-        let until = clock.tick().plus(self.engine.schedule.rest(ending.verdict.min_wait, clock));
-        let waiting = self.site.slow_down(until);
-        self.engine.parts.claims.pause(self.site.domain.lane(), until);
-        tracing::warn!(domain = %self.site.domain, reply = ending.reply, waiting = waiting.len(), "the hosts hold our mail back; the domain rests");
-        self.engine.give_back(waiting, until).await;
-    }
-
-    /// No session could be had: the attempt fails, and if that is no fault of the message the site rests.
-    async fn fail(&self, job: Job, unreached: Unreached) -> Then {
-        metrics::session(SessionResult::Failed);
-        let Unreached { circumstances, ending } = unreached;
-        let is_throttle = ending.verdict.min_wait == Some(AtLeast::Throttled);
-        if is_throttle && self.site.bears_no_more(self.engine.parts.clock.tick()) {
-            // Not an attempt: the sessions that there are go on with the queue.
-            self.site.push_front(job);
-            return Then::Part;
+    /// Waits for the time of the next message. False: that is so far off that no session is kept for it.
+    async fn await_turn(&self, at: Tick) -> bool {
+        let (clock, (_, idle)) = (&self.engine.parts.clock, self.site.session_limits());
+        if at.since(clock.tick()) > idle {
+            return false;
         }
-        let Verdict { outcome, scope, .. } = ending.verdict;
-        let is_second_look = ending.verdict.min_wait == Some(AtLeast::SecondLook);
-        let is_dns = ending.stage == Stage::Dns && outcome == Outcome::Deferred && !is_second_look;
-        if is_dns && self.engine.parts.resolver.is_down().await {
-            tracing::error!(domain = %self.site.domain, reply = ending.reply, "the DNS resolver does not work; mail waits for it, no attempt is counted");
-            self.site.push_front(job);
-            self.rest(&ending).await;
-            return Then::Stay;
+        tokio::select! {
+            () = clock.sleep_until(at) => true,
+            () = self.engine.draining() => false,
         }
-        if is_throttle {
-            self.slow_down(&ending).await;
-        } else if outcome == Outcome::Deferred && !is_second_look && matches!(scope, Scope::Host | Scope::Site | Scope::Us) {
-            self.rest(&ending).await;
-        }
-        for delivery in job.deliveries {
-            self.engine.conclude(delivery, &circumstances, ending.clone()).await;
-        }
-        Then::Stay
-    }
-}
-
-impl Worker {
-    /// No host could be reached: the domain rests, and what waits for it goes back unspent.
-    async fn rest(&self, ending: &Ending) {
-        let (clock, schedule) = (&self.engine.parts.clock, &self.engine.schedule);
-        let (until, waiting) = self.site.rest(|failures| {
-            // The DNS is asked again soon: when it is back, nothing waits for long.
-            let failures = if ending.stage == Stage::Dns { 1 } else { failures };
-            clock.tick().plus(schedule.pause(failures, clock))
-        });
-        self.engine.parts.claims.pause(self.site.domain.lane(), until);
-        tracing::info!(domain = %self.site.domain, reply = ending.reply, waiting = waiting.len(), "no host can be reached; the domain rests");
-        self.engine.give_back(waiting, until).await;
-    }
-}
-
-/// Waits for work as long as an idle session is kept. False: none came.
-async fn await_work(engine: &Engine, site: &Site) -> bool {
-    let idle = Duration::from_secs(engine.parts.settings.idle_seconds);
-    tokio::select! {
-        arrived = engine.parts.clock.timeout(idle, site.arrival()) => arrived.is_ok(),
-        () = engine.draining() => false,
     }
 }
 

@@ -10,7 +10,6 @@ mod state;
 
 mod check;
 mod keys;
-mod recent;
 pub mod render;
 pub mod seal;
 mod spf;
@@ -32,11 +31,11 @@ use crate::mail::dkim::{DkimError, Signer};
 use crate::model::page::{Page, PageRequest};
 use crate::model::{DomainId, DomainName, ProjectId};
 use crate::net::dns::Resolver;
+use crate::recent::Recent;
 use crate::store::domain::{self as table, Checked, DkimKeyRow, DomainRow};
 use crate::store::{Store, StoreError};
 use check::Proof;
 use keys::KeyState;
-use recent::Recent;
 use state::Standing;
 
 pub use keys::KeyError;

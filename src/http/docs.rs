@@ -49,7 +49,19 @@ struct Base;
 struct Shared;
 
 /// Enumerations of answers that may grow: a client must be able to read a value it does not know.
-const OPEN: [&str; 9] = ["DeliveryState", "DomainState", "EventKind", "FailureScope", "NodeState", "Outcome", "RecordState", "SendStatus", "Stage"];
+const OPEN: [&str; 11] = [
+    "BatchStatus",
+    "DeliveryState",
+    "DomainState",
+    "EventKind",
+    "FailureScope",
+    "NodeState",
+    "Outcome",
+    "RecordState",
+    "SendStatus",
+    "Stage",
+    "WaitReason",
+];
 
 impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {

@@ -107,14 +107,19 @@ impl<T> Json<T> {
     /// The idempotency key together with what it stands for: this body, sent to `route`.
     #[must_use]
     pub fn keyed(&self, key: Idempotency, route: &str) -> Option<IdempotencyKey> {
-        let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        let key = key.0?;
-        digest.update(route.as_bytes());
-        digest.update(&[0]);
-        digest.update(&self.held.bytes);
-        let request_hash = <[u8; 32]>::try_from(digest.finish().as_ref()).unwrap_or_default();
-        Some(IdempotencyKey { key, request_hash })
+        key.0.map(|key| keyed(key, route, &self.held.bytes))
     }
+}
+
+/// An idempotency key together with what it stands for: these octets, sent to `route`.
+#[must_use]
+pub fn keyed(key: String, route: &str, octets: &[u8]) -> IdempotencyKey {
+    let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    digest.update(route.as_bytes());
+    digest.update(&[0]);
+    digest.update(octets);
+    let request_hash = <[u8; 32]>::try_from(digest.finish().as_ref()).unwrap_or_default();
+    IdempotencyKey { key, request_hash }
 }
 
 impl<T: Payload> FromRequest<Arc<Api>> for Json<T> {

@@ -41,10 +41,12 @@ impl<S> Patience<S> {
             let clock = clock.clone();
             Box::pin(async move { clock.sleep(WRITE_TIME).await })
         });
-        waiting.as_mut().poll(context).map(|()| {
-            self.waiting = None;
-            Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read"))
-        })
+        if waiting.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        // Over: a later write counts its own time, and what is over is never polled again.
+        self.waiting = None;
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")))
     }
 }
 
@@ -101,6 +103,24 @@ mod tests {
             }
         };
         let (ended, ()) = tokio::join!(stream.write_all(b"slowly"), slow_reader);
+        assert!(ended.is_ok(), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn a_write_after_one_that_was_given_up_counts_its_own_time() {
+        let clock = Clock::movable();
+        let (ours, mut theirs) = duplex(4);
+        let mut stream = Patience::new(ours, clock.clone());
+        stream.write_all(b"full").await.unwrap();
+        for _ in 0..3 {
+            let (ended, ()) = tokio::join!(stream.write_all(b"more"), async { clock.advance(WRITE_TIME) });
+            assert_eq!(ended.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
+        }
+        let reader = async {
+            clock.advance(WRITE_TIME.mul_f32(0.9));
+            theirs.read_exact(&mut [0; 8]).await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(stream.write_all(b"last"), reader);
         assert!(ended.is_ok(), "{ended:?}");
     }
 }

@@ -223,15 +223,22 @@ impl Problem {
         }
     }
 
+    /// What the caller is told beside slug and status: title, detail, and the fields that are wrong.
+    #[must_use]
+    pub fn told(&self) -> (&'static str, Option<String>, &[FieldError]) {
+        let (status, _, title) = self.facts();
+        match self {
+            _ if status.is_server_error() => (title, None, &[]),
+            Self::Invalid(errors) => (title, self.detail(), errors),
+            _ => (title, self.detail(), &[]),
+        }
+    }
+
     /// The whole answer.
     #[must_use]
     pub fn render(&self, request_id: &str) -> Response<Body> {
-        let (status, _, title) = self.facts();
-        let (detail, errors) = match self {
-            _ if status.is_server_error() => (None, [].as_slice()),
-            Self::Invalid(errors) => (self.detail(), errors.as_slice()),
-            _ => (self.detail(), [].as_slice()),
-        };
+        let status = self.status();
+        let (title, detail, errors) = self.told();
         let document = Document { kind: self.slug(), title, status: status.as_u16(), detail, request_id, errors };
         let mut response = Response::new(Body::from(serde_json::to_vec(&document).unwrap_or_default()));
         *response.status_mut() = status;

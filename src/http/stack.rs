@@ -165,7 +165,7 @@ fn written(problem: &Problem, id: &str, route: &str, added: &HeaderMap) -> Respo
     if let Some(cause) = problem.cause() {
         tracing::error!(request_id = id, route, problem = problem.slug(), cause, "a request failed");
     }
-    if matches!(route, "/v1/send" | "/send") {
+    if matches!(route, "/v1/send" | "/v1/send/batch" | "/send") {
         metrics::refused(problem.slug());
     }
     let mut response = problem.render(id);

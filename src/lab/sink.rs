@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::sink_session;
-use crate::clock::Clock;
+use crate::clock::{Clock, Tick};
 use crate::supervisor::Supervisor;
 
 /// How a recipient, or every recipient, is treated.
@@ -84,6 +84,8 @@ pub struct Offer {
     pub eight_bit_mime: bool,
     /// SMTPUTF8.
     pub smtputf8: bool,
+    /// REQUIRETLS, over TLS (RFC 8689).
+    pub require_tls: bool,
     /// SIZE, in octets.
     pub size: u64,
 }
@@ -103,6 +105,10 @@ pub struct SinkSettings {
     pub starttls: Option<Arc<ServerConfig>>,
     /// What EHLO offers.
     pub offer: Offer,
+    /// Sessions at once; one more is greeted with `421 4.7.0 too many connections`. 0: no limit.
+    pub max_sessions: usize,
+    /// Messages in a minute of the sink's clock; one more gets `451 4.7.1` to MAIL. 0: no limit.
+    pub max_per_minute: u64,
     /// Recipients of one transaction; the next get `452 4.5.3`.
     pub max_recipients: usize,
     /// What becomes of the content.
@@ -117,7 +123,9 @@ impl Default for SinkSettings {
             behaviour: Behaviour::Accept,
             by_local_part: true,
             starttls: None,
-            offer: Offer { pipelining: true, chunking: true, eight_bit_mime: true, smtputf8: true, size: 64 * 1024 * 1024 },
+            offer: Offer { pipelining: true, chunking: true, eight_bit_mime: true, smtputf8: true, require_tls: false, size: 64 * 1024 * 1024 },
+            max_sessions: 0,
+            max_per_minute: 0,
             max_recipients: 1000,
             storage: Storage::Keep,
         }
@@ -133,6 +141,8 @@ pub struct Received {
     pub helo: String,
     /// Whether it came over TLS.
     pub tls: bool,
+    /// Whether MAIL said REQUIRETLS.
+    pub require_tls: bool,
     /// Whether it came by BDAT.
     pub chunked: bool,
     /// MAIL FROM without its brackets; empty for the null path.
@@ -154,6 +164,8 @@ pub struct Counts {
     pub recipients: u64,
     /// Octets of their content.
     pub octets: u64,
+    /// Sessions and messages refused because there were too many.
+    pub refused: u64,
 }
 
 /// A sink that listens. Clones share it.
@@ -174,6 +186,10 @@ pub(super) struct Shared {
     connections: AtomicU64,
     recipients: AtomicU64,
     octets: AtomicU64,
+    refused: AtomicU64,
+    sessions: AtomicUsize,
+    /// The minute of the clock, and messages begun in it.
+    minute: Mutex<(u64, u64)>,
     messages: watch::Sender<u64>,
 }
 
@@ -193,6 +209,9 @@ impl Sink {
             connections: AtomicU64::new(0),
             recipients: AtomicU64::new(0),
             octets: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            sessions: AtomicUsize::new(0),
+            minute: Mutex::default(),
             messages: watch::Sender::new(0),
         });
         supervisor.spawn("lab sink", accept(listener, Arc::clone(&shared), supervisor.clone()));
@@ -213,6 +232,7 @@ impl Sink {
             messages: *self.shared.messages.borrow(),
             recipients: self.shared.recipients.load(Ordering::Relaxed),
             octets: self.shared.octets.load(Ordering::Relaxed),
+            refused: self.shared.refused.load(Ordering::Relaxed),
         }
     }
 
@@ -234,6 +254,37 @@ impl Shared {
         self.messages.send_modify(|count| *count += 1);
     }
 
+    /// Counts a session in. False: there are too many.
+    pub(super) fn enter(&self) -> bool {
+        let (before, most) = (self.sessions.fetch_add(1, Ordering::AcqRel), self.settings.max_sessions);
+        let fits = most == 0 || before < most;
+        if !fits {
+            self.leave();
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    fn leave(&self) {
+        self.sessions.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Counts a message in. False: there were enough in this minute.
+    pub(super) fn begin_message(&self) -> bool {
+        if self.settings.max_per_minute == 0 {
+            return true;
+        }
+        let minute = self.clock.tick().since(Tick::START).as_secs() / 60;
+        let mut known = self.minute.lock();
+        if known.0 != minute {
+            *known = (minute, 0);
+        }
+        let fits = known.1 < self.settings.max_per_minute;
+        known.1 += u64::from(fits);
+        self.refused.fetch_add(u64::from(!fits), Ordering::Relaxed);
+        fits
+    }
+
     pub(super) fn count(&self) -> u64 {
         *self.messages.borrow()
     }
@@ -252,13 +303,19 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, supervisor: Supervis
         };
         shared.connections.fetch_add(1, Ordering::Relaxed);
         let _ = stream.set_nodelay(true);
+        if !shared.enter() {
+            // Too short to block.
+            let _ = stream.try_write(b"421 4.7.0 too many connections from your host\r\n");
+            continue;
+        }
         let (shared, draining) = (Arc::clone(&shared), supervisor.clone());
         supervisor.spawn("lab sink session", async move {
             tokio::select! {
                 // A client that goes away in the middle is no concern of a sink.
-                _ = sink_session::run(Box::new(stream), peer, shared) => {}
+                _ = sink_session::run(Box::new(stream), peer, Arc::clone(&shared)) => {}
                 () = draining.draining() => {}
             }
+            shared.leave();
         });
     }
 }
@@ -299,7 +356,7 @@ mod tests {
         assert_eq!(received.len(), 1);
         assert_eq!(received[0].content, b"Subject: a\r\n\r\n.dot\r\n..\r\n\n.\r\nb\r\n", "a dot behind a bare LF ends nothing");
         assert_eq!((received[0].reverse_path.as_str(), received[0].recipients.join(" ").as_str()), ("a@b.example", "x@c.example"));
-        assert_eq!(sink.counts(), Counts { connections: 1, messages: 1, recipients: 1, octets: 31 });
+        assert_eq!(sink.counts(), Counts { connections: 1, messages: 1, recipients: 1, octets: 31, refused: 0 });
         sink.wait_for(1).await;
     }
 

@@ -94,6 +94,7 @@ struct Transaction {
     content: Vec<u8>,
     octets: usize,
     chunked: bool,
+    require_tls: bool,
     /// What a recipient asked to happen at the end.
     ending: Option<Behaviour>,
 }
@@ -183,6 +184,7 @@ impl Session {
             (offer.eight_bit_mime, "8BITMIME"),
             (offer.smtputf8, "SMTPUTF8"),
             (settings.starttls.is_some() && !self.tls, "STARTTLS"),
+            (offer.require_tls && self.tls, "REQUIRETLS"),
             (true, "ENHANCEDSTATUSCODES"),
         ] {
             if offered {
@@ -210,11 +212,15 @@ impl Session {
             return self.say("503 5.5.1 not now");
         }
         let Some(path) = path(text) else { return self.say("501 5.5.4 no path") };
+        if !self.shared.begin_message() {
+            return self.say("451 4.7.1 too many messages, slow down");
+        }
         let told = text.rsplit(' ').find_map(|word| word.strip_prefix("SIZE=")).and_then(|size| size.parse::<u64>().ok());
         if told.is_some_and(|size| size > self.shared.settings.offer.size) {
             return self.say("552 5.3.4 too large");
         }
-        self.transaction = Some(Transaction { reverse_path: path.to_owned(), ..Transaction::default() });
+        let require_tls = text.split(' ').any(|word| word.eq_ignore_ascii_case("REQUIRETLS"));
+        self.transaction = Some(Transaction { reverse_path: path.to_owned(), require_tls, ..Transaction::default() });
         self.say("250 2.1.0 ok");
     }
 
@@ -334,6 +340,7 @@ impl Session {
             peer: self.peer,
             helo: self.helo.clone(),
             tls: self.tls,
+            require_tls: transaction.require_tls,
             chunked: transaction.chunked,
             reverse_path: transaction.reverse_path,
             recipients: transaction.recipients,

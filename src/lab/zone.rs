@@ -1,7 +1,7 @@
 //! A small authoritative DNS server on loopback: answers from a text zone, over UDP and TCP, with faults on demand.
 //!
 //! Answers: queries, with NXDOMAIN and NODATA told apart (RFC 2308), CNAMEs followed, wildcards (RFC 4592), truncation (RFC 2181 9).
-//! Does not: recurse, transfer zones, or sign.
+//! Does not: recurse, transfer zones, or make signatures: what is signed is only told so.
 
 use std::collections::HashMap;
 use std::io;
@@ -58,6 +58,7 @@ pub struct Zone {
 struct Inner {
     records: HashMap<String, Vec<RData>>,
     faults: HashMap<String, ZoneFault>,
+    signed: Vec<String>,
     queries: u64,
     ttl: Option<u32>,
 }
@@ -110,6 +111,11 @@ impl Zone {
             Some(fault) => inner.faults.insert(key(name), fault),
             None => inner.faults.remove(&key(name)),
         };
+    }
+
+    /// From now on answers about `name` and all names below it are told as proven by DNSSEC, as a validating resolver would (RFC 6840 5.7).
+    pub fn sign(&self, name: &str) {
+        self.inner.lock().signed.push(key(name));
     }
 
     /// Queries heard so far.
@@ -244,7 +250,9 @@ impl Server {
                 if let Some(ZoneFault::Delay(by)) = fault {
                     delay = by;
                 }
-                self.zone.inner.lock().fill(&question, &mut answer);
+                let inner = self.zone.inner.lock();
+                inner.fill(&question, &mut answer);
+                answer.metadata.authentic_data = query.metadata.authentic_data && inner.proves(&question, &answer);
             }
         }
         let whole = answer.to_vec().ok()?;
@@ -283,6 +291,15 @@ impl Inner {
             answer.add_answer(Record::from_rdata(owner, ttl, RData::CNAME(alias.clone())));
             owner = alias.0.clone();
         }
+    }
+
+    /// True if the name asked for and every owner in the answer is below a signed name.
+    fn proves(&self, question: &Query, answer: &Message) -> bool {
+        let is_signed = |name: &Name| {
+            let name = key(&name.to_ascii());
+            self.signed.iter().any(|top| name == *top || name.strip_suffix(top.as_str()).is_some_and(|rest| rest.ends_with('.')))
+        };
+        is_signed(question.name()) && answer.answers.iter().all(|record| is_signed(&record.name))
     }
 
     /// The records of a name; an empty list if it only has names below it; none if it does not exist.

@@ -1,9 +1,9 @@
 //! Zones as text: `name TYPE data`, one record a line.
 //!
-//! Answers: the record a line stands for. Types: A AAAA MX TXT CNAME NS SOA PTR. Names are absolute, with or without the final dot.
+//! Answers: the record a line stands for. Types: A AAAA MX TXT CNAME NS SOA PTR TLSA. Names are absolute, with or without the final dot.
 //! Does not: read master files (RFC 1035 5): no `$ORIGIN`, no classes, no times to live, no lines that go on.
 
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, TXT};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, TLSA, TXT};
 use hickory_resolver::proto::rr::{Name, RData};
 
 /// A line that is no record.
@@ -53,9 +53,20 @@ fn read_record(line: &str) -> Result<(String, RData), String> {
             let (primary, contact) = data.split_once(char::is_whitespace).ok_or("expected: primary contact")?;
             RData::SOA(SOA::new(name(primary)?, name(contact.trim())?, 1, 3600, 600, 86_400, super::zone::TTL_SECONDS))
         }
+        "TLSA" => RData::TLSA(tlsa(data)?),
         other => return Err(format!("unknown type {other}")),
     };
     Ok((key(owner), data))
+}
+
+/// `usage selector matching hex` (RFC 6698 2.2).
+fn tlsa(data: &str) -> Result<TLSA, String> {
+    let words: Vec<&str> = data.split_ascii_whitespace().collect();
+    let [usage, selector, matching, hex] = words.as_slice() else { return Err("expected: usage selector matching data".to_owned()) };
+    let number = |text: &str| text.parse::<u8>().map_err(|error| error.to_string());
+    let octet = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let octets = hex.as_bytes().chunks(2).map(octet).collect::<Option<Vec<u8>>>().ok_or("the data is not hexadecimal")?;
+    Ok(TLSA::new(number(usage)?.into(), number(selector)?.into(), number(matching)?.into(), octets))
 }
 
 pub(crate) fn name(text: &str) -> Result<Name, String> {

@@ -11,6 +11,7 @@ pub mod headers;
 pub mod lines;
 pub mod media;
 pub mod parse;
+pub mod tls_report;
 
 mod body;
 mod headers_write;

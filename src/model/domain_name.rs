@@ -97,13 +97,6 @@ impl DomainName {
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.strip_suffix(&*other.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
-
-    /// A stable number of the domain: the outbox keeps the deliveries of one domain in one lane (FNV-1a, 31 bits).
-    #[must_use]
-    pub fn lane(&self) -> i32 {
-        let hash = self.0.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3));
-        i32::try_from((hash ^ (hash >> 32)) & 0x7fff_ffff).unwrap_or(0)
-    }
 }
 
 impl fmt::Display for DomainName {

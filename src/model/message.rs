@@ -43,6 +43,40 @@ impl Priority {
     }
 }
 
+/// What a message itself wants of TLS (RFC 8689).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TlsNeed {
+    /// What the receiving domain publishes and the operator set.
+    #[default]
+    ByPolicy,
+    /// REQUIRETLS: proven TLS to a host that promises the same for its next hop, or no mail.
+    Required,
+    /// `TLS-Required: No`: to arrive matters more than the receiving domain's policy.
+    Waived,
+}
+
+impl TlsNeed {
+    /// As the flags of the database keep it.
+    #[must_use]
+    pub const fn to_flags(self) -> i16 {
+        match self {
+            Self::ByPolicy => 0,
+            Self::Required => 4,
+            Self::Waived => 8,
+        }
+    }
+
+    /// Reads what [`Self::to_flags`] wrote, among other flags.
+    #[must_use]
+    pub const fn from_flags(flags: i16) -> Self {
+        match (flags & 4 != 0, flags & 8 != 0) {
+            (true, _) => Self::Required,
+            (false, true) => Self::Waived,
+            (false, false) => Self::ByPolicy,
+        }
+    }
+}
+
 /// Why a text is not a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected 1 to 64 characters from A-Z a-z 0-9 _ - .")]

@@ -91,6 +91,102 @@ pub enum Stage {
     EndOfData,
 }
 
+/// What decided how TLS was used with a host, the strictest that applied.
+#[derive(utoipa::ToSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsPolicy {
+    /// The message must not leave without proven TLS (REQUIRETLS, RFC 8689).
+    RequireTls,
+    /// The host's TLSA records (DANE, RFC 7672).
+    Dane,
+    /// The domain's MTA-STS policy in mode enforce (RFC 8461).
+    MtaSts,
+    /// The domain's MTA-STS policy in mode testing: faults are reported and mail goes.
+    MtaStsTesting,
+    /// The operator wants a valid certificate for the domain.
+    Verify,
+    /// The operator wants TLS for the domain.
+    Require,
+    /// The host spoke TLS before.
+    Remembered,
+    /// TLS where it can be had.
+    Prefer,
+    /// The operator wants no TLS for the domain.
+    Off,
+    /// The message says `TLS-Required: No` (RFC 8689).
+    Waived,
+}
+
+/// What came of TLS with a host.
+#[derive(utoipa::ToSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsResult {
+    /// TLS, with a certificate that the policy proves.
+    Verified,
+    /// TLS, with whatever certificate.
+    Encrypted,
+    /// Clear text.
+    Clear,
+    /// The host does not offer STARTTLS, or refuses it.
+    StarttlsNotSupported,
+    /// The handshake failed, or the session broke in it.
+    HandshakeFailed,
+    /// The certificate is for another name.
+    CertificateHostMismatch,
+    /// The certificate's time is over.
+    CertificateExpired,
+    /// Nobody who is trusted stands behind the certificate.
+    CertificateNotTrusted,
+    /// The certificate matches no TLSA record.
+    TlsaMismatch,
+    /// The TLSA records could not be looked up, or were forged.
+    TlsaUnavailable,
+    /// The MTA-STS policy does not list the host.
+    MxNotListed,
+    /// The host does not offer REQUIRETLS, or cannot be proven to belong to the domain.
+    RequireTlsNotSupported,
+}
+
+impl TlsPolicy {
+    /// As the API writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RequireTls => "require_tls",
+            Self::Dane => "dane",
+            Self::MtaSts => "mta_sts",
+            Self::MtaStsTesting => "mta_sts_testing",
+            Self::Verify => "verify",
+            Self::Require => "require",
+            Self::Remembered => "remembered",
+            Self::Prefer => "prefer",
+            Self::Off => "off",
+            Self::Waived => "waived",
+        }
+    }
+}
+
+impl TlsResult {
+    /// As the API writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Encrypted => "encrypted",
+            Self::Clear => "clear",
+            Self::StarttlsNotSupported => "starttls_not_supported",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::CertificateHostMismatch => "certificate_host_mismatch",
+            Self::CertificateExpired => "certificate_expired",
+            Self::CertificateNotTrusted => "certificate_not_trusted",
+            Self::TlsaMismatch => "tlsa_mismatch",
+            Self::TlsaUnavailable => "tlsa_unavailable",
+            Self::MxNotListed => "mx_not_listed",
+            Self::RequireTlsNotSupported => "require_tls_not_supported",
+        }
+    }
+}
+
 /// The facts of one attempt: what the API shows of it.
 #[derive(utoipa::ToSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -110,6 +206,12 @@ pub struct Attempt {
     /// TLS version and cipher suite, absent for clear text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
+    /// Why TLS was used as it was; absent where no session was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_policy: Option<TlsPolicy>,
+    /// What came of that; absent where it did not come to TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_result: Option<TlsResult>,
     /// How far it got.
     pub stage: Stage,
     /// The reply that decided, or what went wrong, on one line.
@@ -141,6 +243,8 @@ impl Attempt {
             mx_host: None,
             mx_ip: None,
             tls: None,
+            tls_policy: None,
+            tls_result: None,
             stage: Stage::Dns,
             reply: "not taken by any mail host before it expired".into(),
             enhanced_status: Some(EnhancedStatus::new(4, 4, 7)),

@@ -1,4 +1,4 @@
-//! Records of names, asked of recursive resolvers: MX, addresses, TXT, PTR, CNAME, NS, SOA.
+//! Records of names, asked of recursive resolvers: MX, addresses, TXT, PTR, CNAME, NS, SOA, TLSA.
 //!
 //! Answers: the records of one absolute name, or which of three things is wrong: no such name, no such records, or no answer now
 //! (RFC 1035, RFC 2308, RFC 8020). Truncated answers are asked again over TCP; answers are kept between 30 s and 1 h.
@@ -9,16 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as NegativeAnswer, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 
-use crate::config;
+use super::dnssec::{self, Answer, Asking, Security};
+use crate::config::{self, DnssecTrust};
 use crate::model::DomainName;
 use crate::telemetry::metrics::{self, LookupResult};
 
@@ -28,8 +27,20 @@ const MAX_TTL: Duration = Duration::from_hours(1);
 const REPEATS: usize = 1;
 /// Answers kept.
 const CACHE_ENTRIES: u64 = 65_536;
-const KEPT_TYPES: [RecordType; 8] =
-    [RecordType::A, RecordType::AAAA, RecordType::MX, RecordType::TXT, RecordType::PTR, RecordType::CNAME, RecordType::NS, RecordType::SOA];
+const KEPT_TYPES: [RecordType; 9] = [
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::MX,
+    RecordType::TXT,
+    RecordType::PTR,
+    RecordType::CNAME,
+    RecordType::NS,
+    RecordType::SOA,
+    RecordType::TLSA,
+];
+
+/// hickory's resolver on connections that ask for the word of a validating server.
+type Server = hickory_resolver::Resolver<Asking>;
 
 /// Why there are no records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,8 +72,10 @@ pub enum ResolverError {
 /// The server that answered last is asked first; the others only if it gives no answer, a SERVFAIL or a REFUSED.
 #[derive(Clone, Debug)]
 pub struct Resolver {
-    servers: Arc<[TokioResolver]>,
+    servers: Arc<[Server]>,
     preferred: Arc<AtomicUsize>,
+    /// What the servers say of DNSSEC is believed.
+    is_trusted: bool,
 }
 
 impl Resolver {
@@ -71,7 +84,7 @@ impl Resolver {
     /// # Errors
     /// [`ResolverError`].
     pub fn new(config: &config::Dns) -> Result<Self, ResolverError> {
-        Self::of_servers(&config.servers, Duration::from_secs(config.timeout_seconds.max(1)))
+        Self::trusting(&config.servers, Duration::from_secs(config.timeout_seconds.max(1)), config.dnssec)
     }
 
     /// Makes a resolver of `servers`, or of the system's if none are given. `limit` holds for one query with its repeats.
@@ -79,15 +92,20 @@ impl Resolver {
     /// # Errors
     /// [`ResolverError`].
     pub fn of_servers(servers: &[SocketAddr], limit: Duration) -> Result<Self, ResolverError> {
+        Self::trusting(servers, limit, DnssecTrust::Auto)
+    }
+
+    fn trusting(servers: &[SocketAddr], limit: Duration, trust: DnssecTrust) -> Result<Self, ResolverError> {
         let name_servers = if servers.is_empty() {
             let (system, _) = read_system_conf().map_err(|error| ResolverError::System(error.to_string()))?;
             system.name_servers
         } else {
             servers.iter().map(|server| name_server(*server)).collect()
         };
+        let is_trusted = dnssec::is_trusted(trust, name_servers.iter().map(|server| server.ip));
         let limit = limit.checked_div(u32::try_from(name_servers.len()).unwrap_or(1)).unwrap_or(limit);
         let servers = name_servers.into_iter().map(|server| one_server(server, limit)).collect::<Result<_, _>>()?;
-        Ok(Self { servers, preferred: Arc::default() })
+        Ok(Self { servers, preferred: Arc::default(), is_trusted })
     }
 
     /// The MX records of a domain as they stand: preference and host (lower case, no final dot; empty for the root).
@@ -95,11 +113,7 @@ impl Resolver {
     /// # Errors
     /// [`DnsError`].
     pub async fn mx(&self, domain: &DomainName) -> Result<Vec<(u16, String)>, DnsError> {
-        let pick = |data: &RData| match data {
-            RData::MX(mx) => Some((mx.preference, host_text(&mx.exchange))),
-            _ => None,
-        };
-        self.records(domain.as_str(), RecordType::MX, pick).await
+        Ok(self.mx_answer(domain).await?.records)
     }
 
     /// The addresses of a host, IPv4 first; an IP address is its own. CNAMEs are followed.
@@ -110,24 +124,7 @@ impl Resolver {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![address]);
         }
-        let four = self.records(host, RecordType::A, |data| match data {
-            RData::A(address) => Some(IpAddr::V4(address.0)),
-            _ => None,
-        });
-        let six = self.records(host, RecordType::AAAA, |data| match data {
-            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-            _ => None,
-        });
-        match tokio::join!(four, six) {
-            (Ok(mut four), Ok(six)) => {
-                four.extend(six);
-                Ok(four)
-            }
-            (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-            (Err(temporary @ DnsError::Temporary(_)), Err(_)) | (Err(_), Err(temporary @ DnsError::Temporary(_))) => Err(temporary),
-            (Err(DnsError::NoSuchName), Err(DnsError::NoSuchName)) => Err(DnsError::NoSuchName),
-            (Err(_), Err(_)) => Err(DnsError::NoRecords),
-        }
+        Ok(self.address_answer(host).await?.records)
     }
 
     /// The TXT records of a name, the strings of each joined (RFC 7208 3.3).
@@ -159,11 +156,7 @@ impl Resolver {
     /// # Errors
     /// [`DnsError`].
     pub async fn cname(&self, name: &str) -> Result<Vec<String>, DnsError> {
-        let pick = |data: &RData| match data {
-            RData::CNAME(cname) => Some(host_text(&cname.0)),
-            _ => None,
-        };
-        self.records(name, RecordType::CNAME, pick).await
+        Ok(self.cname_answer(name).await?.records)
     }
 
     /// The name servers of a zone.
@@ -213,15 +206,27 @@ impl Resolver {
 
     /// Forgets everything.
     pub fn forget_all(&self) {
-        self.servers.iter().for_each(TokioResolver::clear_cache);
+        self.servers.iter().for_each(Server::clear_cache);
     }
 
     async fn records<T>(&self, name: &str, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Result<Vec<T>, DnsError> {
-        let lookup = self.lookup(absolute(name)?, kind).await;
+        Ok(self.answer(name, kind, pick).await?.records)
+    }
+
+    /// The records of one type, where they stand, and whether they are proven.
+    pub(super) async fn answer<T>(&self, name: &str, kind: RecordType, pick: impl Fn(&RData) -> Option<T>) -> Result<Answer<T>, DnsError> {
+        let asked = absolute(name)?;
+        let lookup = self.lookup(asked.clone(), kind).await;
         count(kind, lookup.as_ref().err());
         let lookup = lookup?;
-        let found: Vec<T> = lookup.answers().iter().filter_map(|record| pick(&record.data)).collect();
-        if found.is_empty() { Err(DnsError::NoRecords) } else { Ok(found) }
+        let found: Vec<(&Name, T)> = lookup.answers().iter().filter_map(|record| Some((&record.name, pick(&record.data)?))).collect();
+        let owner = found.first().map_or_else(|| host_text(&asked), |(owner, _)| host_text(owner));
+        let records: Vec<T> = found.into_iter().map(|(_, record)| record).collect();
+        if records.is_empty() {
+            return Err(DnsError::NoRecords);
+        }
+        let is_proven = self.is_trusted && lookup.message().metadata.authentic_data;
+        Ok(Answer { records, name: owner, security: if is_proven { Security::Secure } else { Security::Insecure } })
     }
 
     async fn lookup(&self, name: Name, kind: RecordType) -> Result<Lookup, DnsError> {
@@ -251,6 +256,7 @@ fn count(kind: RecordType, error: Option<&DnsError>) {
         RecordType::AAAA => "aaaa",
         RecordType::MX => "mx",
         RecordType::TXT => "txt",
+        RecordType::TLSA => "tlsa",
         _ => "other",
     };
     let result = match error {
@@ -263,9 +269,9 @@ fn count(kind: RecordType, error: Option<&DnsError>) {
 }
 
 /// One resolver for one server: a pool of hickory's would take the first server's SERVFAIL for the answer of all.
-fn one_server(server: NameServerConfig, limit: Duration) -> Result<TokioResolver, ResolverError> {
+fn one_server(server: NameServerConfig, limit: Duration) -> Result<Server, ResolverError> {
     let config = ResolverConfig::from_name_servers(vec![server]);
-    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let mut builder = Server::builder_with_config(config, Asking::default());
     let options = builder.options_mut();
     options.ndots = 0;
     options.use_hosts_file = ResolveHosts::Never;
@@ -295,7 +301,7 @@ fn absolute(text: &str) -> Result<Name, DnsError> {
     Ok(name)
 }
 
-fn host_text(name: &Name) -> String {
+pub(super) fn host_text(name: &Name) -> String {
     let mut text = name.to_ascii();
     if text.ends_with('.') {
         text.pop();
@@ -336,7 +342,7 @@ mod tests {
         );
         let zone = Zone::parse(&text).expect("a zone");
         let server = zone.serve("[::1]:0".parse().expect("an address"), &supervisor, &clock).await.expect("a server");
-        let config = config::Dns { servers: vec![server.local_addr], timeout_seconds: 5 };
+        let config = config::Dns { servers: vec![server.local_addr], timeout_seconds: 5, dnssec: DnssecTrust::Auto };
         let resolver = Resolver::new(&config).expect("a resolver");
         let mut texts = resolver.txt("d.example").await.expect("records");
         texts.sort();

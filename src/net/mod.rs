@@ -1,10 +1,15 @@
-//! Names, hosts and connections: DNS, MX, TLS, dialling.
+//! Names, hosts and connections: DNS and DNSSEC, MX, TLS, DANE, MTA-STS, dialling, small HTTPS requests.
 //!
 //! Answers: which hosts take the mail of a domain, at which addresses, and how a connection to one is made.
 //! Does not: speak SMTP (see `smtp`) or decide whether mail bounces (see `deliver::verdict`).
 
+pub mod certificate;
+pub mod dane;
 pub mod dial;
 pub mod dns;
+pub mod dnssec;
+pub mod https;
+pub mod mta_sts;
 pub mod mx;
 pub mod own;
 pub mod tls;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use super::dial::AddressPolicy;
 use super::dns::{DnsError, Resolver};
+use super::dnssec::{Answer, Security};
 use crate::clock::Clock;
 use crate::model::DomainName;
 
@@ -24,6 +25,8 @@ pub struct MxHost {
     pub preference: u16,
     /// True if the domain has no MX record and is its own mail host.
     pub implicit: bool,
+    /// Whether DNSSEC proves that the domain names this host.
+    pub security: Security,
 }
 
 /// Why there is nowhere to go.
@@ -66,11 +69,24 @@ impl From<DnsError> for MxError {
 /// # Errors
 /// [`MxError`]. A domain whose MX records are of no use is [`MxError::NoUsableHost`]: its own address is no substitute.
 pub async fn next_hops(resolver: &Resolver, domain: &DomainName, own_name: &str, clock: &Clock) -> Result<Vec<MxHost>, MxError> {
-    match resolver.mx(domain).await {
-        Ok(records) => choose(records, own_name, clock),
+    match resolver.mx_answer(domain).await {
+        Ok(answer) => choose(answer, own_name, clock),
         Err(DnsError::NoRecords) => implicit(resolver, domain, own_name).await,
         Err(other) => Err(other.into()),
     }
+}
+
+/// The names of all hosts that take mail for `domain`, in no order: by them it is seen whether two domains have the same.
+///
+/// # Errors
+/// As [`next_hops`].
+pub async fn host_names(resolver: &Resolver, domain: &DomainName) -> Result<Vec<String>, MxError> {
+    let hosts: Vec<String> = match resolver.mx(domain).await {
+        Ok(records) => records.into_iter().map(|(_, host)| host).filter(|host| is_host(host)).collect(),
+        Err(DnsError::NoRecords) => vec![domain.as_str().to_owned()],
+        Err(other) => return Err(other.into()),
+    };
+    if hosts.is_empty() { Err(MxError::NoUsableHost) } else { Ok(hosts) }
 }
 
 /// The addresses of one host that `policy` lets us dial, IPv4 first, random within a family, at most [`MAX_ADDRESSES`] and never none.
@@ -96,14 +112,15 @@ async fn implicit(resolver: &Resolver, domain: &DomainName, own_name: &str) -> R
     if domain.as_str().eq_ignore_ascii_case(own_name) {
         return Err(MxError::LoopsBack);
     }
-    match resolver.addresses(domain.as_str()).await {
-        Ok(_) => Ok(vec![MxHost { name: domain.as_str().to_owned(), preference: 0, implicit: true }]),
+    match resolver.address_answer(domain.as_str()).await {
+        Ok(answer) => Ok(vec![MxHost { name: domain.as_str().to_owned(), preference: 0, implicit: true, security: answer.security }]),
         Err(DnsError::Temporary(reason)) => Err(MxError::Temporary(reason)),
         Err(DnsError::NoSuchName | DnsError::NoRecords) => Err(MxError::NoUsableHost),
     }
 }
 
-fn choose(records: Vec<(u16, String)>, own_name: &str, clock: &Clock) -> Result<Vec<MxHost>, MxError> {
+fn choose(answer: Answer<(u16, String)>, own_name: &str, clock: &Clock) -> Result<Vec<MxHost>, MxError> {
+    let Answer { records, security, .. } = answer;
     if records.iter().all(|(_, host)| host.is_empty()) {
         return Err(MxError::NullMx);
     }
@@ -118,7 +135,7 @@ fn choose(records: Vec<(u16, String)>, own_name: &str, clock: &Clock) -> Result<
     let mut hosts: Vec<MxHost> = Vec::with_capacity(records.len().min(MAX_HOSTS));
     for (preference, name) in records {
         if hosts.len() < MAX_HOSTS && hosts.iter().all(|host| host.name != name) {
-            hosts.push(MxHost { name, preference, implicit: false });
+            hosts.push(MxHost { name, preference, implicit: false, security });
         }
     }
     match (hosts.is_empty(), own) {

@@ -2,3 +2,4 @@
 
 pub mod files;
 pub mod housekeeping;
+pub mod tls;

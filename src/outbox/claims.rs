@@ -18,7 +18,7 @@ use tokio::sync::{Notify, OnceCell};
 
 use super::orders::Orders;
 use crate::clock::Tick;
-use crate::model::message::Priority;
+use crate::model::message::{Priority, TlsNeed};
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 
 /// Deliveries of one lane in memory at most: enough to keep its sessions busy, few enough to leave room for others.
@@ -152,6 +152,12 @@ impl Claims {
         })
     }
 
+    /// How many deliveries of a lane may be fetched that somebody asked to try at once, paused or not.
+    #[must_use]
+    pub fn free_seats_in_a_hurry(&self, lane: i32) -> usize {
+        self.lanes.lock().get(&lane).map_or(SEATS_PER_LANE, |entry| SEATS_PER_LANE.saturating_sub(entry.seats))
+    }
+
     /// Says whether deliveries of a lane still wait in the database.
     pub fn set_backlog(&self, lane: i32, backlog: bool) {
         if let Some(entry) = self.lanes.lock().get_mut(&lane) {
@@ -167,6 +173,14 @@ impl Claims {
     /// Fetches nothing of a lane until `until`.
     pub fn pause(&self, lane: i32, until: Tick) {
         self.lanes.lock().entry(lane).or_default().paused_until = Some(until);
+    }
+
+    /// Ends the pause of a lane.
+    pub fn resume(&self, lane: i32) {
+        if let Some(entry) = self.lanes.lock().get_mut(&lane) {
+            entry.paused_until = None;
+        }
+        self.wake();
     }
 
     /// Forgets lanes that hold nothing and wait for nothing.
@@ -313,10 +327,21 @@ pub struct OutboundMessage {
     pub eight_bit: bool,
     /// Needs SMTPUTF8.
     pub smtputf8: bool,
+    /// What it wants of TLS.
+    pub tls: TlsNeed,
     /// The signature fields, made once, when first needed.
     pub signature: OnceCell<Bytes>,
     /// Its room.
     pub grant: Grant,
+}
+
+/// Whether somebody waits for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hurry {
+    /// It is made when its time has come and its domain is not at rest.
+    None,
+    /// Somebody asked for it: it is made at once.
+    Asked,
 }
 
 /// A claim on one delivery. Settle it, or drop it to give it back.
@@ -336,6 +361,8 @@ pub struct ClaimedDelivery {
     pub priority: Priority,
     /// When it expires.
     pub expires_at: OffsetDateTime,
+    /// Whether somebody asked for this attempt.
+    pub hurry: Hurry,
     seat: Seat,
     settled: bool,
 }
@@ -355,20 +382,28 @@ pub struct ClaimFacts {
     pub priority: Priority,
     /// When it expires.
     pub expires_at: OffsetDateTime,
+    /// Whether somebody asked for this attempt.
+    pub hurry: Hurry,
 }
 
 impl ClaimedDelivery {
     /// A claim that the database confirmed.
     #[must_use]
     pub fn new(message: Arc<OutboundMessage>, seat: Seat, facts: ClaimFacts) -> Self {
-        let ClaimFacts { owner, rcpt_no, recipient, attempt, priority, expires_at } = facts;
-        Self { owner, message, rcpt_no, recipient, attempt, priority, expires_at, seat, settled: false }
+        let ClaimFacts { owner, rcpt_no, recipient, attempt, priority, expires_at, hurry } = facts;
+        Self { owner, message, rcpt_no, recipient, attempt, priority, expires_at, hurry, seat, settled: false }
     }
 
     /// The delivery's id.
     #[must_use]
     pub fn id(&self) -> DeliveryId {
         DeliveryId { message: self.message.id, rcpt_no: self.rcpt_no }
+    }
+
+    /// The lane that it waits in when it is given back.
+    #[must_use]
+    pub const fn lane(&self) -> i32 {
+        self.seat.lane
     }
 
     /// Marks the claim as ended in the database; dropping it then only frees memory.
@@ -386,114 +421,4 @@ impl Drop for ClaimedDelivery {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::clock::Clock;
-
-    fn delivery(rcpt_no: u16) -> DeliveryId {
-        DeliveryId { message: MessageId::from_uuid(uuid::Uuid::from_u128(1)), rcpt_no }
-    }
-
-    #[test]
-    fn content_beyond_the_limit_waits_until_there_is_room() {
-        let claims = Claims::new(10_000);
-        let first = claims.grant(6_000);
-        assert!(first.is_some());
-        assert!(claims.grant(6_000).is_none());
-        drop(first);
-        assert!(claims.grant(50_000).is_some(), "a message larger than the limit goes alone");
-    }
-
-    #[test]
-    fn a_full_lane_sends_newcomers_to_the_database_until_the_backlog_is_fetched() {
-        let (claims, now) = (Claims::new(usize::MAX), Clock::system().tick());
-        let seats: Vec<_> = (0..1_000).filter_map(|number| claims.seat_for_new(7, delivery(number), now)).collect();
-        assert_eq!(seats.len(), SEATS_PER_LANE);
-        assert!(claims.seat_for_new(7, delivery(0), now).is_none());
-        assert!(claims.seat_for_new(8, delivery(0), now).is_some(), "another lane is not affected");
-        drop(seats);
-        assert!(claims.seat_for_new(7, delivery(0), now).is_none(), "those in the database come first");
-        claims.set_backlog(7, false);
-        assert!(claims.seat_for_new(7, delivery(0), now).is_some());
-    }
-
-    #[test]
-    fn a_paused_lane_has_no_seats() {
-        let (claims, now) = (Claims::new(usize::MAX), Clock::system().tick());
-        claims.pause(7, now.plus(Duration::from_mins(1)));
-        assert!(claims.seat_for_new(7, delivery(0), now).is_none());
-        assert_eq!(claims.free_seats(7, now), 0);
-        assert_eq!(claims.free_seats(7, now.plus(Duration::from_mins(2))), SEATS_PER_LANE);
-    }
-
-    fn claimed(claims: &Arc<Claims>, rcpt_no: u16) -> ClaimedDelivery {
-        let message = Arc::new(OutboundMessage {
-            id: delivery(0).message,
-            project: ProjectId::from_uuid(uuid::Uuid::nil()),
-            domain: None,
-            reverse_path: ReversePath::from_stored("").unwrap(),
-            content: Bytes::new(),
-            eight_bit: false,
-            smtputf8: false,
-            signature: OnceCell::new(),
-            grant: claims.grant(10).unwrap(),
-        });
-        let facts = ClaimFacts {
-            owner: 5,
-            rcpt_no,
-            recipient: EmailAddress::parse("bee@example.net").unwrap(),
-            attempt: 0,
-            priority: Priority::Normal,
-            expires_at: OffsetDateTime::UNIX_EPOCH,
-        };
-        ClaimedDelivery::new(message, claims.seat_for_fetched(7, delivery(rcpt_no)), facts)
-    }
-
-    #[test]
-    fn a_claim_dropped_unsettled_is_noted_and_a_settled_one_is_not() {
-        let claims = Claims::new(usize::MAX);
-        let (mut settled, unsettled) = (claimed(&claims, 1), claimed(&claims, 2));
-        settled.mark_settled();
-        drop((settled, unsettled));
-        assert_eq!(claims.take_dropped(), [Dropped { owner: 5, id: delivery(2), uncertain: false }]);
-        assert_eq!(claims.take_dropped(), []);
-        assert_eq!(claims.held(), (0, 0));
-    }
-
-    #[test]
-    fn a_claim_whose_task_panicked_is_noted_as_uncertain() {
-        let claims = Claims::new(usize::MAX);
-        let claim = claimed(&claims, 3);
-        let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-            let _claim = claim;
-            panic!("as a task does");
-        }));
-        assert!(broken.is_err());
-        assert_eq!(claims.take_dropped(), [Dropped { owner: 5, id: delivery(3), uncertain: true }]);
-    }
-
-    #[test]
-    fn a_claim_that_is_held_again_is_not_given_back_a_second_time() {
-        let claims = Claims::new(usize::MAX);
-        drop(claimed(&claims, 4));
-        let again = claimed(&claims, 4);
-        assert_eq!(claims.take_dropped(), []);
-        let mut ids = vec![delivery(4), delivery(6)];
-        claims.retain_unknown(&mut ids);
-        assert_eq!(ids, [delivery(6)], "only what nobody knows is an orphan");
-        drop(again);
-        assert_eq!(claims.take_dropped().len(), 1);
-    }
-
-    #[test]
-    fn lanes_where_nothing_waits_any_more_are_forgotten() {
-        let (claims, now) = (Claims::new(usize::MAX), Clock::system().tick());
-        claims.pause(7, now.plus(Duration::from_mins(1)));
-        assert!(claims.seat_for_new(7, delivery(0), now).is_none());
-        claims.only_backlogs(&HashSet::from([8]));
-        claims.tidy(now.plus(Duration::from_mins(2)));
-        assert!(claims.lanes.lock().is_empty());
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ pub mod content;
 pub mod control;
 pub mod expiry;
 pub mod handoff;
+pub mod lane;
 pub mod new_message;
 pub mod node;
 pub mod nodes;
@@ -16,7 +17,9 @@ pub mod pauses;
 pub mod refill;
 pub mod selection;
 pub mod settle;
+pub mod sites;
 pub mod view;
+pub mod waiting;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
@@ -31,8 +34,9 @@ pub use nodes::{NodeState, NodeView};
 pub use pauses::{PauseView, Paused};
 pub use selection::{Selection, SelectionError};
 
-pub use claims::{ClaimedDelivery, Claims, OutboundMessage};
+pub use claims::{ClaimedDelivery, Claims, Hurry, OutboundMessage};
 pub use new_message::{IdempotencyKey, NewMessage, Origin};
+pub use sites::{SiteState, SiteView};
 pub use view::{DeliveryView, MessageFilter, MessageSummary, MessageView, QueueLane};
 
 /// Reads and controls the outbox on behalf of a project. Cheap to clone.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::model::message::{Label, Priority, Tags};
+use crate::model::message::{Label, Priority, Tags, TlsNeed};
 use crate::model::{DomainId, Envelope, MessageId, ProjectId};
 
 /// The door a message came through.
@@ -66,6 +66,8 @@ pub struct NewMessage {
     pub eight_bit: bool,
     /// An address or header field has them.
     pub smtputf8: bool,
+    /// What it wants of TLS.
+    pub tls: TlsNeed,
 }
 
 /// A caller's promise that requests with this key are one request.

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::claims::{Claims, Dropped};
 use super::expiry::ExpiryGuard;
 use crate::clock::{Clock, Tick};
+use crate::failpoint::Failpoint;
 use crate::model::outcome::{Attempt, Outcome, Scope, Stage};
 use crate::model::{DeliveryId, MessageId};
 use crate::store::{Store, StoreError};
@@ -64,6 +65,7 @@ impl Node {
         let incarnation = fresh_incarnation(&clock);
         let (asked, expiry) = (clock.reading(), ExpiryGuard::default());
         let database = store.register_node(incarnation, &host).await?;
+        Failpoint::NodeJoined.reach();
         expiry.observe(clock.follow(asked, database), clock.tick());
         let (incarnation, confirmed) = (AtomicI64::new(incarnation), watch::Sender::new(clock.tick()));
         Ok(Arc::new(Self {
@@ -121,6 +123,7 @@ impl Node {
         loop {
             if let Err(error) = self.beat().await {
                 tracing::warn!(%error, "the heartbeat was not confirmed; no message is put on the wire until it is");
+                self.store.find_primary(&error).await;
             }
             let ended = tokio::select! {
                 () = self.clock.sleep(BEAT) => false,
@@ -149,6 +152,7 @@ impl Node {
         self.hear_orders().await?;
         self.claims.tidy(asked);
         for dead in self.store.fence_silent_nodes(self.incarnation(), self.silence).await? {
+            Failpoint::NodeFenced.reach();
             self.take_over(dead.incarnation).await?;
         }
         self.audit(asked).await
@@ -286,6 +290,7 @@ impl Node {
             if freed == 0 {
                 break;
             }
+            Failpoint::NodeTakingOver.reach();
         }
         // Stays if another node is at it just now: its part may yet come to nothing.
         self.store.remove_node(owner).await?;
@@ -300,6 +305,8 @@ impl Node {
             mx_host: None,
             mx_ip: None,
             tls: None,
+            tls_policy: None,
+            tls_result: None,
             stage: Stage::EndOfData,
             reply: reason.into(),
             enhanced_status: None,
@@ -313,6 +320,7 @@ impl Node {
 
     /// Gives everything back and leaves: the end of a stop.
     pub async fn leave(&self, leaving: Leaving) -> Result<u64, StoreError> {
+        Failpoint::NodeLeaving.reach();
         let own = self.incarnation();
         match leaving {
             Leaving::CutOff => self.free_as_unknown(own, CUT_OFF_FACTS).await,

@@ -44,6 +44,13 @@ pub struct PauseView {
     pub since: OffsetDateTime,
 }
 
+impl PauseView {
+    /// True if mail to a domain waits for its end.
+    pub(super) fn covers(&self, domain: &str) -> bool {
+        self.recipient_domain.as_ref().is_none_or(|own| own.as_str() == domain)
+    }
+}
+
 impl Outbox {
     /// The pauses that concern a project, oldest first.
     pub async fn pauses(&self, project: ProjectId) -> Result<Vec<PauseView>, StoreError> {
@@ -56,7 +63,6 @@ impl Outbox {
         let row = PauseRow {
             id: self.clock.uuid(),
             project_id: what.project.map(ProjectId::uuid),
-            lane: what.domain.as_ref().map(DomainName::lane),
             domain: what.domain.as_ref().map(ToString::to_string),
             reason: reason.to_owned(),
             actor_key: actor.key_id.map(KeyId::uuid),

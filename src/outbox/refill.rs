@@ -2,6 +2,7 @@
 //!
 //! Answers: what comes next out of the database. Lanes take turns and each gets as much as it has free seats, so a domain with
 //! a million waiting messages delays no other. Never claims by due time alone: behind a blocked domain that reads all its rows.
+//! Of a lane at rest only those come that somebody asked to try at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,16 +10,17 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::claims::{ClaimFacts, ClaimedDelivery, Claims, Dropped, OutboundMessage, Seat};
+use super::claims::{ClaimFacts, ClaimedDelivery, Claims, Dropped, Hurry, OutboundMessage, Seat};
 use super::content;
 use super::handoff::Handoff;
 use super::node::Node;
 use crate::clock::Clock;
-use crate::model::message::Priority;
+use crate::failpoint::Failpoint;
+use crate::model::message::{Priority, TlsNeed};
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
 use crate::store::operator::PARKED;
-use crate::store::outbox::ClaimedRow;
+use crate::store::outbox::{ClaimedRow, Due};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::{metrics, spans};
@@ -30,6 +32,8 @@ const POLL: Duration = Duration::from_secs(1);
 const LANES: i64 = 1_000;
 /// Deliveries claimed in one statement.
 const CLAIM: usize = 256;
+/// Lanes in one statement.
+const GROUP: usize = 64;
 /// Content fetched in one statement, in octets.
 const FETCH_OCTETS: usize = 4 * 1024 * 1024;
 
@@ -81,11 +85,11 @@ impl Refill {
             self.claims.only_backlogs(&waiting.iter().copied().collect());
         }
         *cursor = if waiting.len() < usize::try_from(LANES).unwrap_or(0) { i32::MIN } else { waiting.last().copied().unwrap_or(i32::MIN) };
-        let mut total = 0;
         let now = self.clock.tick();
-        let open: Vec<(i32, usize)> =
-            waiting.into_iter().map(|lane| (lane, self.claims.free_seats(lane, now))).filter(|(_, free)| *free > 0).collect();
-        for group in open.chunks(64) {
+        let (open, shut): (Vec<(i32, usize)>, Vec<_>) =
+            waiting.into_iter().map(|lane| (lane, self.claims.free_seats(lane, now))).partition(|(_, free)| *free > 0);
+        let mut total = self.hurry(&shut.into_iter().map(|(lane, _)| lane).collect::<Vec<_>>()).await?;
+        for group in open.chunks(GROUP) {
             if !self.claims.has_room() {
                 break;
             }
@@ -94,14 +98,28 @@ impl Refill {
         Ok(total)
     }
 
+    /// Claims of lanes that rest, or are full, what somebody asked to try at once.
+    async fn hurry(&self, shut: &[i32]) -> Result<usize, StoreError> {
+        if shut.is_empty() {
+            return Ok(0);
+        }
+        let (owner, mut total) = (self.node.incarnation(), 0);
+        let mut lanes = self.store.hurried_lanes(shut).await?;
+        lanes.retain(|lane| self.claims.free_seats_in_a_hurry(*lane) > 0);
+        for lanes in lanes.chunks(GROUP) {
+            let (_, rooms) = rooms(lanes.iter().map(|lane| (*lane, self.claims.free_seats_in_a_hurry(*lane))));
+            let (known, parked) = self.claim(owner, lanes, &rooms, Due::Hurried).await?;
+            total += self.load(owner, known).await? + parked.len();
+        }
+        Ok(total)
+    }
+
     async fn claim_group(&self, group: &[(i32, usize)]) -> Result<usize, StoreError> {
-        let share = (CLAIM / group.len().max(1)).max(4);
-        let lanes: Vec<i32> = group.iter().map(|(lane, _)| *lane).collect();
-        let rooms: Vec<i32> = group.iter().map(|(_, free)| i32::try_from((*free).min(share)).unwrap_or(0)).collect();
+        let (lanes, rooms) = rooms(group.iter().copied());
         let owner = self.node.incarnation();
-        let (known, parked) = self.claim(owner, &lanes, &rooms).await?;
+        let (known, parked) = self.claim(owner, &lanes, &rooms, Due::Now { moved: self.clock.moved() }).await?;
         let mut counts: HashMap<i32, i32> = HashMap::new();
-        for lane in known.iter().map(|claimed| claimed.recipient.domain().lane()).chain(parked.iter().copied()) {
+        for lane in known.iter().map(|claimed| claimed.row.lane).chain(parked.iter().copied()) {
             *counts.entry(lane).or_default() += 1;
         }
         for (lane, room) in lanes.iter().zip(&rooms) {
@@ -111,9 +129,9 @@ impl Refill {
     }
 
     /// Claims, and enters what it got into the books at once. Answers the lanes of what was put aside too, for it is paused.
-    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32]) -> Result<(Vec<Claimed>, Vec<i32>), StoreError> {
+    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due) -> Result<(Vec<Claimed>, Vec<i32>), StoreError> {
         let _claiming = self.claims.claiming().await;
-        let rows = match self.store.claim(owner, lanes, rooms, self.clock.moved()).instrument(spans::outbox_claim()).await {
+        let rows = match self.store.claim(owner, lanes, rooms, due).instrument(spans::outbox_claim()).await {
             Ok(rows) => rows,
             Err(error) => {
                 // The claim may have been made and only its answer lost.
@@ -121,14 +139,17 @@ impl Refill {
                 return Err(error);
             }
         };
+        if !rows.is_empty() {
+            Failpoint::ClaimMade.reach();
+        }
         metrics::claimed(rows.len() as u64);
         let (mut known, mut parked) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             match EmailAddress::parse(&row.recipient) {
-                Ok(recipient) if row.owner == PARKED => parked.push(recipient.domain().lane()),
+                Ok(_) if row.owner == PARKED => parked.push(row.lane),
                 Ok(recipient) => {
                     let id = DeliveryId { message: MessageId::from_uuid(row.message_id), rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0) };
-                    let seat = self.claims.seat_for_fetched(recipient.domain().lane(), id);
+                    let seat = self.claims.seat_for_fetched(row.lane, id);
                     known.push(Claimed { row, recipient, seat });
                 }
                 Err(error) => tracing::error!(message = %MessageId::from_uuid(row.message_id), %error, "a stored recipient is not an address"),
@@ -172,6 +193,7 @@ impl Refill {
                 let message = Arc::new(outbound(row, grant)?);
                 ready.extend(list.into_iter().map(|claimed| delivery(owner, &message, claimed)));
             }
+            Failpoint::ClaimLoaded.reach();
             handed_over += ready.len();
             self.handoff.give(ready).await;
         }
@@ -185,6 +207,12 @@ impl Refill {
         unloaded.rows.clear();
         Ok(())
     }
+}
+
+/// Lanes with how many deliveries to claim of each: its free seats, or its share of one statement's claims.
+fn rooms(group: impl ExactSizeIterator<Item = (i32, usize)>) -> (Vec<i32>, Vec<i32>) {
+    let share = (CLAIM / group.len().max(1)).max(4);
+    group.map(|(lane, free)| (lane, i32::try_from(free.min(share)).unwrap_or(0))).unzip()
 }
 
 fn by_message(claimed: Vec<Claimed>) -> Vec<(Uuid, Vec<Claimed>)> {
@@ -212,6 +240,7 @@ fn delivery(owner: i64, message: &Arc<OutboundMessage>, claimed: Claimed) -> Cla
         attempt: u16::try_from(row.attempt).unwrap_or(0),
         priority: Priority::from_stored(row.priority),
         expires_at: row.expires_at,
+        hurry: if row.hurried { Hurry::Asked } else { Hurry::None },
     };
     ClaimedDelivery::new(Arc::clone(message), seat, facts)
 }
@@ -258,6 +287,7 @@ fn outbound(row: ContentRow, grant: super::claims::Grant) -> Result<OutboundMess
         content: content::unpack(row.encoding, row.content, row.size)?,
         eight_bit: row.flags & 1 != 0,
         smtputf8: row.flags & 2 != 0,
+        tls: TlsNeed::from_flags(row.flags),
         signature: tokio::sync::OnceCell::new(),
         grant,
     })

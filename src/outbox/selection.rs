@@ -61,7 +61,7 @@ impl Selection {
     pub(super) fn rows(&self, project: Option<ProjectId>) -> SelectedRows {
         SelectedRows {
             project: project.map(ProjectId::uuid),
-            recipient: self.recipient_domain.as_ref().map(|domain| (domain.lane(), format!("@{domain}"))),
+            recipient: self.recipient_domain.as_ref().map(|domain| format!("@{domain}")),
             sender: self.sender_domain.as_ref().map(|domain| format!("@{domain}")),
             tag: self.tag.as_ref().map(|(key, value)| serde_json::json!({ key: value })),
         }

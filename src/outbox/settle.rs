@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::claims::ClaimedDelivery;
 use crate::clock::Clock;
 use crate::events::EventKind;
+use crate::failpoint::Failpoint;
 use crate::model::EventId;
 use crate::store::outbox::SettleRow;
 use crate::store::{Store, StoreError};
@@ -93,6 +94,7 @@ impl SettleWriter {
     }
 
     async fn write_until_done(&self, owner: i64, mut group: Vec<Settlement>) {
+        Failpoint::SettleGathered.reach();
         let mut wait = Duration::from_millis(50);
         let started = self.clock.tick();
         let mut event_ids: Vec<Uuid> = group.iter().map(|_| EventId::from_uuid(self.clock.uuid()).uuid()).collect();
@@ -107,6 +109,7 @@ impl SettleWriter {
                 self.clock.sleep(self.clock.jitter(wait, 0.2)).await;
             }
         }
+        Failpoint::SettleWritten.reach();
         metrics::settled_batch(group.len() as u64, self.clock.tick().since(started));
         for settlement in &mut group {
             settlement.delivery.mark_settled();

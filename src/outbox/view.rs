@@ -2,13 +2,14 @@
 //!
 //! The state of a delivery is its row while it is outstanding, else its last event; nothing else keeps one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::Outbox;
+use super::waiting::{self, Waiting};
 use crate::clock::{first_id_at, time_of};
 use crate::events::{EventKind, EventView, feed};
 use crate::model::message::{Priority, Tags};
@@ -90,6 +91,9 @@ pub struct DeliveryView {
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<OffsetDateTime>,
+    /// Why it was not sent yet; absent when it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
 }
 
 /// What a list is narrowed to.
@@ -142,7 +146,37 @@ impl Outbox {
         // Outstanding rows first: a delivery that settles between the two reads is then seen as final, never as missing.
         let outstanding = self.store.outstanding(&[id.uuid()]).await?;
         let events: Vec<EventView> = self.store.timeline(&[id.uuid()]).await?.into_iter().filter_map(feed::view).collect();
-        Ok(Some(MessageView { message: summary(head), deliveries: deliveries(id, outstanding, &events), events }))
+        let mut message = MessageView { message: summary(head), deliveries: deliveries(id, &outstanding, &events, self.clock.now()), events };
+        self.explain(project, &mut message, &outstanding).await?;
+        Ok(Some(message))
+    }
+
+    /// Says of each delivery that waits what it waits for.
+    async fn explain(&self, project: ProjectId, message: &mut MessageView, outstanding: &[Outstanding]) -> Result<(), StoreError> {
+        if outstanding.is_empty() {
+            return Ok(());
+        }
+        let mut domains: Vec<String> = outstanding.iter().map(|row| domain_of(&row.recipient).to_owned()).collect();
+        domains.sort_unstable();
+        domains.dedup();
+        let sites = self.views(self.store.sites_of(&domains).await?);
+        let pauses = self.pauses(project).await?;
+        let nodes = if outstanding.iter().any(|row| row.owner > 0) { self.store.node_hosts().await?.into_iter().collect() } else { HashMap::new() };
+        for delivery in &mut message.deliveries {
+            let Some(row) = outstanding.iter().find(|row| row_no(row) == delivery.id.rcpt_no).filter(|_| !is_over(delivery.state)) else { continue };
+            let domain = domain_of(&row.recipient);
+            let about = waiting::Circumstances {
+                now: self.clock.now(),
+                send_at: message.message.send_at,
+                last_reply: delivery.attempts.last().map(|attempt| attempt.reply.as_str()),
+                pause: pauses.iter().find(|pause| pause.covers(domain)),
+                // The more restrained, where a domain has moved from one site to another.
+                site: sites.iter().filter(|site| site.domains.iter().any(|known| known == domain)).max_by_key(|site| (site.until, site.since)),
+                nodes: &nodes,
+            };
+            delivery.waiting = Some(waiting::why(row, &about));
+        }
+        Ok(())
     }
 
     /// Messages of a project, newest first.
@@ -180,9 +214,9 @@ impl Outbox {
     /// What waits, by recipient domain, most first.
     pub async fn queue(&self, project: ProjectId) -> Result<Vec<QueueLane>, StoreError> {
         let rows = self.store.queue(project.uuid(), QUEUE_LANES).await?;
-        let pauses = self.pauses(project).await?;
-        let paused = |domain: &str| pauses.iter().any(|pause| pause.recipient_domain.as_ref().is_none_or(|name| name.as_str() == domain));
-        Ok(rows.into_iter().map(|row| QueueLane { paused: paused(&row.domain), ..lane(row) }).collect())
+        let (now, pauses) = (self.clock.now(), self.pauses(project).await?);
+        let paused = |domain: &str| pauses.iter().any(|pause| pause.covers(domain));
+        Ok(rows.into_iter().map(|row| QueueLane { paused: paused(&row.domain), ..lane(row, now) }).collect())
     }
 }
 
@@ -205,7 +239,7 @@ fn summary(head: MessageHead) -> MessageSummary {
     }
 }
 
-fn lane(row: LaneRow) -> QueueLane {
+fn lane(row: LaneRow, now: OffsetDateTime) -> QueueLane {
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     QueueLane {
         domain: row.domain,
@@ -214,12 +248,17 @@ fn lane(row: LaneRow) -> QueueLane {
         held: count(row.held),
         paused: false,
         oldest_at: time_of(row.oldest),
-        next_at: row.next_at,
+        next_at: row.next_at.map(|at| due(at, now)),
     }
 }
 
+/// When an attempt is due. What somebody asked to try at once has no time of its own: it is due now.
+fn due(at: OffsetDateTime, now: OffsetDateTime) -> OffsetDateTime {
+    if at <= OffsetDateTime::UNIX_EPOCH { now } else { at }
+}
+
 /// Puts the deliveries of a message together out of their rows and their events.
-fn deliveries(message: MessageId, outstanding: Vec<Outstanding>, events: &[EventView]) -> Vec<DeliveryView> {
+fn deliveries(message: MessageId, outstanding: &[Outstanding], events: &[EventView], now: OffsetDateTime) -> Vec<DeliveryView> {
     let mut all: BTreeMap<DeliveryId, DeliveryView> = BTreeMap::new();
     for event in events {
         let (Some(id), Some(recipient)) = (event.delivery_id, &event.recipient) else { continue };
@@ -229,6 +268,7 @@ fn deliveries(message: MessageId, outstanding: Vec<Outstanding>, events: &[Event
             state: DeliveryState::Queued,
             attempts: Vec::new(),
             next_attempt_at: None,
+            waiting: None,
         });
         entry.attempts.extend(Attempt::deserialize(&event.data));
         // Nothing follows a final event, whatever order the clocks of two nodes give them.
@@ -237,7 +277,7 @@ fn deliveries(message: MessageId, outstanding: Vec<Outstanding>, events: &[Event
         }
     }
     for row in outstanding {
-        let id = DeliveryId { message, rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0) };
+        let id = DeliveryId { message, rcpt_no: row_no(row) };
         // A final event was written after this row was read: the event is right.
         if all.get(&id).is_some_and(|seen| events.iter().any(|event| event.delivery_id == Some(seen.id) && event.kind.is_final())) {
             continue;
@@ -248,10 +288,18 @@ fn deliveries(message: MessageId, outstanding: Vec<Outstanding>, events: &[Event
             ..0 => DeliveryState::Held,
             1.. => DeliveryState::Active,
         };
-        let next_attempt_at = (row.owner == WAITING).then_some(row.next_at);
-        all.insert(id, DeliveryView { id, recipient: row.recipient, state, attempts, next_attempt_at });
+        let next_attempt_at = (row.owner == WAITING).then(|| due(row.next_at, now));
+        all.insert(id, DeliveryView { id, recipient: row.recipient.clone(), state, attempts, next_attempt_at, waiting: None });
     }
     all.into_values().collect()
+}
+
+fn row_no(row: &Outstanding) -> u16 {
+    u16::try_from(row.rcpt_no).unwrap_or(0)
+}
+
+fn domain_of(recipient: &str) -> &str {
+    recipient.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
 const fn is_over(state: DeliveryState) -> bool {

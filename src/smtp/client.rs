@@ -58,6 +58,8 @@ pub struct Transaction<'a> {
     pub eight_bit: bool,
     /// An address or header field needs SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// The message must not go on without TLS (RFC 8689).
+    pub require_tls: bool,
 }
 
 /// How a transaction ended.
@@ -106,6 +108,12 @@ pub enum Fault {
     /// TLS was wanted and could not be had.
     #[error("TLS failed: {0}")]
     Tls(String),
+    /// TLS is a must and the server does not offer it.
+    #[error("TLS failed: the server does not offer STARTTLS")]
+    TlsNotOffered,
+    /// The message needs REQUIRETLS (RFC 8689), which the server does not offer.
+    #[error("the message needs REQUIRETLS, which the server does not offer")]
+    RequireTlsMissing,
     /// The message has more octets than the server takes.
     #[error("the message is larger than the {limit} octets the server takes")]
     SizeExceeded {

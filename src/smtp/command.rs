@@ -37,6 +37,8 @@ pub struct MailParameters {
     pub eight_bit: bool,
     /// An address or header field needs SMTPUTF8.
     pub smtputf8: bool,
+    /// The message must not go on without TLS (RFC 8689).
+    pub require_tls: bool,
 }
 
 /// `MAIL FROM:<..>` with the parameters the server offers.
@@ -55,6 +57,9 @@ pub fn mail(buffer: &mut Vec<u8>, from: &ReversePath, parameters: MailParameters
     }
     if parameters.smtputf8 && extensions.smtputf8 {
         buffer.extend_from_slice(b" SMTPUTF8");
+    }
+    if parameters.require_tls && extensions.require_tls {
+        buffer.extend_from_slice(b" REQUIRETLS");
     }
     buffer.extend_from_slice(b"\r\n");
 }
@@ -97,9 +102,12 @@ mod tests {
     #[test]
     fn mail_carries_only_what_the_server_offers() {
         let from = ReversePath::Address(EmailAddress::parse("ü@example.com").expect("an address"));
-        let parameters = MailParameters { size: 12, eight_bit: true, smtputf8: true };
-        let all = Extensions { size: Size::Unlimited, eight_bit_mime: true, smtputf8: true, ..Extensions::default() };
-        assert_eq!(written(|buffer| mail(buffer, &from, parameters, &all)), "MAIL FROM:<ü@example.com> SIZE=12 BODY=8BITMIME SMTPUTF8\r\n");
+        let parameters = MailParameters { size: 12, eight_bit: true, smtputf8: true, require_tls: true };
+        let all = Extensions { size: Size::Unlimited, eight_bit_mime: true, smtputf8: true, require_tls: true, ..Extensions::default() };
+        assert_eq!(
+            written(|buffer| mail(buffer, &from, parameters, &all)),
+            "MAIL FROM:<ü@example.com> SIZE=12 BODY=8BITMIME SMTPUTF8 REQUIRETLS\r\n"
+        );
         assert_eq!(written(|buffer| mail(buffer, &ReversePath::Null, parameters, &Extensions::default())), "MAIL FROM:<>\r\n");
     }
 

@@ -158,6 +158,7 @@ async fn send(stream: TcpStream, messages: Vec<Message>, tls: TlsUse, clock: Clo
             size: message.content.len(),
             eight_bit: message.flags.contains("eight_bit"),
             smtputf8: message.flags.contains("smtputf8"),
+            require_tls: message.flags.contains("require_tls"),
         };
         let sent = session.send(&transaction).await;
         assert_eq!(sent.recipients.len(), message.to.len());

@@ -20,6 +20,8 @@ pub struct Extensions {
     pub enhanced_status_codes: bool,
     /// DSN (RFC 3461).
     pub dsn: bool,
+    /// REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
     /// SIZE (RFC 1870): offered or not, and the limit in octets if one is told.
     pub size: Size,
     /// AUTH (RFC 4954): the mechanisms, upper case.
@@ -64,6 +66,7 @@ impl Extensions {
             "STARTTLS" => self.starttls = true,
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "DSN" => self.dsn = true,
+            "REQUIRETLS" => self.require_tls = true,
             "SIZE" => {
                 self.size = match words.next().and_then(|number| number.parse().ok()) {
                     Some(limit) if limit > 0 => Size::AtMost(limit),

@@ -157,7 +157,7 @@ enum Asked {
 
 async fn ask_for_tls(wire: &mut Wire, settings: &Settings, extensions: &Extensions) -> Step<Asked> {
     if !extensions.starttls {
-        return Err(Stop::fault(Stage::Tls, Fault::Tls("the server does not offer STARTTLS".to_owned())));
+        return Err(Stop::fault(Stage::Tls, Fault::TlsNotOffered));
     }
     wire.output.extend_from_slice(b"STARTTLS\r\n");
     let reply = turn(wire, settings, Stage::Tls).await?;

@@ -19,6 +19,7 @@ use super::command::{self, MailParameters};
 use super::content::{DotStuffer, is_exact};
 use super::extension::Size;
 use super::session::{Session, out_of_step};
+use crate::failpoint::Failpoint;
 use crate::model::outcome::Stage;
 use crate::model::{EmailAddress, Reply};
 
@@ -82,6 +83,7 @@ impl Session {
         }
         match self.extensions.size {
             Size::AtMost(limit) if u64::try_from(transaction.size).is_ok_and(|size| size > limit) => Some(Fault::SizeExceeded { limit }),
+            _ if transaction.require_tls && !(self.extensions.require_tls && self.tls_facts().is_some()) => Some(Fault::RequireTlsMissing),
             _ if transaction.smtputf8 && !self.extensions.smtputf8 => Some(Fault::Smtputf8Missing),
             _ if transaction.eight_bit && !self.extensions.eight_bit_mime => Some(Fault::EightBitMissing),
             _ => None,
@@ -170,6 +172,7 @@ impl Session {
             }
             // Recipients were refused and DATA was not: a lone dot, so that nobody gets anything (RFC 2920 3.1).
             let content = if ends.accepted == 0 { &[] } else { transaction.content };
+            Failpoint::AttemptGranted.reach();
             self.send_content(content).await?;
             let limit = self.timeouts.data_end;
             let reply = self.reply(Stage::EndOfData, limit).await?;
@@ -202,7 +205,12 @@ impl Session {
     }
 
     fn put_mail(&mut self, transaction: &Transaction<'_>) {
-        let parameters = MailParameters { size: transaction.size, eight_bit: transaction.eight_bit, smtputf8: transaction.smtputf8 };
+        let parameters = MailParameters {
+            size: transaction.size,
+            eight_bit: transaction.eight_bit,
+            smtputf8: transaction.smtputf8,
+            require_tls: transaction.require_tls,
+        };
         command::mail(&mut self.wire.output, transaction.reverse_path, parameters, &self.extensions);
     }
 
@@ -284,7 +292,10 @@ impl Session {
             self.wire.output.extend_from_slice(chunk);
         }
         match self.wire.flush(self.timeouts.data_block).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                Failpoint::AttemptDotSent.reach();
+                Ok(())
+            }
             Err(fault) => Err(self.unsent(Stage::Body, fault).await),
         }
     }
@@ -298,10 +309,13 @@ impl Session {
             stuffer.feed(block, &mut self.wire.output);
             if self.wire.output.len() >= BLOCK_OCTETS {
                 self.send_block(deadline).await?;
+                Failpoint::AttemptInContent.reach();
             }
         }
         stuffer.finish(&mut self.wire.output);
-        self.send_block(deadline).await
+        self.send_block(deadline).await?;
+        Failpoint::AttemptDotSent.reach();
+        Ok(())
     }
 
     async fn send_block(&mut self, deadline: crate::clock::Tick) -> Step<()> {

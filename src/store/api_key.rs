@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError};
 use crate::model::page::PageRequest;
 use crate::model::{KeyId, ProjectId};
@@ -41,18 +42,19 @@ pub(crate) async fn insert(store: &Store, row: &KeyRow) -> Result<(), StoreError
         row.expires_at
     )
     .execute(store.pool())
+    .limited(PATIENT)
     .await?;
     Ok(())
 }
 
 /// The key with this public part, of any project.
 pub(crate) async fn by_lookup(store: &Store, lookup: &str) -> Result<Option<KeyRow>, StoreError> {
-    Ok(sqlx::query_as!(KeyRow, "select * from api_key where lookup = $1", lookup).fetch_optional(store.pool()).await?)
+    sqlx::query_as!(KeyRow, "select * from api_key where lookup = $1", lookup).fetch_optional(store.pool()).limited(STATEMENT).await
 }
 
 /// The keys of a project, oldest first, one more than the limit.
 pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -> Result<Vec<KeyRow>, StoreError> {
-    Ok(sqlx::query_as!(
+    sqlx::query_as!(
         KeyRow,
         "select * from api_key where project_id = $1 and ($2::uuid is null or id > $2) order by id limit $3",
         project.uuid(),
@@ -60,7 +62,8 @@ pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -
         i64::from(page.limit) + 1
     )
     .fetch_all(store.pool())
-    .await?)
+    .limited(PATIENT)
+    .await
 }
 
 /// Revokes a key of the project; false if it has no such key. The time of the first revocation stays.
@@ -68,6 +71,7 @@ pub(crate) async fn revoke(store: &Store, project: ProjectId, id: KeyId, at: Off
     let done =
         sqlx::query!("update api_key set revoked_at = coalesce(revoked_at, $3) where project_id = $1 and id = $2", project.uuid(), id.uuid(), at)
             .execute(store.pool())
+            .limited(PATIENT)
             .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -85,6 +89,7 @@ pub(crate) async fn record_use(store: &Store, ids: &[Uuid], times: &[OffsetDateT
         times
     )
     .execute(store.pool())
+    .limited(PATIENT)
     .await?;
     Ok(())
 }

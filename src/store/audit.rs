@@ -3,6 +3,7 @@
 
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError};
 
 /// A row of `audit`.
@@ -36,6 +37,7 @@ pub async fn write<'e>(executor: impl sqlx::PgExecutor<'e>, row: &AuditRow) -> R
         row.active
     )
     .execute(executor)
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
@@ -58,6 +60,7 @@ impl Store {
             limit
         )
         .fetch_all(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(rows)
     }
@@ -66,6 +69,7 @@ impl Store {
     pub async fn delete_audit(&self, below: Uuid, limit: i64) -> Result<u64, StoreError> {
         let done = sqlx::query!("delete from audit where id in (select id from audit where id < $1 order by id limit $2)", below, limit)
             .execute(self.pool())
+            .limited(PATIENT)
             .await?;
         Ok(done.rows_affected())
     }

@@ -1,8 +1,10 @@
 //! Connections: how they are made, and what is demanded of the server behind each of them.
 //!
 //! Answers: is this server one that keeps what it confirmed (invariant 1)? Asked of every new connection, since behind one name
-//! another server can answer after a failover.
+//! another server can answer after a failover. And how long anybody waits for a server that does not answer.
+//! Does not: choose between several servers; see [`super::hosts`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -10,9 +12,12 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::StoreError;
+use super::hosts::Hosts;
+use super::limit::{PING, is_suspicious, within};
 
-/// How long a caller waits for a free connection (then 503, 451).
-const ACQUIRE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a caller waits for a connection, be it that all are in use or that no server answers (then 503, 451). The answer has to be there within
+/// a second, and what waits behind a caller is refused together with it, so this is all the waiting there is.
+const ACQUIRE_LIMIT: Duration = Duration::from_millis(700);
 /// A connection idle for longer is asked for a sign of life before it is handed out.
 const TRUSTED_IDLE: Duration = Duration::from_secs(2);
 /// Idle connections are closed after this.
@@ -22,21 +27,23 @@ const LIFETIME: Duration = Duration::from_mins(30);
 /// The first release with all that the statements use, as `server_version_num` writes it.
 const OLDEST_SERVER: i32 = 140_000;
 
-/// Opens a pool after a first connection has shown that the server is fit.
-pub(super) async fn pool(url: &str, max_connections: u32) -> Result<PgPool, StoreError> {
-    let options = options(url)?;
+/// Opens a pool on the first of the servers that is fit.
+pub(super) async fn pool(hosts: &Arc<Hosts>, max_connections: u32) -> Result<PgPool, StoreError> {
     // By itself first: inside the pool a refusal would be repeated until the time limit, and its reason lost.
-    let mut first = PgConnection::connect_with(&options).await?;
-    prepare(&mut first).await?;
-    first.close().await?;
+    let options = hosts.choose().await?;
+    let books = Arc::clone(hosts);
     Ok(PgPoolOptions::new()
         .max_connections(max_connections.max(1))
         .acquire_timeout(ACQUIRE_LIMIT)
         .idle_timeout(IDLE_LIMIT)
         .max_lifetime(LIFETIME)
         .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
+        .before_acquire(move |connection, meta| {
+            let outdated = books.is_outdated(meta.age);
             async move {
+                if outdated {
+                    return Ok(false);
+                }
                 if meta.idle_for > TRUSTED_IDLE {
                     connection.ping().await?;
                 }
@@ -44,8 +51,24 @@ pub(super) async fn pool(url: &str, max_connections: u32) -> Result<PgPool, Stor
             }
             .boxed()
         })
-        .after_connect(|connection, _| prepare(connection).map(|result| result.map_err(|error| sqlx::Error::Configuration(Box::new(error)))).boxed())
+        // The pool asks for a sign of life itself when it gets a connection back, and would wait for it as long as the kernel does: a connection
+        // whose server vanished without a word, or whose statement was broken off, would take a place for a quarter of an hour. One question more
+        // for each would be felt, so it is asked only while something is wrong.
+        .after_release(|connection, _| {
+            async move {
+                if is_suspicious() {
+                    within(PING, connection.ping()).await.map_err(into_sqlx)?;
+                }
+                Ok(true)
+            }
+            .boxed()
+        })
+        .after_connect(|connection, _| prepare(connection).map(|result| result.map_err(into_sqlx)).boxed())
         .connect_lazy_with(options))
+}
+
+fn into_sqlx(error: StoreError) -> sqlx::Error {
+    sqlx::Error::Configuration(Box::new(error))
 }
 
 /// Reads a URL. A unix socket needs no TLS, whatever PGSSLMODE in the environment says.
@@ -58,7 +81,7 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
 }
 
 /// Sets the limits of a new connection and refuses a server that is not fit.
-async fn prepare(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(super) async fn prepare(connection: &mut PgConnection) -> Result<(), StoreError> {
     let server = sqlx::query!(
         r#"select current_setting('server_version_num')::int as "version!", pg_is_in_recovery() as "standby!",
                   current_setting('fsync') as "fsync!",

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError, Tx};
 use crate::model::page::PageRequest;
 use crate::model::{DomainId, DomainName, ProjectId};
@@ -102,7 +103,7 @@ async fn insert_keys(tx: &mut Tx, keys: &[DkimKeyRow]) -> Result<(), StoreError>
 
 /// The domains of a project, oldest first, one more than the limit.
 pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -> Result<Vec<DomainRow>, StoreError> {
-    Ok(sqlx::query_as!(
+    sqlx::query_as!(
         DomainRow,
         "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
            from domain where project_id = $1 and ($2::uuid is null or id > $2) order by id limit $3",
@@ -111,12 +112,13 @@ pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -
         i64::from(page.limit) + 1
     )
     .fetch_all(store.pool())
-    .await?)
+    .limited(PATIENT)
+    .await
 }
 
 /// A domain of the project.
 pub(crate) async fn get(store: &Store, project: ProjectId, id: DomainId) -> Result<Option<DomainRow>, StoreError> {
-    Ok(sqlx::query_as!(
+    sqlx::query_as!(
         DomainRow,
         "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
            from domain where project_id = $1 and id = $2",
@@ -124,12 +126,13 @@ pub(crate) async fn get(store: &Store, project: ProjectId, id: DomainId) -> Resu
         id.uuid()
     )
     .fetch_optional(store.pool())
-    .await?)
+    .limited(PATIENT)
+    .await
 }
 
 /// A domain of the project by its name.
 pub(crate) async fn by_name(store: &Store, project: ProjectId, name: &DomainName) -> Result<Option<DomainRow>, StoreError> {
-    Ok(sqlx::query_as!(
+    sqlx::query_as!(
         DomainRow,
         "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
            from domain where project_id = $1 and name = $2",
@@ -137,18 +140,20 @@ pub(crate) async fn by_name(store: &Store, project: ProjectId, name: &DomainName
         name.as_str()
     )
     .fetch_optional(store.pool())
-    .await?)
+    .limited(STATEMENT)
+    .await
 }
 
 /// The name of a domain of any project.
 pub(crate) async fn name(store: &Store, id: DomainId) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar!("select name from domain where id = $1", id.uuid()).fetch_optional(store.pool()).await?)
+    sqlx::query_scalar!("select name from domain where id = $1", id.uuid()).fetch_optional(store.pool()).limited(STATEMENT).await
 }
 
 /// The domain that owns `name`, if it belongs to another project.
 pub(crate) async fn verified_elsewhere(store: &Store, project: ProjectId, name: &str) -> Result<Option<DomainId>, StoreError> {
     let id = sqlx::query_scalar!("select id from domain where name = $1 and state = 'verified' and project_id <> $2", name, project.uuid())
         .fetch_optional(store.pool())
+        .limited(STATEMENT)
         .await?;
     Ok(id.map(DomainId::from_uuid))
 }
@@ -170,6 +175,7 @@ pub(crate) async fn due(
         limit
     )
     .fetch_all(store.pool())
+    .limited(PATIENT)
     .await?;
     Ok(rows.into_iter().map(|row| (ProjectId::from_uuid(row.project_id), DomainId::from_uuid(row.id))).collect())
 }
@@ -178,6 +184,7 @@ pub(crate) async fn due(
 pub(crate) async fn keys(store: &Store, domains: &[Uuid]) -> Result<HashMap<Uuid, Vec<DkimKeyRow>>, StoreError> {
     let rows = sqlx::query_as!(DkimKeyRow, "select * from dkim_key where domain_id = any($1) and state <> 'retired' order by id", domains)
         .fetch_all(store.pool())
+        .limited(STATEMENT)
         .await?;
     let mut of: HashMap<Uuid, Vec<DkimKeyRow>> = HashMap::new();
     for row in rows {
@@ -188,7 +195,10 @@ pub(crate) async fn keys(store: &Store, domains: &[Uuid]) -> Result<HashMap<Uuid
 
 /// Removes a domain of the project with its keys; false if there is none.
 pub(crate) async fn remove(store: &Store, project: ProjectId, id: DomainId) -> Result<bool, StoreError> {
-    let done = sqlx::query!("delete from domain where project_id = $1 and id = $2", project.uuid(), id.uuid()).execute(store.pool()).await?;
+    let done = sqlx::query!("delete from domain where project_id = $1 and id = $2", project.uuid(), id.uuid())
+        .execute(store.pool())
+        .limited(PATIENT)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 

@@ -5,6 +5,9 @@
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// `database.url` cannot be read.
+    #[error("database.url {0}")]
+    Url(String),
     /// No server, no free connection within the limit, or a connection lost. A commit that was on its way may have happened.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -39,7 +42,7 @@ impl StoreError {
             Self::Unavailable(_) | Self::ReadOnly => true,
             // Serialisation failure, deadlock, lock not available: the transaction was rolled back for another's sake.
             Self::Database(error) => matches!(code_of(error).as_deref(), Some("40001" | "40P01" | "55P03")),
-            Self::Full | Self::Conflict { .. } | Self::Unfit(_) | Self::Corrupt(_) => false,
+            Self::Url(_) | Self::Full | Self::Conflict { .. } | Self::Unfit(_) | Self::Corrupt(_) => false,
         }
     }
 
@@ -47,6 +50,7 @@ impl StoreError {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::Url(_) => "url",
             Self::Unavailable(_) => "unavailable",
             Self::Full => "full",
             Self::Conflict { .. } => "conflict",

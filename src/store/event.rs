@@ -4,6 +4,7 @@
 use sqlx::query_as;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError};
 
 /// How much older than its message an event may look, in milliseconds.
@@ -34,13 +35,17 @@ impl Store {
             first
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(rows)
     }
 
     /// Which of these events, all of some of these messages, are there.
     pub async fn existing_events(&self, messages: &[Uuid], ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
-        Ok(sqlx::query_scalar!("select id from event where message_id = any($1) and id = any($2)", messages, ids).fetch_all(self.pool()).await?)
+        sqlx::query_scalar!("select id from event where message_id = any($1) and id = any($2)", messages, ids)
+            .fetch_all(self.pool())
+            .limited(STATEMENT)
+            .await
     }
 
     /// Events of a project behind a cursor, in the order of their transactions. Rows of transactions that are still open,
@@ -59,6 +64,7 @@ impl Store {
             limit
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(rows)
     }

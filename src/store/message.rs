@@ -5,6 +5,7 @@ use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT, within};
 use super::{Store, StoreError};
 
 /// A message without its content.
@@ -49,6 +50,15 @@ pub struct ContentRow {
     pub content: Vec<u8>,
 }
 
+/// Whose an idempotency key is.
+#[derive(Debug)]
+pub struct KeyOwner {
+    pub key_hash: Vec<u8>,
+    pub message_id: Uuid,
+    pub request_hash: Vec<u8>,
+    pub deliveries: i16,
+}
+
 /// What a list of messages is narrowed to.
 #[derive(Debug, Default)]
 pub struct MessageSearch {
@@ -85,6 +95,7 @@ impl Store {
             project
         )
         .fetch_optional(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(head)
     }
@@ -93,21 +104,27 @@ impl Store {
     pub async fn messages(&self, project: Uuid, search: &MessageSearch, limit: i64) -> Result<Vec<MessageHead>, StoreError> {
         let heads = query_as!(
             MessageHead,
-            "select id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority, stream, send_at, expires_at, recipients, size
+            "select m.id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority, stream, send_at, expires_at, recipients, size
              from message m
+             -- Events lie in partitions by their ids, and one is made by the clock of the node that worked, the message's by the clock of the node that
+             -- accepted: an event can look older than its message. A day earlier is the least id to look from. It leaves out the partitions
+             -- before, which makes this fast, and no event: a node whose clock is a day behind the others has no partition to write to.
+             cross join lateral (
+               select (lpad(to_hex(('x' || left(replace(m.id::text, '-', ''), 12))::bit(48)::bigint - 86400000), 12, '0') || repeat('0', 20))::uuid as id
+             ) first
              where project_id = $1
-               and ($2::uuid is null or id < $2)
-               and ($3::uuid is null or id >= $3)
+               and ($2::uuid is null or m.id < $2)
+               and ($3::uuid is null or m.id >= $3)
                and ($4::text is null or reverse_path = $4 or header_from = $4)
                and ($5::jsonb is null or tags @> $5)
                -- The recipient of a settled delivery is in its events, of an outstanding one in its row.
                and ($6::text is null or exists (select 1 from delivery d where d.message_id = m.id and d.recipient = $6)
-                                     or exists (select 1 from event e where e.message_id = m.id and e.id >= m.id and e.recipient = $6))
-               and ($7::smallint is null or exists (select 1 from event e where e.message_id = m.id and e.id >= m.id and e.kind = $7))
+                                     or exists (select 1 from event e where e.message_id = m.id and e.id >= first.id and e.recipient = $6))
+               and ($7::smallint is null or exists (select 1 from event e where e.message_id = m.id and e.id >= first.id and e.kind = $7))
                and ($8::smallint is null or exists (select 1 from delivery d where d.message_id = m.id and sign(case d.owner when -2 then 0 else d.owner end) = $8))
-               and (not $9::boolean or exists (select 1 from event e where e.message_id = m.id and e.id >= m.id and e.kind = 3
+               and (not $9::boolean or exists (select 1 from event e where e.message_id = m.id and e.id >= first.id and e.kind = 3
                                                 and e.data ->> 'mx_host' = 'sandbox'))
-             order by id desc limit $10",
+             order by m.id desc limit $10",
             project,
             search.before_id,
             search.from_id,
@@ -120,6 +137,7 @@ impl Store {
             limit
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(heads)
     }
@@ -132,6 +150,7 @@ impl Store {
             ids
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(rows)
     }
@@ -143,7 +162,7 @@ impl Store {
 
     /// The sizes of messages in octets, before compression.
     pub async fn sizes(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, i32)>, StoreError> {
-        let rows = query!("select id, size from message where id = any($1)", ids).fetch_all(self.pool()).await?;
+        let rows = query!("select id, size from message where id = any($1)", ids).fetch_all(self.pool()).limited(STATEMENT).await?;
         Ok(rows.into_iter().map(|row| (row.id, row.size)).collect())
     }
 
@@ -155,26 +174,27 @@ impl Store {
             ids
         )
         .fetch_all(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(rows)
     }
 
     /// Which of these messages are there.
     pub async fn existing(&self, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
-        Ok(query_scalar!("select id from message where id = any($1)", ids).fetch_all(self.pool()).await?)
+        within(STATEMENT, query_scalar!("select id from message where id = any($1)", ids).fetch_all(self.pool())).await
     }
 
-    /// The message that took an idempotency key on one of two days, with the hash of its request and its number of deliveries.
-    pub async fn key_owner(&self, project: Uuid, key_hash: &[u8], days: &[time::Date]) -> Result<Option<(Uuid, Vec<u8>, i16)>, StoreError> {
-        let row = query!(
-            "select message_id, request_hash, deliveries from idempotency where day = any($1) and project_id = $2 and key_hash = $3 order by day desc limit 1",
+    /// The messages that took idempotency keys on some days. Of a key that was taken twice, the later first.
+    pub async fn key_owners(&self, project: Uuid, key_hashes: &[Vec<u8>], days: &[time::Date]) -> Result<Vec<KeyOwner>, StoreError> {
+        let owners = query_as!(
+            KeyOwner,
+            "select key_hash, message_id, request_hash, deliveries from idempotency where day = any($1) and project_id = $2 and key_hash = any($3)
+             order by message_id desc",
             days,
             project,
-            key_hash
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        Ok(row.map(|row| (row.message_id, row.request_hash, row.deliveries)))
+            key_hashes
+        );
+        within(STATEMENT, owners.fetch_all(self.pool())).await
     }
 
     /// Outstanding work by recipient domain, most first.
@@ -189,6 +209,7 @@ impl Store {
             limit
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(rows)
     }

@@ -12,6 +12,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{PgConnection, PgPool};
 
 use super::StoreError;
+use crate::failpoint::Failpoint;
 
 static MIGRATIONS: Migrator = Migrator { locking: false, ignore_missing: true, ..sqlx::migrate!("./migrations") };
 
@@ -28,6 +29,7 @@ pub(super) async fn run(pool: &PgPool) -> Result<u32, StoreError> {
     sqlx::query("select id from migration_lock where id = 1 for update").execute(&mut *tx).await?;
     let waiting = names_pending(&mut tx).await?.len();
     MIGRATIONS.run(&mut *tx).await.map_err(from_migrate)?;
+    Failpoint::MigrateApplied.reach();
     tx.commit().await?;
     Ok(u32::try_from(waiting).unwrap_or(u32::MAX))
 }

@@ -7,6 +7,8 @@
 mod connect;
 pub mod embedded;
 mod error;
+mod hosts;
+mod limit;
 mod migrate;
 
 pub mod audit;
@@ -16,16 +18,19 @@ pub mod node;
 pub mod operator;
 pub mod outbox;
 pub mod partition;
+pub mod site;
 
 pub(crate) mod api_key;
 pub(crate) mod domain;
 pub(crate) mod project;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 
 use sqlx::PgPool;
 
 pub use error::StoreError;
+use limit::{STATEMENT, within};
 
 /// A transaction. Rolled back when dropped.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
@@ -34,17 +39,28 @@ pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
+    hosts: Arc<hosts::Hosts>,
     last_day: Arc<partition::LastDay>,
 }
 
 impl Store {
-    /// Connects to the server at `url` (`postgres://user@host/database`) with at most `max_connections` connections.
+    /// Connects to the server at `url` (`postgres://user@host/database`) with at most `max_connections` connections. With several hosts
+    /// (`postgres://user@a:5432,b:5432/database`) the first that can be written to is taken, see [`Store::find_primary`].
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if no server answers, [`StoreError::ReadOnly`] for a standby, [`StoreError::Unfit`] for a
+    /// [`StoreError::Url`] for a URL that cannot be read, [`StoreError::Unavailable`] if no server answers, [`StoreError::ReadOnly`] for a standby, [`StoreError::Unfit`] for a
     /// server that would lose committed messages or is too old.
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, StoreError> {
-        Ok(Self { pool: connect::pool(url, max_connections).await?, last_day: Arc::default() })
+        let hosts = Arc::new(hosts::Hosts::read(url)?);
+        Ok(Self { pool: connect::pool(&hosts, max_connections).await?, hosts, last_day: Arc::default() })
+    }
+
+    /// Looks for the server to write to, after one failed with `error`: asks the hosts of the URL in order and goes on with the first that is no
+    /// standby. Connections to another, or to one that lost its role, are not used again.
+    pub async fn find_primary(&self, error: &StoreError) {
+        if let Some(options) = self.hosts.choose_after(error).await {
+            self.pool.set_connect_options(options);
+        }
     }
 
     /// Brings the schema up to date; the number of migrations applied. Safe to call from many processes at once.
@@ -57,9 +73,14 @@ impl Store {
         migrate::pending(&self.pool).await
     }
 
-    /// Begins a transaction. Waits at most two seconds for a connection.
+    /// Begins a transaction. Waits less than a second for a connection.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(self.pool.begin().await?)
+        within(STATEMENT, self.pool.begin()).await
+    }
+
+    /// Commits. An error leaves the outcome unknown.
+    pub async fn commit(tx: Tx) -> Result<(), StoreError> {
+        within(STATEMENT, tx.commit()).await
     }
 
     /// Asks the server for a sign of life.
@@ -68,9 +89,15 @@ impl Store {
         Ok(())
     }
 
-    /// Closes all connections and waits until they are.
+    /// Closes all connections and waits until they are, but not for a server that does not answer.
     pub async fn close(&self) {
-        self.pool.close().await;
+        let closing = async {
+            self.pool.close().await;
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = within(STATEMENT, closing).await {
+            tracing::warn!(%error, "connections to the database were left open");
+        }
     }
 
     pub(in crate::store) const fn pool(&self) -> &PgPool {
@@ -134,6 +161,7 @@ mod tests {
     use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
     use super::*;
+    use crate::clock::Clock;
 
     async fn run(url: &str, statement: String) {
         let mut connection = PgConnection::connect(url).await.unwrap();
@@ -187,10 +215,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_pool_is_told_within_two_seconds() {
+    async fn a_full_pool_is_told_in_time() {
         let store = Store::connect(&test_database::empty_url().await, 1).await.unwrap();
         let held = store.begin().await.unwrap();
-        let error = store.ping().await.unwrap_err();
+        let (clock, error) = (Clock::system(), store.ping());
+        let asked = clock.tick();
+        let error = error.await.unwrap_err();
+        assert!(clock.tick().since(asked) < std::time::Duration::from_secs(2));
         assert!(matches!(error, StoreError::Unavailable(_)) && error.is_transient(), "{error}");
         drop(held);
         store.ping().await.unwrap();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
+use super::limit::{HEARTBEAT, Limited, PATIENT, STATEMENT, within};
 use super::{Store, StoreError, Tx};
 
 /// A fenced node.
@@ -34,42 +35,36 @@ pub struct NodeRow {
 impl Store {
     /// The database's time.
     pub async fn time(&self) -> Result<OffsetDateTime, StoreError> {
-        Ok(query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(self.pool()).await?)
+        query_scalar!(r#"select clock_timestamp() as "at!""#).fetch_one(self.pool()).limited(STATEMENT).await
     }
 
     /// Enters a new process. Answers the database's time.
     pub async fn register_node(&self, incarnation: i64, host: &str) -> Result<OffsetDateTime, StoreError> {
         // The clock's time, not the transaction's: a wait for a lock may lie between the two.
-        let at = query_scalar!(r#"insert into node (incarnation, host) values ($1, $2) returning clock_timestamp() as "at!""#, incarnation, host)
-            .fetch_one(self.pool())
-            .await?;
-        Ok(at)
+        let enter = query_scalar!(r#"insert into node (incarnation, host) values ($1, $2) returning clock_timestamp() as "at!""#, incarnation, host);
+        within(HEARTBEAT, enter.fetch_one(self.pool())).await
     }
 
     /// Confirms that the process lives, and answers the database's time. None: it was fenced and must write nothing more.
     pub async fn heartbeat(&self, incarnation: i64) -> Result<Option<OffsetDateTime>, StoreError> {
-        let at = query_scalar!(
+        let beat = query_scalar!(
             r#"update node set heartbeat_at = now() where incarnation = $1 and fenced_at is null returning clock_timestamp() as "at!""#,
             incarnation
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        Ok(at)
+        );
+        within(HEARTBEAT, beat.fetch_optional(self.pool())).await
     }
 
     /// Fences every other node whose heartbeat is older than `silence`, and answers all that are fenced.
     pub async fn fence_silent_nodes(&self, own: i64, silence: Duration) -> Result<Vec<DeadNode>, StoreError> {
-        query!(
+        let fence = query!(
             "update node set fenced_at = now()
              where fenced_at is null and incarnation <> $1 and heartbeat_at < now() - make_interval(secs => $2)",
             own,
             silence.as_secs_f64()
-        )
-        .execute(self.pool())
-        .await?;
-        let rows = query!("select incarnation from node where fenced_at is not null and incarnation <> $1 order by incarnation", own)
-            .fetch_all(self.pool())
-            .await?;
+        );
+        within(STATEMENT, fence.execute(self.pool())).await?;
+        let fenced = query!("select incarnation from node where fenced_at is not null and incarnation <> $1 order by incarnation", own);
+        let rows = within(STATEMENT, fenced.fetch_all(self.pool())).await?;
         Ok(rows.into_iter().map(|row| DeadNode { incarnation: row.incarnation }).collect())
     }
 
@@ -77,6 +72,7 @@ impl Store {
     pub async fn remove_node(&self, incarnation: i64) -> Result<bool, StoreError> {
         let done = query!("delete from node where incarnation = $1 and not exists (select from delivery where owner = $1)", incarnation)
             .execute(self.pool())
+            .limited(PATIENT)
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -86,13 +82,20 @@ impl Store {
         // A node is entered before its first claim, so whoever sees a claim of a live node sees the node.
         let rows = query!("select distinct owner from delivery where owner > 0 and not exists (select from node where incarnation = owner)")
             .fetch_all(self.pool())
+            .limited(PATIENT)
             .await?;
         Ok(rows.into_iter().map(|row| row.owner).collect())
     }
 
+    /// The hosts of all nodes, by incarnation.
+    pub async fn node_hosts(&self) -> Result<Vec<(i64, String)>, StoreError> {
+        let rows = query!("select incarnation, host from node").fetch_all(self.pool()).await?;
+        Ok(rows.into_iter().map(|row| (row.incarnation, row.host)).collect())
+    }
+
     /// Nodes that are not fenced.
     pub async fn live_nodes(&self) -> Result<i64, StoreError> {
-        let row = query!(r#"select count(*) as "count!" from node where fenced_at is null"#).fetch_one(self.pool()).await?;
+        let row = query!(r#"select count(*) as "count!" from node where fenced_at is null"#).fetch_one(self.pool()).limited(STATEMENT).await?;
         Ok(row.count)
     }
 
@@ -106,6 +109,7 @@ impl Store {
                order by started_at, incarnation"#
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(rows)
     }
@@ -113,7 +117,7 @@ impl Store {
     /// True if an operator drained the node.
     pub async fn is_drained(&self, incarnation: i64) -> Result<bool, StoreError> {
         let drained = query_scalar!(r#"select drained_at is not null as "drained!" from node where incarnation = $1"#, incarnation);
-        Ok(drained.fetch_optional(self.pool()).await?.unwrap_or(false))
+        Ok(within(HEARTBEAT, drained.fetch_optional(self.pool())).await?.unwrap_or(false))
     }
 
     /// Asks a node to claim nothing. False: there is no such node.
@@ -125,6 +129,7 @@ impl Store {
             at
         )
         .execute(executor)
+        .limited(STATEMENT)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -136,7 +141,10 @@ impl Store {
 
     /// Lets a node claim again. False: there is no such node.
     pub async fn resume_node(tx: &mut Tx, incarnation: i64) -> Result<bool, StoreError> {
-        let done = query!("update node set drained_at = null, drained_by = null where incarnation = $1", incarnation).execute(&mut **tx).await?;
+        let done = query!("update node set drained_at = null, drained_by = null where incarnation = $1", incarnation)
+            .execute(&mut **tx)
+            .limited(STATEMENT)
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 }

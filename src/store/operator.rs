@@ -8,6 +8,7 @@ use sqlx::{query, query_as};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError, Tx};
 
 /// Owner of a delivery that waits for the end of a pause.
@@ -17,8 +18,8 @@ pub const PARKED: i64 = -2;
 #[derive(Clone, Debug, Default)]
 pub struct SelectedRows {
     pub project: Option<Uuid>,
-    /// The recipient domain's lane, and `@` with the domain.
-    pub recipient: Option<(i32, String)>,
+    /// `@` with the recipient domain.
+    pub recipient: Option<String>,
     /// `@` with the domain of the author or of the reverse-path.
     pub sender: Option<String>,
     /// An object with the tag.
@@ -32,7 +33,8 @@ pub struct RowChange {
     pub from: Vec<i64>,
     /// The owner they get; none: the one they have.
     pub to: Option<i64>,
-    /// They are due at once, ahead of all others of their lane.
+    /// They are due at once, ahead of all others of their lane, even while it rests: the time 'epoch', which nothing else writes, says so to every
+    /// node until the delivery is settled or given back.
     pub hurry: bool,
     /// They end with an event of this kind and these facts.
     pub end: Option<(i16, String)>,
@@ -61,7 +63,6 @@ pub struct Step {
 pub struct PauseRow {
     pub id: Uuid,
     pub project_id: Option<Uuid>,
-    pub lane: Option<i32>,
     pub domain: Option<String>,
     pub reason: String,
     pub actor_key: Option<Uuid>,
@@ -78,42 +79,39 @@ impl Store {
         change: &RowChange,
         event_ids: &[Uuid],
     ) -> Result<Step, StoreError> {
-        let (lane, recipient) = selected.recipient.as_ref().map_or((None, None), |(lane, recipient)| (Some(*lane), Some(recipient.as_str())));
         let (kind, facts) = change.end.as_ref().map_or((0, "{}"), |(kind, facts)| (*kind, facts.as_str()));
         let step = query_as!(
             Step,
             r#"with near as materialized (
-                 select ctid as place, message_id, rcpt_no, project_id, lane, owner, recipient from delivery
+                 select ctid as place, message_id, rcpt_no, project_id, owner, recipient from delivery
                  where (message_id, rcpt_no) > ($1, $2) and message_id <= $3 order by message_id, rcpt_no limit $4
                ), chosen as materialized (
                  select n.place, n.owner from near n
-                 where ($5::uuid is null or n.project_id = $5) and ($6::integer is null or n.lane = $6)
-                   -- Two domains may share a lane.
-                   and ($7::text is null or right(n.recipient, length($7)) = $7)
-                   and (($8::text is null and $9::jsonb is null) or exists (
+                 where ($5::uuid is null or n.project_id = $5) and ($6::text is null or right(n.recipient, length($6)) = $6)
+                   and (($7::text is null and $8::jsonb is null) or exists (
                      select from message m where m.id = n.message_id
-                       and ($8::text is null or right(m.header_from, length($8)) = $8 or right(m.reverse_path, length($8)) = $8)
-                       and ($9::jsonb is null or m.tags @> $9)))
+                       and ($7::text is null or right(m.header_from, length($7)) = $7 or right(m.reverse_path, length($7)) = $7)
+                       and ($8::jsonb is null or m.tags @> $8)))
                ), free as materialized (
                  -- Whoever has a row locked is about to claim it.
                  select ctid as place from delivery
-                 where ctid = any (array(select place from chosen where owner = any ($10))) and owner = any ($10) for update skip locked
+                 where ctid = any (array(select place from chosen where owner = any ($9))) and owner = any ($9) for update skip locked
                ), gone as (
-                 delete from delivery where $13::boolean and ctid = any (array(select place from free)) and owner = any ($10)
+                 delete from delivery where $12::boolean and ctid = any (array(select place from free)) and owner = any ($9)
                  returning message_id, rcpt_no, project_id, recipient
                ), moved as (
-                 update delivery set owner = coalesce($11, owner), next_at = case when $12 then 'epoch' else next_at end
-                 where not $13::boolean and ctid = any (array(select place from free)) and owner = any ($10) returning 1 as one
+                 update delivery set owner = coalesce($10, owner), next_at = case when $11 then 'epoch' else next_at end
+                 where not $12::boolean and ctid = any (array(select place from free)) and owner = any ($9) returning 1 as one
                ), told as (
                  insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
-                 select ($14::uuid[])[row_number() over ()], g.project_id, g.message_id, g.rcpt_no, $15, g.recipient, $16::text::json from gone g
+                 select ($13::uuid[])[row_number() over ()], g.project_id, g.message_id, g.rcpt_no, $14, g.recipient, $15::text::json from gone g
                ), counts as (
                  select (select count(*) from gone) + (select count(*) from moved) as changed
                ), last as (
                  select message_id, rcpt_no from near order by message_id desc, rcpt_no desc limit 1
                )
                select (select count(*) from near) as "examined!", c.changed as "changed!",
-                      (select count(*) from chosen where owner > 0 or owner = any ($10)) - c.changed as "active!",
+                      (select count(*) from chosen where owner > 0 or owner = any ($9)) - c.changed as "active!",
                       (select message_id from last) as last_message, (select rcpt_no from last) as last_rcpt
                from counts c"#,
             stretch.after.0,
@@ -121,8 +119,7 @@ impl Store {
             stretch.last,
             stretch.rows,
             selected.project,
-            lane,
-            recipient,
+            selected.recipient.as_deref(),
             selected.sender.as_deref(),
             selected.tag.as_ref(),
             &change.from,
@@ -134,6 +131,7 @@ impl Store {
             facts
         )
         .fetch_one(&mut **tx)
+        .limited(PATIENT)
         .await?;
         Ok(step)
     }
@@ -141,12 +139,11 @@ impl Store {
     /// Writes a pause. One that is there gets the new reason.
     pub async fn write_pause(tx: &mut Tx, row: &PauseRow) -> Result<(), StoreError> {
         query!(
-            "insert into pause (id, project_id, lane, domain, reason, actor_key, actor, created_at) values ($1, $2, $3, $4, $5, $6, $7, $8)
+            "insert into pause (id, project_id, domain, reason, actor_key, actor, created_at) values ($1, $2, $3, $4, $5, $6, $7)
              on conflict (coalesce(project_id, '00000000-0000-0000-0000-000000000000'), coalesce(domain, ''))
              do update set reason = excluded.reason, actor_key = excluded.actor_key, actor = excluded.actor",
             row.id,
             row.project_id,
-            row.lane,
             row.domain,
             row.reason,
             row.actor_key,
@@ -154,6 +151,7 @@ impl Store {
             row.created_at
         )
         .execute(&mut **tx)
+        .limited(STATEMENT)
         .await?;
         Ok(())
     }
@@ -162,14 +160,16 @@ impl Store {
     pub async fn delete_pause(tx: &mut Tx, project: Option<Uuid>, domain: Option<&str>) -> Result<bool, StoreError> {
         let done = query!("delete from pause where project_id is not distinct from $1 and domain is not distinct from $2", project, domain)
             .execute(&mut **tx)
+            .limited(STATEMENT)
             .await?;
         Ok(done.rows_affected() > 0)
     }
 
     /// All pauses, oldest first.
     pub async fn pauses(&self) -> Result<Vec<PauseRow>, StoreError> {
-        let rows = query_as!(PauseRow, "select id, project_id, lane, domain, reason, actor_key, actor, created_at from pause order by id")
+        let rows = query_as!(PauseRow, "select id, project_id, domain, reason, actor_key, actor, created_at from pause order by id")
             .fetch_all(self.pool())
+            .limited(STATEMENT)
             .await?;
         Ok(rows)
     }
@@ -181,13 +181,14 @@ impl Store {
                select d.ctid as place from delivery d
                where d.owner = -2 and not exists (
                  select from pause p where (p.project_id is null or p.project_id = d.project_id)
-                   and (p.lane is null or p.lane = d.lane and right(d.recipient, length(p.domain) + 1) = '@' || p.domain))
+                   and (p.domain is null or right(d.recipient, length(p.domain) + 1) = '@' || p.domain))
                limit $1 for update of d skip locked
              )
              update delivery set owner = 0 where ctid = any (array(select place from free)) and owner = -2",
             limit
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(done.rows_affected())
     }

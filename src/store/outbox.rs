@@ -6,13 +6,15 @@
 //! written to (`owner = $me` in every settle). Invariants 1, 3, 4.
 #![expect(missing_docs, reason = "a field of a row is the column of its name, described in migrations/")]
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
-use sqlx::{query, query_scalar};
+use sqlx::{PgConnection, query, query_scalar};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT, within};
 use super::{Store, StoreError};
 
 /// A connection of the pool, back there when dropped.
@@ -79,12 +81,24 @@ pub struct KeyRow {
 pub struct ClaimedRow {
     pub message_id: Uuid,
     pub rcpt_no: i16,
+    pub lane: i32,
     pub recipient: String,
     pub attempt: i16,
     pub priority: i16,
     pub expires_at: OffsetDateTime,
+    /// Somebody asked for this attempt.
+    pub hurried: bool,
     /// [`PARKED`](super::operator::PARKED) if a pause keeps it from being claimed, else the claimant.
     pub owner: i64,
+}
+
+/// Which waiting deliveries a claim takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Due {
+    /// All whose time has come, on a clock that is ahead by this much.
+    Now { moved: Duration },
+    /// Those that somebody asked to try at once.
+    Hurried,
 }
 
 /// The end of one claim.
@@ -116,25 +130,45 @@ macro_rules! columns {
 }
 
 impl Store {
-    /// Writes keys; answers the messages whose key is theirs. A key that another message took before is not among them.
-    pub async fn insert_keys(tx: &mut super::Tx, mut keys: Vec<KeyRow>) -> Result<Vec<Uuid>, StoreError> {
+    /// Writes keys; answers the messages whose key is theirs. A key that another message took before is not among them, unless that one's id is
+    /// below `expired`: then the key is taken over. A message with rows of several days has its key only if it got all of them, and else leaves none.
+    pub async fn insert_keys(connection: &mut PgConnection, mut keys: Vec<KeyRow>, expired: Uuid) -> Result<Vec<Uuid>, StoreError> {
         // Sorted, so that two nodes that write the same keys cannot wait for each other in a circle.
-        keys.sort_by(|a, b| (a.project_id, &a.key_hash).cmp(&(b.project_id, &b.key_hash)));
+        keys.sort_by(|a, b| (a.project_id, &a.key_hash, a.day).cmp(&(b.project_id, &b.key_hash, b.day)));
+        // Of one key given twice in a group the first message has it: a statement cannot meet a row it wrote itself.
+        keys.dedup_by(|b, a| (a.project_id, &a.key_hash, a.day) == (b.project_id, &b.key_hash, b.day));
+        let mut wanted: HashMap<Uuid, usize> = HashMap::new();
+        for key in &keys {
+            *wanted.entry(key.message_id).or_default() += 1;
+        }
         columns!(keys => day, project_id, key_hash, request_hash, message_id, deliveries);
         let won = query_scalar!(
-            "insert into idempotency (day, project_id, key_hash, request_hash, message_id, deliveries)
+            "insert into idempotency as taken (day, project_id, key_hash, request_hash, message_id, deliveries)
              select * from unnest($1::date[], $2::uuid[], $3::bytea[], $4::bytea[], $5::uuid[], $6::smallint[])
-             on conflict do nothing returning message_id",
+             -- Waits for another transaction that writes the same key, on the same day or the day before.
+             on conflict (day, project_id, key_hash) do update
+               set request_hash = excluded.request_hash, message_id = excluded.message_id, deliveries = excluded.deliveries
+               where taken.message_id < $7
+             returning message_id",
             &day,
             &project_id,
             &key_hash,
             &request_hash,
             &message_id,
-            &deliveries
-        )
-        .fetch_all(&mut **tx)
-        .await?;
-        Ok(won)
+            &deliveries,
+            expired
+        );
+        let won = within(STATEMENT, won.fetch_all(&mut *connection)).await?;
+        let mut got: HashMap<Uuid, usize> = HashMap::new();
+        for id in won {
+            *got.entry(id).or_default() += 1;
+        }
+        let (whole, part): (Vec<Uuid>, Vec<Uuid>) = got.keys().copied().partition(|id| got.get(id) == wanted.get(id));
+        if !part.is_empty() {
+            let undo = query!("delete from idempotency where message_id = any($1) and day = any($2)", &part, &day);
+            within(STATEMENT, undo.execute(&mut *connection)).await?;
+        }
+        Ok(whole)
     }
 
     /// Writes messages, their deliveries and their `accepted` events in one statement: the commit that a 202 waits for.
@@ -147,7 +181,7 @@ impl Store {
         columns!(m => id, event_id, project_id, domain_id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority, stream,
             origin, send_at, expires_at, recipients, size, flags, encoding, content, accepted);
         let d = DeliveryColumns::from(deliveries);
-        query!(
+        let insert = query!(
             "with new_message as (
                insert into message (id, project_id, domain_id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority,
                                     stream, origin, send_at, expires_at, recipients, size, flags, encoding, content)
@@ -192,9 +226,8 @@ impl Store {
             &d.recipient,
             &event_id,
             &accepted
-        )
-        .execute(executor)
-        .await?;
+        );
+        within(STATEMENT, insert.execute(executor)).await?;
         Ok(())
     }
 
@@ -215,10 +248,18 @@ impl Store {
                select lane as "lane!" from lanes where lane is not null limit $2"#,
             after,
             limit
-        )
-        .fetch_all(self.pool())
-        .await?;
-        Ok(lanes)
+        );
+        within(STATEMENT, lanes.fetch_all(self.pool())).await
+    }
+
+    /// Which of these lanes have deliveries that somebody asked to try at once, see [`RowChange::hurry`](super::operator::RowChange::hurry).
+    pub async fn hurried_lanes(&self, lanes: &[i32]) -> Result<Vec<i32>, StoreError> {
+        let hurried = query_scalar!(
+            r#"select lane as "lane!" from unnest($1::integer[]) as resting (lane)
+               where exists (select from delivery d where d.owner = 0 and d.lane = resting.lane and d.next_at <= 'epoch')"#,
+            lanes
+        );
+        within(STATEMENT, hurried.fetch_all(self.pool())).await
     }
 
     /// Claims due deliveries for `owner`: of each lane at most as many as it has room for, oldest due first. Those that are paused it puts aside
@@ -226,38 +267,45 @@ impl Store {
     ///
     /// The rows are found again by their place (`ctid`), which they keep while they are locked: the planner takes a limit that it does
     /// not know for a tenth of the table and would rather read all of a large one than join so many rows by key.
-    pub async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], moved: Duration) -> Result<Vec<ClaimedRow>, StoreError> {
+    pub async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due) -> Result<Vec<ClaimedRow>, StoreError> {
+        let (only_hurried, moved) = match due {
+            Due::Now { moved } => (false, moved),
+            Due::Hurried => (true, Duration::ZERO),
+        };
         let rows = sqlx::query_as!(
             ClaimedRow,
-            "with due as materialized (
+            r#"with due as materialized (
                select d.ctid as place
                from unnest($2::integer[], $3::integer[]) as wanted (lane, room)
                cross join lateral (
                  select ctid from delivery
-                 where owner = 0 and lane = wanted.lane and next_at <= now() + $4::interval
+                 where owner = 0 and lane = wanted.lane and next_at <= case when $5 then 'epoch' else now() + $4::interval end
                  order by next_at limit wanted.room for update skip locked
                ) d
+             ), claimed as (
+               update delivery set owner = case when exists (
+                   select from pause p where (p.project_id is null or p.project_id = delivery.project_id)
+                     and (p.domain is null or right(delivery.recipient, length(p.domain) + 1) = '@' || p.domain))
+                 then -2 else $1::bigint end
+               where ctid = any (array(select place from due)) and owner = 0
+               returning message_id, rcpt_no, lane, recipient, attempt, priority, expires_at, next_at, owner
              )
-             update delivery set owner = case when exists (
-                 select from pause p where (p.project_id is null or p.project_id = delivery.project_id)
-                   and (p.lane is null or p.lane = delivery.lane and right(delivery.recipient, length(p.domain) + 1) = '@' || p.domain))
-               then -2 else $1::bigint end
-             where ctid = any (array(select place from due)) and owner = 0
-             returning message_id, rcpt_no, recipient, attempt, priority, expires_at, owner",
+             select message_id as "message_id!", rcpt_no as "rcpt_no!", lane as "lane!", recipient as "recipient!", attempt as "attempt!",
+                    priority as "priority!", expires_at as "expires_at!", next_at <= 'epoch' as "hurried!", owner as "owner!"
+             from claimed order by next_at"#,
             owner,
             lanes,
             rooms,
-            interval(moved)
-        )
-        .fetch_all(self.pool())
-        .await?;
-        Ok(rows)
+            interval(moved),
+            only_hurried
+        );
+        within(STATEMENT, rows.fetch_all(self.pool())).await
     }
 
     /// Ends or reschedules claims and writes their events. Answers how many were still ours; the others were taken over.
     pub async fn settle(&self, owner: i64, rows: Vec<SettleRow>) -> Result<u64, StoreError> {
         columns!(rows => message_id, rcpt_no, next_at, event_id, project_id, kind, recipient, data);
-        let done = query!(
+        let settle = query!(
             "with settled as materialized (
                select * from unnest($2::uuid[], $3::smallint[], $4::timestamptz[], $5::uuid[], $6::uuid[], $7::smallint[], $8::text[], $9::text[])
                  as s (message_id, rcpt_no, next_at, event_id, project_id, kind, recipient, data)
@@ -282,15 +330,13 @@ impl Store {
             &kind,
             &recipient,
             &data
-        )
-        .execute(self.pool())
-        .await?;
-        Ok(done.rows_affected())
+        );
+        Ok(within(STATEMENT, settle.execute(self.pool())).await?.rows_affected())
     }
 
     /// Gives claims back unspent: they wait again until `next_at`, no attempt counted.
     pub async fn release(&self, owner: i64, message_ids: &[Uuid], rcpt_nos: &[i16], next_at: OffsetDateTime) -> Result<u64, StoreError> {
-        let done = query!(
+        let release = query!(
             "update delivery set owner = 0, next_at = greatest(delivery.next_at, least($4, delivery.expires_at))
              from unnest($2::uuid[], $3::smallint[]) as back (message_id, rcpt_no)
              where delivery.message_id = back.message_id and delivery.rcpt_no = back.rcpt_no and delivery.owner = $1",
@@ -298,15 +344,13 @@ impl Store {
             message_ids,
             rcpt_nos,
             next_at
-        )
-        .execute(self.pool())
-        .await?;
-        Ok(done.rows_affected())
+        );
+        Ok(within(STATEMENT, release.execute(self.pool())).await?.rows_affected())
     }
 
     /// Gives back everything `owner` still has: the end of a drain.
     pub async fn release_all(&self, owner: i64) -> Result<u64, StoreError> {
-        let done = query!("update delivery set owner = 0 where owner = $1", owner).execute(self.pool()).await?;
+        let done = query!("update delivery set owner = 0 where owner = $1", owner).execute(self.pool()).limited(PATIENT).await?;
         Ok(done.rows_affected())
     }
 
@@ -328,6 +372,7 @@ impl Store {
             facts
         )
         .execute(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(done.rows_affected())
     }
@@ -348,13 +393,14 @@ impl Store {
             facts
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(done.rows_affected())
     }
 
     /// Deliveries of `owner`, by message and recipient's place. Reads the whole table.
     pub async fn owned(&self, owner: i64) -> Result<Vec<(Uuid, i16)>, StoreError> {
-        let rows = query!("select message_id, rcpt_no from delivery where owner = $1", owner).fetch_all(self.pool()).await?;
+        let rows = query!("select message_id, rcpt_no from delivery where owner = $1", owner).fetch_all(self.pool()).limited(PATIENT).await?;
         Ok(rows.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }
 
@@ -376,13 +422,14 @@ impl Store {
             interval(moved)
         )
         .execute(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(done.rows_affected())
     }
 
     /// The time of the oldest outstanding message, as the id it has; none if nothing is outstanding.
     pub async fn oldest_outstanding(&self) -> Result<Option<Uuid>, StoreError> {
-        Ok(query_scalar!("select message_id from delivery order by message_id limit 1").fetch_optional(self.pool()).await?)
+        query_scalar!("select message_id from delivery order by message_id limit 1").fetch_optional(self.pool()).limited(PATIENT).await
     }
 
     /// Outstanding deliveries of all projects, estimated by the planner's statistics when there are many.
@@ -392,6 +439,7 @@ impl Store {
                from pg_class c where c.oid = 'delivery'::regclass"#
         )
         .fetch_one(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(count)
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use sqlx::query;
 use time::{Date, OffsetDateTime};
 
+use super::limit::{Limited, PATIENT};
 use super::{Store, StoreError};
 
 /// Parents whose partitions are dropped by age.
@@ -38,7 +39,7 @@ impl Store {
 
     /// Makes the partitions of the days from `first` to `last`, those that are missing.
     pub async fn ensure_partitions(&self, first: Date, last: Date) -> Result<(), StoreError> {
-        query!("select ensure_partitions($1, $2)", first, last).execute(self.pool()).await?;
+        query!("select ensure_partitions($1, $2)", first, last).execute(self.pool()).limited(PATIENT).await?;
         Ok(())
     }
 
@@ -49,7 +50,7 @@ impl Store {
             Partitioned::Event => "event",
             Partitioned::Idempotency => "idempotency",
         };
-        let dropped = query!(r#"select drop_partitions($1, $2) as "dropped!""#, name, before).fetch_one(self.pool()).await?;
+        let dropped = query!(r#"select drop_partitions($1, $2) as "dropped!""#, name, before).fetch_one(self.pool()).limited(PATIENT).await?;
         Ok(dropped.dropped)
     }
 }

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT};
 use super::{Store, StoreError};
 use crate::model::ProjectId;
 
@@ -10,12 +11,15 @@ pub(crate) async fn find_or_make(store: &Store, name: &str, fresh: ProjectId) ->
     if let Some(id) = find(store, name).await? {
         return Ok(id);
     }
-    sqlx::query!("insert into project (id, name) values ($1, $2) on conflict (name) do nothing", fresh.uuid(), name).execute(store.pool()).await?;
+    sqlx::query!("insert into project (id, name) values ($1, $2) on conflict (name) do nothing", fresh.uuid(), name)
+        .execute(store.pool())
+        .limited(PATIENT)
+        .await?;
     // Read back: another process may have been first.
     find(store, name).await?.ok_or_else(|| StoreError::Corrupt(format!("the project {name} vanished while it was made")))
 }
 
 async fn find(store: &Store, name: &str) -> Result<Option<ProjectId>, StoreError> {
-    let id: Option<Uuid> = sqlx::query_scalar!("select id from project where name = $1", name).fetch_optional(store.pool()).await?;
+    let id: Option<Uuid> = sqlx::query_scalar!("select id from project where name = $1", name).fetch_optional(store.pool()).limited(PATIENT).await?;
     Ok(id.map(ProjectId::from_uuid))
 }

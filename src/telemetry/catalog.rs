@@ -2,7 +2,12 @@
 //!
 //! Does not: count; the functions of [`super::metrics`] do. Bounds of buckets are in the metric's unit.
 
+mod operator;
+mod page;
+
 use super::recorder::{Kind, Metric};
+pub(super) use operator::{NODE_DRAINED, PAUSES, QUEUE_CHANGES};
+pub use page::page;
 
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 const SHORT_SECONDS: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25];
@@ -26,6 +31,9 @@ pub const ALL: &[&Metric] = &[
     &ATTEMPT_SECONDS,
     &SESSIONS_OPEN,
     &SESSIONS,
+    &SITE_SIGNALS,
+    &SITES_SLOWED,
+    &SITES_PAUSED,
     &MEMORY_DELIVERIES,
     &MEMORY_OCTETS,
     &OUTSTANDING,
@@ -43,6 +51,10 @@ pub const ALL: &[&Metric] = &[
     &FENCED,
     &OUTCOME_UNKNOWN,
     &DNS_LOOKUPS,
+    &DNSSEC,
+    &TLS_SESSIONS,
+    &POLICY_FETCHES,
+    &TLS_REPORTS,
     &SIGNING,
     &DATABASE_ERRORS,
     &RESIDENT,
@@ -186,6 +198,33 @@ pub(super) const SESSIONS: Metric = Metric {
     healthy: "reused above opened under load",
     alert: "failed above opened",
 };
+pub(super) const SITE_SIGNALS: Metric = Metric {
+    name: "pennypost_site_signals_total",
+    kind: Kind::Counter,
+    unit: "answers",
+    labels: &["signal"],
+    meaning: "Answers by which a site asked for less: too_many_sessions, too_fast, unusual (4.7.28), blocked, strained (time-outs, lost sessions).",
+    healthy: "a few an hour for each large receiver",
+    alert: "any growth of blocked; unusual day after day",
+};
+pub(super) const SITES_SLOWED: Metric = Metric {
+    name: "pennypost_sites_slowed",
+    kind: Kind::Gauge,
+    unit: "sites",
+    labels: &[],
+    meaning: "Sites that this node sends less than their limits allow, since they asked for it.",
+    healthy: "a few, after a large sending",
+    alert: "growing for hours",
+};
+pub(super) const SITES_PAUSED: Metric = Metric {
+    name: "pennypost_sites_paused",
+    kind: Kind::Gauge,
+    unit: "sites",
+    labels: &[],
+    meaning: "Sites that this node sends nothing for now: they asked for a pause, or their hosts cannot be reached.",
+    healthy: "near zero",
+    alert: "a large receiver among them for an hour: see `pennypost queue sites`",
+};
 pub(super) const MEMORY_DELIVERIES: Metric = Metric {
     name: "pennypost_memory_deliveries",
     kind: Kind::Gauge,
@@ -212,33 +251,6 @@ pub(super) const OUTSTANDING: Metric = Metric {
     meaning: "Deliveries in the database that have no final state, of all nodes.",
     healthy: "near zero, more after a large sending",
     alert: "growing for an hour",
-};
-pub(super) const QUEUE_CHANGES: Metric = Metric {
-    name: "pennypost_queue_changes_total",
-    kind: Kind::Counter,
-    unit: "deliveries",
-    labels: &["verb"],
-    meaning: "Deliveries that operators changed: hold, release, cancel, retry. Who did it stands in the audit trail.",
-    healthy: "zero on most days",
-    alert: "",
-};
-pub(super) const PAUSES: Metric = Metric {
-    name: "pennypost_pauses",
-    kind: Kind::Gauge,
-    unit: "pauses",
-    labels: &[],
-    meaning: "Recipient domains and projects that operators paused, as this node last heard.",
-    healthy: "zero",
-    alert: "above zero for longer than you meant: paused mail expires",
-};
-pub(super) const NODE_DRAINED: Metric = Metric {
-    name: "pennypost_node_drained",
-    kind: Kind::Gauge,
-    unit: "0 or 1",
-    labels: &[],
-    meaning: "1 while an operator keeps this node from taking deliveries.",
-    healthy: "0",
-    alert: "1 on all nodes: nothing is delivered",
 };
 pub(super) const SPILLED: Metric = Metric {
     name: "pennypost_spilled_deliveries_total",
@@ -339,6 +351,42 @@ pub(super) const DNS_LOOKUPS: Metric = Metric {
     healthy: "found for most",
     alert: "temporary above 0.05 of all: your resolver is ill",
 };
+pub(super) const DNSSEC: Metric = Metric {
+    name: "pennypost_dnssec_validating",
+    kind: Kind::Gauge,
+    unit: "resolvers",
+    labels: &[],
+    meaning: "1 if the trusted resolver proved the records of the root at the last look, 0 if not: then DANE is not used.",
+    healthy: "1",
+    alert: "0 where a validating resolver is set up",
+};
+pub(super) const TLS_SESSIONS: Metric = Metric {
+    name: "pennypost_tls_sessions_total",
+    kind: Kind::Counter,
+    unit: "sessions",
+    labels: &["policy", "result"],
+    meaning: "Sessions with mail hosts by what decided about TLS and what came of it; `verified`, `encrypted` and `clear` are those that went on.",
+    healthy: "verified and encrypted for nearly all",
+    alert: "growth of any other result than these three under dane, mta_sts or remembered",
+};
+pub(super) const POLICY_FETCHES: Metric = Metric {
+    name: "pennypost_mta_sts_fetches_total",
+    kind: Kind::Counter,
+    unit: "fetches",
+    labels: &["result"],
+    meaning: "Fetches of MTA-STS policies.",
+    healthy: "fetched for most",
+    alert: "no_answer for nearly all: HTTPS does not get out of your network",
+};
+pub(super) const TLS_REPORTS: Metric = Metric {
+    name: "pennypost_tls_reports_total",
+    kind: Kind::Counter,
+    unit: "reports",
+    labels: &["result"],
+    meaning: "TLS reports to domains that ask for them: sent, failed (tried again within the hour), given_up.",
+    healthy: "sent, some failed",
+    alert: "failed for nearly all",
+};
 pub(super) const SIGNING: Metric = Metric {
     name: "pennypost_signing_seconds",
     kind: Kind::Histogram(SHORT_SECONDS),
@@ -393,32 +441,6 @@ pub(super) const LOG_LINES_DROPPED: Metric = Metric {
     healthy: "zero",
     alert: "any growth: whatever reads the log is too slow or hangs",
 };
-
-/// The catalog as a page for operators.
-#[must_use]
-pub fn page() -> String {
-    std::iter::once(HEAD.to_owned()).chain(ALL.iter().map(|metric| section(metric))).collect()
-}
-
-fn section(metric: &Metric) -> String {
-    let kind = match metric.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram(_) => "histogram",
-    };
-    let labels = if metric.labels.is_empty() { String::new() } else { format!(" by `{}`", metric.labels.join("`, `")) };
-    let alert = if metric.alert.is_empty() { "nothing" } else { metric.alert };
-    let Metric { name, unit, meaning, healthy, .. } = metric;
-    format!("\n## `{name}`\n\n{kind} of {unit}{labels}. {meaning}\n\n- healthy: {healthy}\n- alert on: {alert}\n")
-}
-
-const HEAD: &str = "# Metrics
-
-`GET /metrics` answers in the Prometheus text format. This page is printed from the declarations in `src/telemetry/catalog.rs` by
-`make gen`; a test fails when it is stale.
-
-\"Delivered\" means taken by the next hop.
-";
 
 #[cfg(test)]
 mod tests {

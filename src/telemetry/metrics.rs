@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use super::catalog;
 pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
-use crate::model::outcome::{DeliveryState, Outcome, Stage};
+use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
 #[must_use]
@@ -99,6 +99,17 @@ pub fn session(result: SessionResult) {
             SessionResult::Failed => "failed",
         })]
     });
+}
+
+/// Counts an answer by which a site asked for less; `signal` is a fixed word such as `too_fast`.
+pub fn site_signal(signal: &'static str) {
+    HANDLES.site_signals.add(signal, 1, |signal| [SharedString::const_str(signal)]);
+}
+
+/// Tells how many sites are sent less than their limits allow, and how many nothing for now.
+pub fn sites(slowed: usize, paused: usize) {
+    HANDLES.sites_slowed.set(float(slowed as u64));
+    HANDLES.sites_paused.set(float(paused as u64));
 }
 
 /// Tells how many sessions are open.
@@ -196,6 +207,48 @@ pub fn dns_lookup(kind: &'static str, result: LookupResult) {
     });
 }
 
+/// Tells whether the trusted resolver validates.
+pub fn dnssec_validating(is_validating: bool) {
+    HANDLES.dnssec.set(float(u64::from(is_validating)));
+}
+
+/// Counts one session by its TLS.
+pub fn tls_session(policy: TlsPolicy, result: TlsResult) {
+    HANDLES
+        .tls_sessions
+        .add((policy, result), 1, |(policy, result)| [SharedString::const_str(policy.as_str()), SharedString::const_str(result.as_str())]);
+}
+
+/// How fetching an MTA-STS policy ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PolicyFetch {
+    /// With a policy.
+    Fetched,
+    /// Without one.
+    NoAnswer,
+    /// With what is none.
+    Invalid,
+    /// With a certificate that is not good.
+    Certificate,
+}
+
+/// Counts one fetch of an MTA-STS policy.
+pub fn policy_fetch(result: PolicyFetch) {
+    HANDLES.policy_fetches.add(result, 1, |result| {
+        [SharedString::const_str(match result {
+            PolicyFetch::Fetched => "fetched",
+            PolicyFetch::NoAnswer => "no_answer",
+            PolicyFetch::Invalid => "invalid",
+            PolicyFetch::Certificate => "certificate",
+        })]
+    });
+}
+
+/// Counts one TLS report; `result` is `sent`, `failed` or `given_up`.
+pub fn tls_report(result: &'static str) {
+    HANDLES.tls_reports.add(result, 1, |result| [SharedString::const_str(result)]);
+}
+
 /// Tells how long the signatures of one message took.
 pub fn signed(took: Duration) {
     HANDLES.signing.record(took);
@@ -222,6 +275,9 @@ struct Handles {
     attempt_seconds: Histogram,
     sessions_open: Gauge,
     sessions: Counters<SessionResult>,
+    site_signals: Counters<&'static str>,
+    sites_slowed: Gauge,
+    sites_paused: Gauge,
     memory_deliveries: Gauge,
     memory_octets: Gauge,
     outstanding: Gauge,
@@ -239,6 +295,10 @@ struct Handles {
     fenced: Counter,
     outcome_unknown: Counter,
     dns_lookups: Counters<(&'static str, LookupResult)>,
+    dnssec: Gauge,
+    tls_sessions: Counters<(TlsPolicy, TlsResult)>,
+    policy_fetches: Counters<PolicyFetch>,
+    tls_reports: Counters<&'static str>,
     signing: Histogram,
     database_errors: Counters<&'static str>,
     resident: Gauge,
@@ -263,6 +323,9 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),
     sessions: Counters::new(&catalog::SESSIONS),
+    site_signals: Counters::new(&catalog::SITE_SIGNALS),
+    sites_slowed: gauge(&catalog::SITES_SLOWED),
+    sites_paused: gauge(&catalog::SITES_PAUSED),
     memory_deliveries: gauge(&catalog::MEMORY_DELIVERIES),
     memory_octets: gauge(&catalog::MEMORY_OCTETS),
     outstanding: gauge(&catalog::OUTSTANDING),
@@ -280,6 +343,10 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     fenced: counter(&catalog::FENCED),
     outcome_unknown: counter(&catalog::OUTCOME_UNKNOWN),
     dns_lookups: Counters::new(&catalog::DNS_LOOKUPS),
+    dnssec: gauge(&catalog::DNSSEC),
+    tls_sessions: Counters::new(&catalog::TLS_SESSIONS),
+    policy_fetches: Counters::new(&catalog::POLICY_FETCHES),
+    tls_reports: Counters::new(&catalog::TLS_REPORTS),
     signing: histogram(&catalog::SIGNING),
     database_errors: Counters::new(&catalog::DATABASE_ERRORS),
     resident: gauge(&catalog::RESIDENT),

@@ -41,7 +41,7 @@ def run(report, gateway, work):
     report.heading(f"the OpenAPI document against the running gateway ({NAME} {version}, {SECONDS} s)")
     key = gateway.command("key", "create", "--name", "fuzz", "--scope", "full")
     folder, log = f"{work}/{NAME}", f"{work}/{NAME}.log"
-    command = [program, "run", f"{gateway.url}/openapi.json", "--url", gateway.url, "--header", f"Authorization: Bearer {key['key']}"]
+    command = [program, "--config-file", f"{PROJECT}/tests/interop/{NAME}.toml", "run", f"{gateway.url}/openapi.json", "--url", gateway.url, "--header", f"Authorization: Bearer {key['key']}"]
     command += ["--checks", ",".join(CHECKS), "--max-time", str(SECONDS), "--continue-on-failure", "--workers", "2", "--request-timeout", "20"]
     command += ["--report", "json", "--report-dir", folder, "--warnings", "off", "--seed", SEED]
     # Run where it may keep its examples, not in the repository.

@@ -43,4 +43,8 @@ def map_case(_context, case):
         case.path_parameters["id"] = KNOWN["domain"]
     elif path == "/v1/send" and case.method.upper() == "POST" and isinstance(case.body, dict):
         fill(case.body)
+    elif path == "/v1/send/batch" and isinstance(case.body, dict):
+        for message in case.body.get("messages", []):
+            if isinstance(message, dict):
+                fill(message)
     return case

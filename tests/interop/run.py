@@ -1,6 +1,6 @@
 """Checks Pennypost against programs that nobody here wrote; README.md says which. Started by scripts/interop.sh.
 
-    run.py [deliver] [fuzz]     both unless named
+    run.py [deliver] [dane] [fuzz]     all unless named
 
 PENNYPOST_INTEROP_KEEP=1 leaves the working directory with all logs.
 """
@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 import arrivals
+import dane
 import fuzz
 import letters
 import receivers
@@ -118,7 +119,7 @@ def exim_itself(report, receiver, there):
 def checks(report, work, parts):
     names = zone.serve()
     opendkim = None
-    addresses = [f"127.0.1.{number}" for number in (1, 2, 3, 4, 101)]
+    addresses = [f"127.0.1.{number}" for number in (1, 2, 3, 4, 9, 101, 109)]
     port = free_port(addresses)
     gateway, started, arrived_at = Gateway(work, names, port), [], {}
     try:
@@ -135,6 +136,8 @@ def checks(report, work, parts):
             for receiver in running:
                 arrived_at[receiver.name] = deliver(report, gateway, receiver)
             verify(report, gateway, running, arrived_at, opendkim)
+        if "dane" in parts:
+            dane.run(report, work, names, port)
         if "fuzz" in parts:
             fuzz.run(report, gateway, work)
         report.heading("the end")
@@ -148,7 +151,7 @@ def checks(report, work, parts):
 
 
 def main():
-    parts = sys.argv[1:] or ["deliver", "fuzz"]
+    parts = sys.argv[1:] or ["deliver", "dane", "fuzz"]
     if not os.path.exists(BINARY):
         raise SystemExit(f"interop: {BINARY} is missing: cargo build")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

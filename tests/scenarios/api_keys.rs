@@ -11,9 +11,10 @@ use super::world::gateway::eventually;
 use super::world::http;
 
 /// Every endpoint that needs a key, and the scopes that may use it.
-const ENDPOINTS: [(&str, &str, &str); 20] = [
+const ENDPOINTS: [(&str, &str, &str); 22] = [
     ("POST", "/v1/send", "full send"),
     ("POST", "/send", "full send"),
+    ("POST", "/v1/send/batch", "full send"),
     ("GET", "/v1/messages", "full read"),
     ("GET", "/v1/messages/msg_00000000000000000000000000", "full read"),
     ("GET", "/v1/messages/msg_00000000000000000000000000/raw", "full read"),
@@ -23,6 +24,7 @@ const ENDPOINTS: [(&str, &str, &str); 20] = [
     ("POST", "/v1/messages/msg_00000000000000000000000000/release", "full send"),
     ("GET", "/v1/events", "full read"),
     ("GET", "/v1/queue", "full read"),
+    ("GET", "/v1/sites", "full read"),
     ("GET", "/v1/sandbox", "full read"),
     ("GET", "/v1/domains", "full read"),
     ("POST", "/v1/domains", "full"),

@@ -92,6 +92,26 @@ async fn messages_are_found_by_state_sender_recipient_tag_and_time() {
 }
 
 #[tokio::test]
+async fn a_message_is_found_by_what_a_node_did_whose_clock_is_behind() {
+    let behind = World::new().await;
+    behind.accepting_mx("example.net").await;
+    let mut ahead = World::on(behind.database_url.clone()).await;
+    ahead.config.server.master_key_file = behind.config.server.master_key_file.clone();
+    ahead.advance(Duration::from_mins(30));
+    let door = ahead.gateway_with(pennypost::serve::Roles { deliver: false, ..pennypost::serve::Roles::ALL }).await;
+    let worker = behind.gateway().await;
+    let id = door.send(&["bee@example.net"]).await;
+    assert_eq!(door.post(&format!("/v1/messages/{id}/retry"), &json!({})).await.json()["changed"], 1);
+    worker.delivery_in(&id, "bee@example.net", "delivered").await;
+    assert_eq!(behind.number("select count(*) from event e join message m on m.id = e.message_id where e.id < m.id").await, 1);
+    for query in ["state=delivered", "recipient=bee@example.net", "state=delivered&recipient=bee@example.net"] {
+        assert_eq!(all(&door, query, 10).await, std::slice::from_ref(&id), "{query}");
+    }
+    door.stop().await;
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_query_that_is_not_understood_is_refused() {
     let world = World::new().await;
     let gateway = world.gateway().await;
@@ -227,6 +247,22 @@ async fn the_raw_message_is_for_saving_and_not_for_showing() {
     assert_eq!(raw.header("content-type"), Some("message/rfc822"));
     assert!(raw.header("content-disposition").is_some_and(|value| value.starts_with("attachment")));
     assert_eq!((raw.header("x-content-type-options"), raw.header("cache-control")), (Some("nosniff"), Some("no-store")));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_message_outlive_its_domain() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let message = gateway.send_with(&["a@example.net"], json!({})).await;
+    let raw = format!("/v1/messages/{message}/raw");
+    let signed = gateway.get(&raw).await.body;
+    let domain = gateway.get("/v1/domains").await.json()["data"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(gateway.call("DELETE", &format!("/v1/domains/{domain}"), &[], b"").await.status, 204);
+    let left = gateway.get(&raw).await;
+    assert_eq!(left.status, 200);
+    assert!(left.body.starts_with(b"Date: ") && signed.ends_with(&left.body), "the content without its signatures");
+    assert!(signed.starts_with(b"DKIM-Signature: "));
     gateway.stop().await;
 }
 

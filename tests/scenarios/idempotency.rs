@@ -7,6 +7,7 @@ use pennypost::model::{DomainName, ProjectId};
 use serde_json::{Value, json};
 
 use super::world::checker::{check, copies};
+use super::world::gateway::eventually;
 use super::world::http::{self, Answer};
 use super::world::{Gateway, World};
 
@@ -148,6 +149,84 @@ async fn another_project_may_use_the_same_key() {
     let theirs = id_of(&post(&gateway, "same", &body("one")).await);
     assert_ne!(ours, theirs);
     assert_eq!(gateway.get(&format!("/v1/messages/{ours}")).await.status, 404, "no project sees another's");
+    assert_eq!(messages(&world).await, 2);
+    gateway.stop().await;
+}
+
+/// How far it is to the next midnight (UTC).
+fn to_midnight(world: &World) -> Duration {
+    let now = world.clock.now();
+    let midnight = now.date().next_day().unwrap().midnight().assume_utc();
+    Duration::try_from(midnight - now).unwrap()
+}
+
+/// Two nodes on one database, of which one is already past midnight and the other is not.
+async fn before_and_after_midnight() -> (World, Gateway, Gateway) {
+    let before = World::new().await;
+    before.advance(to_midnight(&before).checked_sub(Duration::from_mins(1)).unwrap());
+    let mut after = World::on(before.database_url.clone()).await;
+    after.config.server.master_key_file = before.config.server.master_key_file.clone();
+    after.advance(to_midnight(&after) + Duration::from_secs(1));
+    let doors = pennypost::serve::Roles { deliver: false, ..pennypost::serve::Roles::ALL };
+    let (early, late) = (before.gateway_with(doors).await, after.gateway_with(doors).await);
+    (before, early, late)
+}
+
+#[tokio::test]
+async fn the_same_request_before_and_after_midnight_makes_one_message() {
+    let (world, early, late) = before_and_after_midnight().await;
+    let first = id_of(&post(&early, "order-7", &body("one")).await);
+    assert_eq!(id_of(&post(&late, "order-7", &body("one")).await), first);
+    let second = id_of(&post(&late, "order-8", &body("one")).await);
+    assert_eq!(id_of(&post(&early, "order-8", &body("one")).await), second, "whose clock is behind finds it too");
+    assert_eq!(messages(&world).await, 2);
+
+    // At once: the one before midnight has written its key and cannot go on, nobody sees it yet.
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let mut holder = <sqlx::PgConnection as sqlx::Connection>::connect(&world.database_url).await.unwrap();
+    sqlx::raw_sql("begin; lock table message in exclusive mode").execute(&mut holder).await.unwrap();
+    let counted = |wanted: i64| {
+        let world = &world;
+        async move {
+            eventually(|| async {
+                let found = world.number(waiting).await;
+                if found == wanted { Ok(()) } else { Err(format!("{found} wait")) }
+            })
+            .await;
+        }
+    };
+    let request = body("at once");
+    let (a, b, ()) = tokio::join!(
+        post(&early, "order-9", &request),
+        async {
+            counted(1).await;
+            post(&late, "order-9", &request).await
+        },
+        async {
+            counted(2).await;
+            sqlx::raw_sql("commit").execute(&mut holder).await.unwrap();
+        }
+    );
+    assert_eq!(messages(&world).await, 3, "{} {}", a.json(), b.json());
+    let id = id_of(&a);
+    assert_eq!((b.status, &b.json()["type"]), (409, &json!("idempotency-in-progress")));
+    assert_eq!(id_of(&post(&late, "order-9", &request).await), id, "and a repeat finds it");
+    assert_eq!(world.number("select count(*) from idempotency where message_id not in (select id from message)").await, 0, "the other left no key");
+    early.stop().await;
+    late.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_ended_since_the_same_minute_of_the_day_before_stands_for_something_new() {
+    let world = World::new().await;
+    world.advance(to_midnight(&world) + Duration::from_mins(5));
+    let gateway = world.gateway().await;
+    let first = id_of(&post(&gateway, "daily", &body("one")).await);
+    world.advance(Duration::from_hours(24) + Duration::from_mins(1));
+    let (a, b) = (body("two"), body("two"));
+    let (a, b) = tokio::join!(post(&gateway, "daily", &a), post(&gateway, "daily", &b));
+    let second: Vec<String> = [&a, &b].into_iter().filter(|answer| answer.status == 202).map(id_of).collect();
+    assert!(!second.is_empty() && !second.contains(&first) && second.iter().all(|id| *id == second[0]), "{} {}", a.json(), b.json());
     assert_eq!(messages(&world).await, 2);
     gateway.stop().await;
 }

@@ -6,7 +6,6 @@
 
 mod world;
 
-mod api;
 mod api_bad_input;
 mod api_http;
 mod api_keys;
@@ -14,6 +13,7 @@ mod api_messages;
 mod api_naughty;
 mod api_send;
 mod api_senders;
+mod batch;
 mod clock;
 mod content;
 mod crash;
@@ -23,6 +23,7 @@ mod delivery;
 mod dns;
 mod envelope;
 mod events;
+mod failover;
 mod greeting;
 mod idempotency;
 mod memory;
@@ -36,4 +37,12 @@ mod restart;
 mod scarce;
 mod schedule;
 mod session;
+mod sites;
+mod stages;
+mod storm;
 mod tls;
+mod tls_dane;
+mod tls_memory;
+mod tls_reports;
+mod tls_require;
+mod tls_sts;

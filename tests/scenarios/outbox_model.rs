@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pennypost::clock::Clock;
 use pennypost::store::Store;
-use pennypost::store::outbox::{DeliveryRow, MessageRow, SettleRow, WAITING};
+use pennypost::store::outbox::{DeliveryRow, Due, MessageRow, SettleRow, WAITING};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use time::OffsetDateTime;
@@ -185,7 +185,7 @@ impl<'s> Model<'s> {
     }
 
     async fn claim(&mut self, node: usize, room: i32) {
-        let rows = self.store.claim(self.nodes[node].incarnation, &LANES, &[room; 3], Duration::ZERO).await.unwrap();
+        let rows = self.store.claim(self.nodes[node].incarnation, &LANES, &[room; 3], Due::Now { moved: Duration::ZERO }).await.unwrap();
         for row in rows {
             let id = (row.message_id, row.rcpt_no);
             let holders = self.nodes.iter().filter(|process| process.claims.iter().any(|(held, _)| *held == id)).count();

@@ -161,3 +161,42 @@ async fn held_mail_stays_until_it_is_released() {
     gateway.delivery_in(&id, "bee@example.net", "delivered").await;
     gateway.stop().await;
 }
+
+// The first connection is refused, so that the domain rests; everything is taken from then on.
+const REFUSED: &str = "S: 421 4.3.2 not now\n!close";
+const SLOWED: &str = "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 451 4.7.28 too much mail from you\nC: QUIT\nS: 221 bye";
+
+#[tokio::test]
+async fn what_an_operator_retries_is_tried_at_once_although_its_domain_rests() {
+    let world = World::new().await;
+    let refusing = world.scripted_mx("example.net", &[REFUSED, REFUSED, "!take"]).await;
+    let slowing = world.scripted_mx("example.org", &[SLOWED, "!take"]).await;
+    // The door that is asked is not the node whose lane rests.
+    let door = world.gateway_with(pennypost::serve::Roles { deliver: false, ..pennypost::serve::Roles::ALL }).await;
+    let gateway = world.gateway().await;
+    for (host, domain, failures) in [(&refusing, "example.net", 2), (&slowing, "example.org", 1)] {
+        let recipient = format!("bee@{domain}");
+        let id = gateway.send(&[&recipient]).await;
+        gateway.attempted(&id, &recipient, 1).await;
+        // It waits with those that nobody asked for.
+        let other = gateway.send(&[&format!("other@{domain}")]).await;
+        for attempt in 1..=failures {
+            assert_eq!(gateway.delivery(&id, &recipient).await["state"], "queued");
+            assert_eq!(host.connections(), attempt, "{domain} rests");
+            assert_eq!(gateway.delivery(&other, &format!("other@{domain}")).await["attempts"], json!([]), "{domain}: one probe, not the whole lane");
+            assert_eq!(control(&door, &id, "retry").await, 1);
+            let delivery = gateway.attempted(&id, &recipient, attempt + 1).await;
+            assert_eq!(attempts(&delivery), attempt + 1);
+        }
+        gateway.delivery_in(&id, &recipient, "delivered").await;
+        let probed = world.clock.now();
+        world.advance(Duration::from_mins(20));
+        let other = gateway.delivery_in(&other, &format!("other@{domain}"), "delivered").await;
+        // A host that could not be reached is well once it can be; one that wanted less mail wants no more because it took one message.
+        if domain == "example.org" {
+            assert!(time_of(&last_attempt(&other)["at"]) > probed + Duration::from_mins(4), "{other:#}");
+        }
+    }
+    gateway.stop().await;
+    door.stop().await;
+}

@@ -28,7 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("anstream", &["cli/"]),
     ("owo_colors", &["cli/"]),
-    ("toml", &["config/", "cli/"]),
+    ("toml", &["config/", "cli/", "deliver/limits.rs"]),
     ("rand", &["clock.rs"]),
     ("tracing_subscriber", &["telemetry/"]),
     ("tracing_appender", &["telemetry/"]),

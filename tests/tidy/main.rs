@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod failpoints;
+#[cfg(test)]
 mod homes;
 #[cfg(test)]
 mod imports;

@@ -45,6 +45,8 @@ pub struct Checked {
     pub send_at: Option<OffsetDateTime>,
     /// When to give up; none for the server's default.
     pub expires_at: Option<OffsetDateTime>,
+    /// It must not leave without proven TLS (RFC 8689).
+    pub require_tls: bool,
 }
 
 /// What is to be sent.
@@ -101,6 +103,7 @@ pub fn check(request: SendRequest, limits: &Limits, now: OffsetDateTime) -> Resu
     let send_at = times::send_at(request.send_at.as_deref(), now, &mut faults);
     let expires_at = times::expires_at(request.expires_at.as_deref(), send_at.unwrap_or(now), &mut faults);
     let priority = request.priority.unwrap_or_default();
+    let require_tls = request.require_tls;
     let mut request = request;
     let metadata = labels::metadata(request.metadata.take(), &mut faults);
     let content = if request.raw.is_some() || request.envelope.is_some() {
@@ -117,6 +120,7 @@ pub fn check(request: SendRequest, limits: &Limits, now: OffsetDateTime) -> Resu
         stream,
         send_at,
         expires_at,
+        require_tls,
     });
     faults.or(checked)
 }

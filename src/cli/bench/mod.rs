@@ -5,6 +5,7 @@
 pub mod delay;
 pub mod load;
 pub mod sink;
+pub mod throttle;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ pub enum BenchCommand {
     Sink(sink::SinkArgs),
     /// Pass connections on, as slowly as if the server were far away
     Delay(delay::DelayArgs),
+    /// Simulate providers with limits: how near the throttle settles, and how often it is refused
+    Throttle,
 }
 
 /// Runs the command.
@@ -32,5 +35,6 @@ pub async fn run(context: &Context, command: BenchCommand) -> anyhow::Result<Exi
         BenchCommand::Load(args) => load::run(context, args).await,
         BenchCommand::Sink(args) => sink::run(context, args).await,
         BenchCommand::Delay(args) => delay::run(context, args).await,
+        BenchCommand::Throttle => throttle::run(context),
     }
 }

@@ -1,5 +1,6 @@
 //! The API's resources, one file each: request, description, handler.
 
+pub mod batch;
 pub mod domains;
 pub mod events;
 pub mod keys;
@@ -9,6 +10,7 @@ pub mod operator;
 pub mod queue;
 pub mod sandbox;
 pub mod send;
+pub mod sites;
 
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ pub fn routes() -> Router<Arc<Api>> {
 pub fn documented() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(send::send))
+        .routes(routes!(batch::send))
         .routes(routes!(messages::list))
         .routes(routes!(messages::get))
         .routes(routes!(messages::raw))
@@ -53,5 +56,6 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(nodes::drain))
         .routes(routes!(nodes::resume))
         .routes(routes!(nodes::audit))
+        .routes(routes!(sites::list))
         .routes(routes!(sandbox::list))
 }

@@ -54,6 +54,8 @@ pub struct RawHeaders {
     pub has_eight_bit_body: bool,
     /// Where Bcc and Resent-Bcc fields stand, which must not leave.
     pub bcc_ranges: Vec<Range<usize>>,
+    /// It says `TLS-Required: No` (RFC 8689 3).
+    pub waives_tls: bool,
     /// The number of Received fields: relays so far (RFC 5321 6.3).
     pub received: usize,
 }
@@ -187,6 +189,7 @@ impl Check<'_> {
             needs_smtputf8: !self.bytes.get(..fields.header_end).unwrap_or_default().is_ascii(),
             has_eight_bit_body: !body.is_ascii(),
             bcc_ranges: fields.all.iter().filter(|field| field.is("Bcc") || field.is("Resent-Bcc")).map(Field::range).collect(),
+            waives_tls: fields.named("TLS-Required").any(|field| field.value().trim_ascii().eq_ignore_ascii_case(b"no")),
             received: fields.named("Received").count(),
         })
     }

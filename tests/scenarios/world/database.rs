@@ -1,6 +1,8 @@
 //! One private PostgreSQL for the whole test process, one database for each world.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pennypost::clock::Clock;
@@ -10,11 +12,28 @@ use tokio::sync::OnceCell;
 
 static SERVER: OnceCell<PrivatePostgres> = OnceCell::const_new();
 
-/// A folder of this test process.
+const FOLDER: &str = "pp-scenarios-";
+
+/// A folder of this test process. A test process has no end at which to remove it, so the next one does.
 pub fn scratch() -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("pp-scenarios-{}", std::process::id()));
+    static FIRST: Once = Once::new();
+    FIRST.call_once(sweep);
+    let folder = std::env::temp_dir().join(format!("{FOLDER}{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+/// Removes the folders of test processes that have ended.
+fn sweep() {
+    for entry in std::fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+        let name = entry.file_name();
+        let Some(process) = name.to_str().and_then(|name| name.strip_prefix(FOLDER)) else { continue };
+        let lives = Command::new("kill").args(["-0", process]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+        if process.parse::<u32>().is_ok() && !lives {
+            // Another test process may be at it too, or it may be another user's.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 async fn server() -> &'static PrivatePostgres {

@@ -3,10 +3,12 @@
 //! Every world has its own block of loopback addresses, so that worlds run side by side. Time is moved by [`World::advance`].
 
 pub mod api;
+pub mod authority;
 pub mod checker;
 pub mod database;
 pub mod gateway;
 pub mod http;
+pub mod policy_host;
 pub mod program;
 pub mod proxy;
 pub mod script;
@@ -65,6 +67,7 @@ impl World {
         config.delivery.allow_private_addresses = true;
         config.delivery.allow_unverified_domains = true;
         config.delivery.mx_port = free_port(Ipv4Addr::new(127, block[0], block[1], 1));
+        config.delivery_tls.policy_port = free_port(Ipv4Addr::new(127, block[0], block[1], 2));
         config.delivery.idle_seconds = 1;
         config.delivery.drain_seconds = 5;
         config.dns.servers = vec![dns.local_addr];

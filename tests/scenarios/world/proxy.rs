@@ -1,4 +1,4 @@
-//! A TCP proxy before a PostgreSQL server that cuts a connection at the worst moment.
+//! A TCP proxy before a PostgreSQL server that cuts a connection at the worst moment, or lets it hang as a lost machine would.
 //!
 //! It reads just enough of the protocol (PostgreSQL, "Message Formats") to know when a transaction is over: ReadyForQuery ends
 //! every answer and says whether a transaction is still open.
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pennypost::supervisor::Supervisor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// What to cut off, once.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub struct Proxy {
     pub address: SocketAddr,
     plan: Arc<Mutex<Option<Cut>>>,
     cuts: Arc<AtomicUsize>,
+    lost: watch::Sender<()>,
 }
 
 impl Proxy {
@@ -36,7 +38,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (plan, cuts, tasks) = (Arc::new(Mutex::new(None)), Arc::new(AtomicUsize::new(0)), Supervisor::default());
-        let connection = Connection { plan: Arc::clone(&plan), cuts: Arc::clone(&cuts) };
+        let lost = watch::Sender::new(());
+        let connection = Connection { plan: Arc::clone(&plan), cuts: Arc::clone(&cuts), lost: lost.clone() };
         let spawner = tasks.clone();
         tasks.spawn("proxy", async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -44,12 +47,17 @@ impl Proxy {
                 spawner.spawn("proxied connection", connection.clone().run(client, server));
             }
         });
-        Self { address, plan, cuts }
+        Self { address, plan, cuts, lost }
     }
 
     /// Plans a cut.
     pub fn cut(&self, cut: Cut) {
         *self.plan.lock().unwrap() = Some(cut);
+    }
+
+    /// Passes nothing on any more over the connections there are, and closes none: the other side is gone without a word. New ones work.
+    pub fn lose_connections(&self) {
+        self.lost.send_replace(());
     }
 
     /// Cuts made so far.
@@ -62,6 +70,7 @@ impl Proxy {
 struct Connection {
     plan: Arc<Mutex<Option<Cut>>>,
     cuts: Arc<AtomicUsize>,
+    lost: watch::Sender<()>,
 }
 
 impl Connection {
@@ -69,8 +78,11 @@ impl Connection {
         let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
         // Answers are kept back from when a commit is to be cut until it is known whether its transaction is over.
         let mut kept: Option<Vec<u8>> = None;
+        let mut lost = self.lost.subscribe();
         loop {
             tokio::select! {
+                biased;
+                _ = lost.changed() => std::future::pending().await,
                 Ok(count) = client.read(&mut asked) => {
                     if count == 0 || self.fires(|cut| matches!(cut, Cut::Request(text) if holds(&asked[..count], text))) {
                         return;

@@ -49,6 +49,28 @@ impl Server {
         server
     }
 
+    /// Starts a standby of this server, on a copy of its data; it follows what the other writes.
+    pub async fn standby(&self) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let folder = scratch().join(format!("standby-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+        std::fs::create_dir_all(&folder).unwrap();
+        if let Some(user) = other_user() {
+            chown(&folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+        }
+        let done = as_user(&self.bin.join("pg_basebackup"))
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-h", "127.0.0.1", "-U", "pennypost", "-p"])
+            .arg(self.address.port().to_string())
+            .arg("-D")
+            .arg(folder.join("data"))
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut server = Self { address, bin: self.bin.clone(), folder, child: None };
+        server.up().await;
+        server
+    }
+
     /// Where to connect to `address`: the server itself, or a proxy before it.
     pub fn url_at(address: SocketAddr) -> String {
         format!("postgres://pennypost@{address}/postgres?sslmode=disable")

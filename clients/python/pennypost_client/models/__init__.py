@@ -6,6 +6,9 @@ from .attempt import Attempt
 from .audit_entry import AuditEntry
 from .audit_entry_target import AuditEntryTarget
 from .audit_list import AuditList
+from .batch_item import BatchItem
+from .batch_request import BatchRequest
+from .batch_response import BatchResponse
 from .changed import Changed
 from .created_key_view import CreatedKeyView
 from .delivery_view import DeliveryView
@@ -17,10 +20,12 @@ from .event_page import EventPage
 from .event_view import EventView
 from .event_view_data import EventViewData
 from .field_error import FieldError
+from .item_problem import ItemProblem
 from .key_kind import KeyKind
 from .key_list import KeyList
 from .key_record import KeyRecord
 from .key_scope import KeyScope
+from .known_batch_status import KnownBatchStatus
 from .known_delivery_state import KnownDeliveryState
 from .known_domain_state import KnownDomainState
 from .known_event_kind import KnownEventKind
@@ -30,6 +35,7 @@ from .known_outcome import KnownOutcome
 from .known_record_state import KnownRecordState
 from .known_send_status import KnownSendStatus
 from .known_stage import KnownStage
+from .known_wait_reason import KnownWaitReason
 from .list_messages_state import ListMessagesState
 from .message_list import MessageList
 from .message_summary import MessageSummary
@@ -56,7 +62,14 @@ from .send_request_headers import SendRequestHeaders
 from .send_request_metadata import SendRequestMetadata
 from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
+from .site_limits import SiteLimits
+from .site_list import SiteList
+from .site_state import SiteState
+from .site_view import SiteView
 from .tag_condition import TagCondition
+from .tls_policy import TlsPolicy
+from .tls_result import TlsResult
+from .waiting import Waiting
 
 __all__ = (
     "Actor",
@@ -65,6 +78,9 @@ __all__ = (
     "AuditEntry",
     "AuditEntryTarget",
     "AuditList",
+    "BatchItem",
+    "BatchRequest",
+    "BatchResponse",
     "Changed",
     "CreatedKeyView",
     "DeliveryView",
@@ -76,10 +92,12 @@ __all__ = (
     "EventView",
     "EventViewData",
     "FieldError",
+    "ItemProblem",
     "KeyKind",
     "KeyList",
     "KeyRecord",
     "KeyScope",
+    "KnownBatchStatus",
     "KnownDeliveryState",
     "KnownDomainState",
     "KnownEventKind",
@@ -89,6 +107,7 @@ __all__ = (
     "KnownRecordState",
     "KnownSendStatus",
     "KnownStage",
+    "KnownWaitReason",
     "ListMessagesState",
     "MessageList",
     "MessageSummary",
@@ -115,5 +134,12 @@ __all__ = (
     "SendRequestMetadata",
     "SendRequestTags",
     "SendResponse",
+    "SiteLimits",
+    "SiteList",
+    "SiteState",
+    "SiteView",
     "TagCondition",
+    "TlsPolicy",
+    "TlsResult",
+    "Waiting",
 )

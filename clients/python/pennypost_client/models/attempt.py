@@ -10,6 +10,8 @@ from attrs import field as _attrs_field
 from ..models.known_failure_scope import KnownFailureScope
 from ..models.known_outcome import KnownOutcome
 from ..models.known_stage import KnownStage
+from ..models.tls_policy import TlsPolicy
+from ..models.tls_result import TlsResult
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="Attempt")
@@ -28,6 +30,8 @@ class Attempt:
         mx_host (None | str | Unset): The MX host, if one was reached or tried.
         mx_ip (None | str | Unset): Its address.
         tls (None | str | Unset): TLS version and cipher suite, absent for clear text.
+        tls_policy (None | TlsPolicy | Unset):
+        tls_result (None | TlsResult | Unset):
         enhanced_status (None | str | Unset): The enhanced status: the server's, or ours (RFC 3463) where no reply came.
         scope (KnownFailureScope | None | str | Unset):
         outcome_unknown (bool | Unset): True if the end of the content was sent and no reply came: the next hop may have
@@ -43,6 +47,8 @@ class Attempt:
     mx_host: None | str | Unset = UNSET
     mx_ip: None | str | Unset = UNSET
     tls: None | str | Unset = UNSET
+    tls_policy: None | TlsPolicy | Unset = UNSET
+    tls_result: None | TlsResult | Unset = UNSET
     enhanced_status: None | str | Unset = UNSET
     scope: KnownFailureScope | None | str | Unset = UNSET
     outcome_unknown: bool | Unset = UNSET
@@ -86,6 +92,22 @@ class Attempt:
         else:
             tls = self.tls
 
+        tls_policy: None | str | Unset
+        if isinstance(self.tls_policy, Unset):
+            tls_policy = UNSET
+        elif isinstance(self.tls_policy, TlsPolicy):
+            tls_policy = self.tls_policy.value
+        else:
+            tls_policy = self.tls_policy
+
+        tls_result: None | str | Unset
+        if isinstance(self.tls_result, Unset):
+            tls_result = UNSET
+        elif isinstance(self.tls_result, TlsResult):
+            tls_result = self.tls_result.value
+        else:
+            tls_result = self.tls_result
+
         enhanced_status: None | str | Unset
         if isinstance(self.enhanced_status, Unset):
             enhanced_status = UNSET
@@ -123,6 +145,10 @@ class Attempt:
             field_dict["mx_ip"] = mx_ip
         if tls is not UNSET:
             field_dict["tls"] = tls
+        if tls_policy is not UNSET:
+            field_dict["tls_policy"] = tls_policy
+        if tls_result is not UNSET:
+            field_dict["tls_result"] = tls_result
         if enhanced_status is not UNSET:
             field_dict["enhanced_status"] = enhanced_status
         if scope is not UNSET:
@@ -196,6 +222,40 @@ class Attempt:
 
         tls = _parse_tls(d.pop("tls", UNSET))
 
+        def _parse_tls_policy(data: object) -> None | TlsPolicy | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                tls_policy_type_0 = TlsPolicy(data)
+
+                return tls_policy_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | TlsPolicy | Unset, data)
+
+        tls_policy = _parse_tls_policy(d.pop("tls_policy", UNSET))
+
+        def _parse_tls_result(data: object) -> None | TlsResult | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                tls_result_type_0 = TlsResult(data)
+
+                return tls_result_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | TlsResult | Unset, data)
+
+        tls_result = _parse_tls_result(d.pop("tls_result", UNSET))
+
         def _parse_enhanced_status(data: object) -> None | str | Unset:
             if data is None:
                 return data
@@ -237,6 +297,8 @@ class Attempt:
             mx_host=mx_host,
             mx_ip=mx_ip,
             tls=tls,
+            tls_policy=tls_policy,
+            tls_result=tls_result,
             enhanced_status=enhanced_status,
             scope=scope,
             outcome_unknown=outcome_unknown,

@@ -12,6 +12,7 @@ from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
     from ..models.attempt import Attempt
+    from ..models.waiting import Waiting
 
 
 T = TypeVar("T", bound="DeliveryView")
@@ -28,6 +29,7 @@ class DeliveryView:
         attempts (list[Attempt]): Attempts so far, oldest first.
         next_attempt_at (datetime.datetime | None | Unset): When the next attempt is due; absent when none is, as during
             a pause.
+        waiting (None | Unset | Waiting):
     """
 
     id: str
@@ -35,9 +37,12 @@ class DeliveryView:
     state: KnownDeliveryState | str
     attempts: list[Attempt]
     next_attempt_at: datetime.datetime | None | Unset = UNSET
+    waiting: None | Unset | Waiting = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.waiting import Waiting
+
         id = self.id
 
         recipient = self.recipient
@@ -61,6 +66,14 @@ class DeliveryView:
         else:
             next_attempt_at = self.next_attempt_at
 
+        waiting: dict[str, Any] | None | Unset
+        if isinstance(self.waiting, Unset):
+            waiting = UNSET
+        elif isinstance(self.waiting, Waiting):
+            waiting = self.waiting.to_dict()
+        else:
+            waiting = self.waiting
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -73,12 +86,15 @@ class DeliveryView:
         )
         if next_attempt_at is not UNSET:
             field_dict["next_attempt_at"] = next_attempt_at
+        if waiting is not UNSET:
+            field_dict["waiting"] = waiting
 
         return field_dict
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         from ..models.attempt import Attempt
+        from ..models.waiting import Waiting
 
         d = dict(src_dict)
         id = d.pop("id")
@@ -124,12 +140,30 @@ class DeliveryView:
 
         next_attempt_at = _parse_next_attempt_at(d.pop("next_attempt_at", UNSET))
 
+        def _parse_waiting(data: object) -> None | Unset | Waiting:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                waiting_type_0 = Waiting.from_dict(data)
+
+                return waiting_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | Unset | Waiting, data)
+
+        waiting = _parse_waiting(d.pop("waiting", UNSET))
+
         delivery_view = cls(
             id=id,
             recipient=recipient,
             state=state,
             attempts=attempts,
             next_attempt_at=next_attempt_at,
+            waiting=waiting,
         )
 
         delivery_view.additional_properties = d

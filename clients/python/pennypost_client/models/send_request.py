@@ -52,6 +52,10 @@ class SendRequest:
         priority (None | Priority | Unset):
         stream (None | str | Unset): A name for this kind of mail: 1 to 64 characters from `A-Z a-z 0-9 _ - .`;
             `transactional` unless said.
+        require_tls (bool | Unset): Send only over TLS whose certificate is proven, to hosts that promise the same for
+            the rest of the way (REQUIRETLS, RFC 8689); where
+            there is none, the message bounces. The header `TLS-Required: No` asks for the opposite: the receiving domain's
+            policy is passed over.
         envelope (EnvelopeRequest | None | Unset):
         raw (str | Unset): A whole RFC 5322 message in base64, sent as it is: Bcc fields are removed, Date and Message-
             ID added where missing. Needs `envelope`.
@@ -73,6 +77,7 @@ class SendRequest:
     expires_at: datetime.datetime | None | Unset = UNSET
     priority: None | Priority | Unset = UNSET
     stream: None | str | Unset = UNSET
+    require_tls: bool | Unset = UNSET
     envelope: EnvelopeRequest | None | Unset = UNSET
     raw: str | Unset = UNSET
 
@@ -188,6 +193,8 @@ class SendRequest:
         else:
             stream = self.stream
 
+        require_tls = self.require_tls
+
         envelope: dict[str, Any] | None | Unset
         if isinstance(self.envelope, Unset):
             envelope = UNSET
@@ -233,6 +240,8 @@ class SendRequest:
             field_dict["priority"] = priority
         if stream is not UNSET:
             field_dict["stream"] = stream
+        if require_tls is not UNSET:
+            field_dict["require_tls"] = require_tls
         if envelope is not UNSET:
             field_dict["envelope"] = envelope
         if raw is not UNSET:
@@ -436,6 +445,8 @@ class SendRequest:
 
         stream = _parse_stream(d.pop("stream", UNSET))
 
+        require_tls = d.pop("require_tls", UNSET)
+
         def _parse_envelope(data: object) -> EnvelopeRequest | None | Unset:
             if data is None:
                 return data
@@ -472,6 +483,7 @@ class SendRequest:
             expires_at=expires_at,
             priority=priority,
             stream=stream,
+            require_tls=require_tls,
             envelope=envelope,
             raw=raw,
         )

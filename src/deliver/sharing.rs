@@ -1,0 +1,167 @@
+//! What was learned of sites, kept over restarts and shared with the other nodes.
+//!
+//! Answers: a site that one node found to want less gets less from all within seconds, and from a node that was just started. Only
+//! changes are written, each site at most once in [`EVERY`]. How many nodes deliver, and so share the limits, is found out on the way.
+//! Does not: share that hosts could not be reached: the network of another node is another network. It is written for people to read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::engine::Engine;
+use super::limits::Limits;
+use super::site::{Picture, Site};
+use crate::clock::{Clock, Tick};
+use crate::store::site::SiteRow;
+use crate::store::{Store, StoreError};
+use crate::telemetry::metrics;
+
+/// Between two exchanges.
+const EVERY: Duration = Duration::from_secs(3);
+/// A node that did not say so for as long delivers no more.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Exchanges between two clean-ups.
+const CLEAN_UP: u32 = 200;
+
+/// What the database told of sites that have no work in memory.
+#[derive(Debug, Default)]
+pub struct Known {
+    rows: HashMap<Arc<str>, SiteRow>,
+    read_until: Option<OffsetDateTime>,
+}
+
+impl Known {
+    /// Gives a site that has just come into memory what is known of it.
+    pub fn tell(&self, site: &Site, clock: &Clock) {
+        if let Some(row) = self.rows.get(&site.name) {
+            adopt(site, row, clock);
+        }
+    }
+}
+
+impl Engine {
+    /// Exchanges what is learned with the other nodes until the process drains; then once more, and takes its leave.
+    pub(super) async fn share(self: Arc<Self>, store: Store) {
+        let mut round = 0;
+        loop {
+            let is_last = self.is_draining();
+            if let Err(error) = self.exchange(&store).await {
+                metrics::database_error(error.kind());
+                tracing::warn!(%error, "what is known of sites could not be exchanged; trying again");
+            }
+            if round % CLEAN_UP == 0
+                && let Err(error) = store.forget_sites().await
+            {
+                tracing::debug!(%error, "old sites stay");
+            }
+            round += 1;
+            if is_last {
+                break;
+            }
+            tokio::select! {
+                () = self.parts.clock.sleep(EVERY) => {}
+                () = self.draining() => {}
+            }
+        }
+        if let Err(error) = store.remove_sender(self.parts.node.incarnation()).await {
+            tracing::debug!(%error, "others find out by silence that this node delivers no more");
+        }
+    }
+
+    /// One exchange: who else delivers, what is new here, what is new there.
+    pub(super) async fn exchange(&self, store: &Store) -> Result<(), StoreError> {
+        let incarnation = self.parts.node.incarnation();
+        let nodes = if self.parts.claims.orders().is_drained() {
+            // What it has begun ends under the share that it had; the rest is for the others.
+            store.remove_sender(incarnation).await?;
+            self.sites.lock().nodes
+        } else {
+            usize::try_from(store.senders(incarnation, SILENCE).await?).unwrap_or(1).max(1)
+        };
+        let sites: Vec<Arc<Site>> = {
+            let mut sites = self.sites.lock();
+            if sites.nodes != nodes {
+                tracing::info!(nodes, "the limits of sites are shared by so many nodes");
+                sites.nodes = nodes;
+            }
+            sites.by_name.values().cloned().collect()
+        };
+        let clock = &self.parts.clock;
+        let (mut slowed, mut paused) = (0, 0);
+        for site in &sites {
+            site.share_with(nodes);
+            let now = clock.tick();
+            let (is_slowed, is_paused) = site.is_held_back(now);
+            slowed += usize::from(is_slowed);
+            paused += usize::from(is_paused);
+            let Some(picture) = site.take_news(now) else { continue };
+            if let Err(error) = store.save_site(&row(site, picture, clock)).await {
+                site.keep_news();
+                return Err(error);
+            }
+        }
+        metrics::sites(slowed, paused);
+        let since = self.sites.lock().known.read_until;
+        for row in store.sites_changed(since).await? {
+            let mut sites = self.sites.lock();
+            // A little before, as what began earlier may be committed later. Known rows are told twice at no harm.
+            sites.known.read_until = Some(row.updated_at - EVERY);
+            if let Some(site) = sites.by_name.get(row.name.as_str()) {
+                adopt(site, &row, clock);
+            }
+            let name: Arc<str> = row.name.as_str().into();
+            if row.slowed || row.paused_until.is_some() || row.without_ipv6_until.is_some() {
+                sites.known.rows.insert(name, row);
+            } else {
+                sites.known.rows.remove(&name);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn adopt(site: &Site, row: &SiteRow, clock: &Clock) {
+    let Some(slowed_at) = row.slowed_at else { return };
+    let Ok(standing) = serde_json::from_value(row.standing.clone()) else { return };
+    let (now, tick) = (clock.now(), clock.tick());
+    let later = |at: Option<OffsetDateTime>| at.and_then(|at| Duration::try_from(at - now).ok()).map(|wait| tick.plus(wait));
+    let times = [later(row.paused_until), later(row.without_ipv6_until)];
+    if site.adopt(slowed_at, standing, times, row.reason.as_deref().map(Arc::from), tick) {
+        tracing::debug!(site = %site.name, reason = row.reason, "what another node learned of a site holds here too");
+    }
+}
+
+fn row(site: &Site, picture: Picture, clock: &Clock) -> SiteRow {
+    let (now, tick) = (clock.now(), clock.tick());
+    let at = |until: Tick| now + until.since(tick);
+    let (rest_until, rest_reason) = picture.resting.map(|(until, reason)| (at(until), reason.to_string())).unzip();
+    SiteRow {
+        name: site.name.to_string(),
+        provider: site.provider.to_string(),
+        limits: limits(&picture.limits),
+        standing: serde_json::to_value(&picture.standing).unwrap_or_default(),
+        slowed: picture.is_slowed,
+        slowed_at: picture.slowed_at,
+        sessions: i32::try_from(picture.allowance.sessions).unwrap_or(i32::MAX),
+        per_minute: picture.allowance.per_minute,
+        paused_until: picture.paused_until.map(at),
+        reason: picture.reason.map(|reason| reason.to_string()),
+        rest_until,
+        rest_reason,
+        without_ipv6_until: picture.without_ipv6_until.map(at),
+        domains: picture.domains.iter().map(ToString::to_string).collect(),
+        updated_at: now,
+    }
+}
+
+fn limits(limits: &Limits) -> serde_json::Value {
+    serde_json::json!({
+        "connections": limits.connections,
+        "messages_per_connection": limits.messages_per_connection,
+        "messages_per_minute": limits.messages_per_minute,
+        "recipients_per_transaction": limits.recipients_per_transaction,
+        "idle_seconds": limits.idle.as_secs(),
+    })
+}
