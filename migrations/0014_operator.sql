@@ -4,17 +4,30 @@ create table pause (
     id uuid primary key,
     project_id uuid references project (id) on delete cascade,
     domain text,
+    site text,
     reason text not null check (length(reason) <= 500),
     actor_key uuid,
     actor text not null,
     created_at timestamptz not null,
-    constraint pause_of_something check (project_id is not null or domain is not null)
+    constraint pause_of_something check (project_id is not null or domain is not null or site is not null),
+    constraint pause_domain_or_site check (domain is null or site is null)
 );
-create unique index pause_once on pause (coalesce(project_id, '00000000-0000-0000-0000-000000000000'), coalesce(domain, ''));
-comment on table pause is 'What is not to be tried now: all mail of a project, its mail to one recipient domain, or the mail of all projects to one.';
+create unique index pause_once on pause (coalesce(project_id, '00000000-0000-0000-0000-000000000000'), coalesce(domain, ''), coalesce(site, ''));
+comment on table pause is 'What is not to be tried now: all mail of a project, its mail to one recipient domain, or to one site, or the mail of all projects to one.';
 comment on column pause.project_id is 'Null: of all projects.';
-comment on column pause.domain is 'Recipient domain; null: all of the project.';
+comment on column pause.domain is 'Recipient domain; null: all of the project, or of the site.';
+comment on column pause.site is 'MX hosts, sorted, with commas between, or the name of a site.';
 comment on column pause.actor_key is 'The API key that asked for it; null: the command line.';
+
+create table paused_domain (
+    pause_id uuid not null references pause (id) on delete cascade,
+    domain text not null,
+    seen_at timestamptz not null,
+    primary key (pause_id, domain)
+);
+create index paused_domain_seen on paused_domain (seen_at);
+comment on table paused_domain is 'Recipient domains that nodes found at a paused site: what claims put aside for it.';
+comment on column paused_domain.seen_at is 'When it was last looked whether the domain is there.';
 
 comment on column delivery.owner is '0 waiting, -1 held, -2 waiting for the end of a pause, else the incarnation of the node that claimed it.';
 -- What a claim came upon while it was paused: found again when the pause ends.

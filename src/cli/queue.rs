@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{plain, printable, table};
-use crate::model::{DomainName, MessageId};
-use crate::outbox::{Change, Paused, Selection, Verb};
+use crate::model::{DomainName, MessageId, SiteName};
+use crate::outbox::{Change, Paused, Selection, Target, Verb};
 use crate::serve::House;
 
 /// Show and control what waits
@@ -35,7 +35,7 @@ pub enum QueueCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Try nothing to a domain, or nothing of the project, until `queue resume`; mail goes on to be accepted, and to expire
+    /// Try nothing to a domain or a site, or nothing of the project, until `queue resume`; mail goes on to be accepted, and to expire
     Pause {
         /// What
         #[command(flatten)]
@@ -74,13 +74,16 @@ pub struct Which {
 #[derive(Debug, Args)]
 pub struct What {
     /// Mail to this domain
-    #[arg(long, value_name = "DOMAIN", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(long, value_name = "DOMAIN", required_unless_present_any = ["all", "site"], conflicts_with_all = ["all", "site"])]
     domain: Option<DomainName>,
+    /// Mail to all domains with these MX hosts, or at a site that `queue sites` shows
+    #[arg(long, value_name = "HOST,HOST", conflicts_with = "all")]
+    site: Option<SiteName>,
     /// All mail of the project
     #[arg(long)]
     all: bool,
-    /// The mail of all projects to the domain
-    #[arg(long, requires = "domain")]
+    /// The mail of all projects to the domain or site
+    #[arg(long, conflicts_with = "all")]
     all_projects: bool,
 }
 
@@ -146,34 +149,51 @@ async fn work(context: &Context, house: &House, command: QueueCommand) -> anyhow
         }
         QueueCommand::Pause { what, reason } => {
             let pause = house.outbox.pause(&paused(house, what), &reason, &context.actor()).await?;
-            let name = pause.recipient_domain.as_ref().map_or_else(|| "the project".to_owned(), |domain| format!("mail to {domain}"));
+            let name = match (&pause.recipient_domain, &pause.site) {
+                (Some(domain), _) => format!("mail to {domain}"),
+                (None, Some(site)) => format!("the site {site}"),
+                (None, None) => "the project".to_owned(),
+            };
             context.output.show(&pause, || format!("{name} is paused; what reaches its end meanwhile expires"))
         }
         QueueCommand::Resume(what) => {
+            let (domain, site) = (what.domain.clone(), what.site.clone());
             let what = paused(house, what);
             if !house.outbox.resume(&what, &context.actor()).await? {
                 return Err(Failure::new("this is not paused").fix("`pennypost queue list` shows the pauses").into());
             }
-            context.output.show(&json!({"recipient_domain": what.domain, "resumed": true}), || "the pause is over".to_owned())
+            context.output.show(&json!({"recipient_domain": domain, "site": site, "resumed": true}), || "the pause is over".to_owned())
         }
-        QueueCommand::Sites => {
-            let sites = house.outbox.all_sites().await?.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
-            let columns = [
-                ("SITE", "/name"),
-                ("PROVIDER", "/provider"),
-                ("STATE", "/state"),
-                ("UNTIL", "/until"),
-                ("SESSIONS", "/sessions"),
-                ("A MINUTE", "/messages_per_minute"),
-                ("REASON", "/reason"),
-            ];
-            context.output.show(&json!({"data": sites, "next_cursor": null}), || table(&columns, &sites))
-        }
+        QueueCommand::Sites => sites(context, house).await,
     }
 }
 
+async fn sites(context: &Context, house: &House) -> anyhow::Result<()> {
+    let sites = house.outbox.all_sites().await?.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+    let mut pauses = house.outbox.pauses(house.project).await?;
+    pauses.retain(|pause| pause.site.is_some());
+    let pauses = pauses.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+    let columns = [
+        ("SITE", "/name"),
+        ("PROVIDER", "/provider"),
+        ("STATE", "/state"),
+        ("UNTIL", "/until"),
+        ("SESSIONS", "/sessions"),
+        ("A MINUTE", "/messages_per_minute"),
+        ("REASON", "/reason"),
+    ];
+    context.output.show(&json!({"data": sites, "pauses": pauses, "next_cursor": null}), || with_pauses(&table(&columns, &sites), &pauses))
+}
+
+/// A table, and below it the pauses.
+fn with_pauses(table: &str, pauses: &[Value]) -> String {
+    let lines: String = pauses.iter().map(pause_line).collect();
+    format!("{table}{}{lines}", if lines.is_empty() { "" } else { "\n" })
+}
+
 fn paused(house: &House, what: What) -> Paused {
-    Paused { project: (!what.all_projects).then_some(house.project), domain: what.domain }
+    let target = what.domain.map(Target::Domain).or_else(|| what.site.map(Target::Site)).unwrap_or(Target::Everything);
+    Paused { project: (!what.all_projects).then_some(house.project), target }
 }
 
 async fn list(context: &Context, house: &House) -> anyhow::Result<()> {
@@ -188,19 +208,16 @@ async fn list(context: &Context, house: &House) -> anyhow::Result<()> {
         ("OLDEST", "/oldest_at"),
         ("NEXT ATTEMPT", "/next_at"),
     ];
-    let text = || {
-        let lines: String = pauses.iter().map(pause_line).collect();
-        format!("{}{}{lines}", table(&columns, &lanes), if lines.is_empty() { "" } else { "\n" })
-    };
-    context.output.show(&json!({"data": lanes, "pauses": pauses, "next_cursor": null}), text)
+    context.output.show(&json!({"data": lanes, "pauses": pauses, "next_cursor": null}), || with_pauses(&table(&columns, &lanes), &pauses))
 }
 
 fn pause_line(pause: &Value) -> String {
     let word = |pointer: &str| pause.pointer(pointer).map(plain).map(printable).unwrap_or_default();
-    let what = match (pause.pointer("/recipient_domain"), pause.pointer("/all_projects")) {
-        (Some(Value::Null) | None, _) => "the project".to_owned(),
-        (_, Some(Value::Bool(true))) => format!("{} (all projects)", word("/recipient_domain")),
-        _ => word("/recipient_domain"),
+    let named = ["/recipient_domain", "/site"].into_iter().find(|pointer| pause.pointer(pointer).is_some_and(|value| !value.is_null()));
+    let what = match (named, pause.pointer("/all_projects")) {
+        (None, _) => "the project".to_owned(),
+        (Some(pointer), Some(Value::Bool(true))) => format!("{} (all projects)", word(pointer)),
+        (Some(pointer), _) => word(pointer),
     };
     format!("paused: {what} since {} by {}: {}\n", word("/since"), word("/by/name"), word("/reason"))
 }
@@ -283,5 +300,8 @@ mod tests {
     fn a_pause_is_one_line() {
         let pause = json!({"recipient_domain": "a.example", "all_projects": true, "reason": "550 \u{1b}", "by": {"name": "ops"}, "since": "now"});
         assert_eq!(pause_line(&pause), "paused: a.example (all projects) since now by ops: 550 \u{fffd}\n");
+        let pause =
+            json!({"recipient_domain": null, "site": "mx.example", "all_projects": false, "reason": "x", "by": {"name": "ops"}, "since": "now"});
+        assert_eq!(pause_line(&pause), "paused: mx.example since now by ops: x\n");
     }
 }

@@ -98,11 +98,7 @@ impl Places {
 impl Engine {
     /// Takes a job in: to its site, or to wait until that is known.
     pub(super) fn arrive(self: &Arc<Self>, job: Job) {
-        let settings = &self.parts.settings;
-        if settings.sandbox || !settings.smart_host.is_empty() {
-            // Nothing is looked up where nothing depends on it.
-            let host = settings.smart_host.rsplit_once(':').map_or(job.domain.as_str(), |(host, _)| host.trim_matches(['[', ']']));
-            let place = self.parts.providers.place([host]);
+        if let Some(place) = self.fixed_place(&job.domain) {
             return self.push(&place, vec![job]);
         }
         let domain = job.domain.clone();
@@ -114,6 +110,16 @@ impl Engine {
         if let Placed::There(place, job) = placed {
             self.push(&place, vec![job]);
         }
+    }
+
+    /// Where mail goes without a look-up, where nothing depends on one.
+    pub(super) fn fixed_place(&self, domain: &DomainName) -> Option<Place> {
+        let settings = &self.parts.settings;
+        if !settings.sandbox && settings.smart_host.is_empty() {
+            return None;
+        }
+        let host = settings.smart_host.rsplit_once(':').map_or(domain.as_str(), |(host, _)| host.trim_matches(['[', ']']));
+        Some(self.parts.providers.place([host]))
     }
 
     /// What a session to `host`, opened for a job, is good for: other jobs for the same hosts, if it is one of them. Else the domain's

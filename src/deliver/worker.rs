@@ -225,8 +225,8 @@ impl Worker {
             return None;
         }
         let job = Job { message, domain, hosts, deliveries: due };
-        if self.engine.is_stopped(&job) {
-            self.engine.give_back(vec![job], self.engine.parts.clock.tick()).await;
+        if self.engine.is_stopped(&self.site, &job) {
+            self.engine.put_aside(&self.site, vec![job]).await;
             return None;
         }
         Some(job)
@@ -240,7 +240,7 @@ impl Worker {
         if !ours {
             tracing::warn!(deliveries = job.deliveries.len(), "the heartbeat was not confirmed while the session opened; nothing is sent");
         }
-        ours && !self.engine.is_stopped(job)
+        ours && !self.engine.is_stopped(&self.site, job)
     }
 
     /// Makes sure that a session is open: tries the targets in order until one answers.

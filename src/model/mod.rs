@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod page;
 pub mod reply;
 pub mod secret;
+pub mod site_name;
 
 pub use actor::Actor;
 pub use address::{EmailAddress, Mailbox};
@@ -23,3 +24,4 @@ pub use header::{HeaderName, HeaderText};
 pub use id::{AuditId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;
+pub use site_name::SiteName;

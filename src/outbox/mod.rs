@@ -31,7 +31,7 @@ pub use crate::store::StoreError;
 
 pub use control::{Change, Verb};
 pub use nodes::{NodeState, NodeView};
-pub use pauses::{PauseView, Paused};
+pub use pauses::{PauseView, Paused, Target};
 pub use selection::{Selection, SelectionError};
 
 pub use claims::{ClaimedDelivery, Claims, Hurry, OutboundMessage};

@@ -124,7 +124,7 @@ pub struct QueueLane {
     pub active: u64,
     /// Held by an operator.
     pub held: u64,
-    /// True if the domain, or all of the project, is paused: what is queued waits for the end of the pause.
+    /// True if the domain, its site, or all of the project, is paused: what is queued waits for the end of the pause.
     pub paused: bool,
     /// When the oldest of their messages was accepted.
     #[serde(with = "time::serde::rfc3339")]
@@ -160,7 +160,7 @@ impl Outbox {
         domains.sort_unstable();
         domains.dedup();
         let sites = self.views(self.store.sites_of(&domains).await?);
-        let pauses = self.pauses(project).await?;
+        let pauses = self.covers(project, &domains).await?;
         let nodes = if outstanding.iter().any(|row| row.owner > 0) { self.store.node_hosts().await?.into_iter().collect() } else { HashMap::new() };
         for delivery in &mut message.deliveries {
             let Some(row) = outstanding.iter().find(|row| row_no(row) == delivery.id.rcpt_no).filter(|_| !is_over(delivery.state)) else { continue };
@@ -169,7 +169,7 @@ impl Outbox {
                 now: self.clock.now(),
                 send_at: message.message.send_at,
                 last_reply: delivery.attempts.last().map(|attempt| attempt.reply.as_str()),
-                pause: pauses.iter().find(|pause| pause.covers(domain)),
+                pause: pauses.of(domain),
                 // The more restrained, where a domain has moved from one site to another.
                 site: sites.iter().filter(|site| site.domains.iter().any(|known| known == domain)).max_by_key(|site| (site.until, site.since)),
                 nodes: &nodes,
@@ -214,9 +214,9 @@ impl Outbox {
     /// What waits, by recipient domain, most first.
     pub async fn queue(&self, project: ProjectId) -> Result<Vec<QueueLane>, StoreError> {
         let rows = self.store.queue(project.uuid(), QUEUE_LANES).await?;
-        let (now, pauses) = (self.clock.now(), self.pauses(project).await?);
-        let paused = |domain: &str| pauses.iter().any(|pause| pause.covers(domain));
-        Ok(rows.into_iter().map(|row| QueueLane { paused: paused(&row.domain), ..lane(row, now) }).collect())
+        let domains: Vec<String> = rows.iter().map(|row| row.domain.clone()).collect();
+        let (now, pauses) = (self.clock.now(), self.covers(project, &domains).await?);
+        Ok(rows.into_iter().map(|row| QueueLane { paused: pauses.of(&row.domain).is_some(), ..lane(row, now) }).collect())
     }
 }
 

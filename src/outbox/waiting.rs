@@ -22,7 +22,7 @@ use crate::store::outbox::{HELD, WAITING};
 pub enum WaitReason {
     /// Somebody held it: it goes when it is released.
     Held,
-    /// An operator paused its domain, or its project: it goes when the pause is over.
+    /// An operator paused its domain, its site or its project: it goes when the pause is over.
     Paused,
     /// The message is for later (`send_at`).
     Scheduled,
@@ -105,8 +105,12 @@ pub fn why(row: &Outstanding, about: &Circumstances<'_>) -> Waiting {
 
 fn of_operator(pause: Option<&PauseView>) -> Waiting {
     let told = pause.map(|pause| {
-        let since = pause.since.format(&Rfc3339).unwrap_or_default();
-        format!("paused by {} since {since}: {}", pause.by.name, pause.reason)
+        let what = match (&pause.recipient_domain, &pause.site) {
+            (Some(domain), _) => format!("mail to {domain}"),
+            (None, Some(site)) => format!("the site {site}"),
+            (None, None) => "the project".to_owned(),
+        };
+        format!("{what} is paused by {} since {}: {}", pause.by.name, pause.since.format(&Rfc3339).unwrap_or_default(), pause.reason)
     });
     Waiting { reason: WaitReason::Paused, until: None, detail: told.unwrap_or_default() }
 }
@@ -175,6 +179,7 @@ mod tests {
     fn an_operators_pause_is_told_with_who_and_since_when() {
         let pause = PauseView {
             recipient_domain: None,
+            site: None,
             all_projects: false,
             reason: "wrong mailing".to_owned(),
             by: Actor { key_id: None, name: "bee".to_owned() },
@@ -182,7 +187,7 @@ mod tests {
         };
         let (paused, by) = (site(SiteState::Paused, 10), Some(&pause));
         for (row, reason, says) in [
-            (told_in(PARKED, 0, -1, None, None, by), WaitReason::Paused, "paused by bee since 1969-12-31T23:00:00Z: wrong mailing"),
+            (told_in(PARKED, 0, -1, None, None, by), WaitReason::Paused, "the project is paused by bee since 1969-12-31T23:00:00Z: wrong mailing"),
             (told_in(WAITING, 2, 5, None, Some(&paused), by), WaitReason::Paused, "wrong mailing"),
             (told_in(HELD, 0, -1, None, None, by), WaitReason::Held, "released"),
             (told_in(7, 0, -1, None, None, by), WaitReason::InLine, "mail1"),

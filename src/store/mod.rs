@@ -18,6 +18,7 @@ pub mod node;
 pub mod operator;
 pub mod outbox;
 pub mod partition;
+pub mod pause;
 pub mod site;
 
 pub(crate) mod api_key;

@@ -1,11 +1,10 @@
-//! What operators do to what waits: changes of many deliveries in short steps, and pauses.
+//! What operators do to what waits: changes of many deliveries in short steps, and the end of pauses.
 //!
 //! Answers: one step of a change looks at a bounded number of rows, in the order of their key, so that it is short whatever is selected and
 //! goes on where the last one ended. Rows that somebody works on are left alone, never waited for.
 #![expect(missing_docs, reason = "a field of a row is the column of its name, described in migrations/")]
 
 use sqlx::{query, query_as};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::limit::{Limited, PATIENT, STATEMENT};
@@ -56,18 +55,6 @@ pub struct Step {
     pub active: i64,
     pub last_message: Option<Uuid>,
     pub last_rcpt: Option<i16>,
-}
-
-/// A row of `pause`.
-#[derive(Clone, Debug)]
-pub struct PauseRow {
-    pub id: Uuid,
-    pub project_id: Option<Uuid>,
-    pub domain: Option<String>,
-    pub reason: String,
-    pub actor_key: Option<Uuid>,
-    pub actor: String,
-    pub created_at: OffsetDateTime,
 }
 
 impl Store {
@@ -136,44 +123,6 @@ impl Store {
         Ok(step)
     }
 
-    /// Writes a pause. One that is there gets the new reason.
-    pub async fn write_pause(tx: &mut Tx, row: &PauseRow) -> Result<(), StoreError> {
-        query!(
-            "insert into pause (id, project_id, domain, reason, actor_key, actor, created_at) values ($1, $2, $3, $4, $5, $6, $7)
-             on conflict (coalesce(project_id, '00000000-0000-0000-0000-000000000000'), coalesce(domain, ''))
-             do update set reason = excluded.reason, actor_key = excluded.actor_key, actor = excluded.actor",
-            row.id,
-            row.project_id,
-            row.domain,
-            row.reason,
-            row.actor_key,
-            row.actor,
-            row.created_at
-        )
-        .execute(&mut **tx)
-        .limited(STATEMENT)
-        .await?;
-        Ok(())
-    }
-
-    /// Ends a pause. False: there is none.
-    pub async fn delete_pause(tx: &mut Tx, project: Option<Uuid>, domain: Option<&str>) -> Result<bool, StoreError> {
-        let done = query!("delete from pause where project_id is not distinct from $1 and domain is not distinct from $2", project, domain)
-            .execute(&mut **tx)
-            .limited(STATEMENT)
-            .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// All pauses, oldest first.
-    pub async fn pauses(&self) -> Result<Vec<PauseRow>, StoreError> {
-        let rows = query_as!(PauseRow, "select id, project_id, domain, reason, actor_key, actor, created_at from pause order by id")
-            .fetch_all(self.pool())
-            .limited(STATEMENT)
-            .await?;
-        Ok(rows)
-    }
-
     /// Lets parked deliveries wait as others do whose pause is over, at most `limit`. Answers how many.
     pub async fn unpark(&self, limit: i64) -> Result<u64, StoreError> {
         let done = query!(
@@ -181,7 +130,8 @@ impl Store {
                select d.ctid as place from delivery d
                where d.owner = -2 and not exists (
                  select from pause p where (p.project_id is null or p.project_id = d.project_id)
-                   and (p.domain is null or right(d.recipient, length(p.domain) + 1) = '@' || p.domain))
+                   and case when p.site is null then p.domain is null or p.domain = split_part(d.recipient, '@', -1)
+                       else exists (select from paused_domain s where s.pause_id = p.id and s.domain = split_part(d.recipient, '@', -1)) end)
                limit $1 for update of d skip locked
              )
              update delivery set owner = 0 where ctid = any (array(select place from free)) and owner = -2",

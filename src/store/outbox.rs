@@ -285,7 +285,8 @@ impl Store {
              ), claimed as (
                update delivery set owner = case when exists (
                    select from pause p where (p.project_id is null or p.project_id = delivery.project_id)
-                     and (p.domain is null or right(delivery.recipient, length(p.domain) + 1) = '@' || p.domain))
+                     and case when p.site is null then p.domain is null or p.domain = split_part(delivery.recipient, '@', -1)
+                         else exists (select from paused_domain s where s.pause_id = p.id and s.domain = split_part(delivery.recipient, '@', -1)) end)
                  then -2 else $1::bigint end
                where ctid = any (array(select place from due)) and owner = 0
                returning message_id, rcpt_no, lane, recipient, attempt, priority, expires_at, next_at, owner

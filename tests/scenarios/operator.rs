@@ -30,16 +30,16 @@ async fn verb(gateway: &Gateway, verb: &str, selection: Value) -> (u64, u64) {
     (done["changed"].as_u64().unwrap(), done["active"].as_u64().unwrap())
 }
 
-async fn state(gateway: &Gateway, id: &str, recipient: &str) -> String {
+pub async fn state(gateway: &Gateway, id: &str, recipient: &str) -> String {
     gateway.delivery(id, recipient).await["state"].as_str().unwrap().to_owned()
 }
 
-async fn audit(gateway: &Gateway) -> Vec<Value> {
+pub async fn audit(gateway: &Gateway) -> Vec<Value> {
     gateway.get("/v1/audit?limit=100").await.json()["data"].as_array().unwrap().clone()
 }
 
 /// A second project with a full key of its own.
-async fn other_project(world: &World, gateway: &Gateway) -> String {
+pub async fn other_project(world: &World, gateway: &Gateway) -> String {
     let project = ProjectId::from_uuid(world.clock.uuid());
     world.execute(&format!("insert into project (id, name) values ('{}', 'other')", project.uuid())).await;
     let new = NewKey { name: "other".into(), scope: Scope::Full, domains: None, expires_at: None, test: false };
@@ -47,7 +47,7 @@ async fn other_project(world: &World, gateway: &Gateway) -> String {
     secret.expose().clone()
 }
 
-async fn lets_a_second_pass(world: &World, gateway: &Gateway, done: impl Fn(&Gateway) -> bool) {
+pub async fn lets_a_second_pass(world: &World, gateway: &Gateway, done: impl Fn(&Gateway) -> bool) {
     eventually(|| async {
         world.advance(Duration::from_secs(1));
         if done(gateway) { Ok(()) } else { Err("the node has not heard of it".to_owned()) }

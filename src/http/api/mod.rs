@@ -57,5 +57,7 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(nodes::resume))
         .routes(routes!(nodes::audit))
         .routes(routes!(sites::list))
+        .routes(routes!(sites::pause))
+        .routes(routes!(sites::resume))
         .routes(routes!(sandbox::list))
 }

@@ -7,13 +7,13 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::accept::fault::{Code, FieldError};
+use crate::accept::fault::Code;
 use crate::access::Caller;
 use crate::http::Api;
 use crate::http::extract::{self, Manager, Payload};
 use crate::http::problem::{Document, Problem};
 use crate::model::{DeliveryId, DomainName, MessageId, ProjectId};
-use crate::outbox::{PauseView, Paused, Selection, SelectionError, Verb};
+use crate::outbox::{PauseView, Paused, Selection, SelectionError, Target, Verb};
 
 /// Characters of the reason of a pause.
 const MAX_REASON_CHARACTERS: usize = 500;
@@ -107,7 +107,7 @@ fn domain(pointer: &str, text: Option<&str>) -> Result<Option<DomainName>, Probl
 }
 
 /// Whose deliveries: none means all projects.
-fn reach(api: &Api, caller: &Caller, all_projects: bool) -> Result<Option<ProjectId>, Problem> {
+pub(super) fn reach(api: &Api, caller: &Caller, all_projects: bool) -> Result<Option<ProjectId>, Problem> {
     if !all_projects {
         return Ok(Some(caller.project));
     }
@@ -190,26 +190,30 @@ pub async fn retry(State(api): State<Arc<Api>>, Manager(caller): Manager, body: 
 impl PauseRequest {
     fn read(&self, api: &Api, caller: &Caller) -> Result<Paused, Problem> {
         let domain = domain("/recipient_domain", self.recipient_domain.as_deref())?;
-        match (&domain, self.all) {
-            (None, false) => return Err(Problem::field("", Code::Required, "nothing is selected: give a recipient_domain, or all")),
+        let target = match (domain, self.all) {
+            (None, false) => {
+                return Err(Problem::field(
+                    "",
+                    Code::Required,
+                    "nothing is selected: give a recipient_domain, or all; a site is paused at /v1/sites/pause",
+                ));
+            }
             (Some(_), true) => return Err(one_of(SelectionError::AllBeside)),
             (None, true) if self.all_projects => {
                 return Err(Problem::field("/all_projects", Code::Conflict, "give a recipient_domain; to stop everything, drain the nodes"));
             }
-            _ => {}
-        }
-        Ok(Paused { project: reach(api, caller, self.all_projects)?, domain })
-    }
-
-    fn check_reason(&self) -> Result<(), Problem> {
-        let reasons = FieldError {
-            pointer: "/reason".to_owned(),
-            code: Code::OutOfRange,
-            reason: format!("expected 1 to {MAX_REASON_CHARACTERS} characters without controls"),
+            (None, true) => Target::Everything,
+            (Some(domain), false) => Target::Domain(domain),
         };
-        let fits = (1..=MAX_REASON_CHARACTERS).contains(&self.reason.chars().count()) && !self.reason.chars().any(char::is_control);
-        if fits { Ok(()) } else { Err(Problem::Invalid(vec![reasons])) }
+        Ok(Paused { project: reach(api, caller, self.all_projects)?, target })
     }
+}
+
+/// Refuses a reason that says nothing, or too much.
+pub(super) fn check_reason(reason: &str) -> Result<(), Problem> {
+    let fits = (1..=MAX_REASON_CHARACTERS).contains(&reason.chars().count()) && !reason.chars().any(char::is_control);
+    let expected = format!("expected 1 to {MAX_REASON_CHARACTERS} characters without controls");
+    if fits { Ok(()) } else { Err(Problem::field("/reason", Code::OutOfRange, expected)) }
 }
 
 /// Pause delivery
@@ -220,7 +224,7 @@ impl PauseRequest {
 #[utoipa::path(post, path = "/v1/queue/pause", operation_id = "pause_queue", tag = "Queue", request_body = PauseRequest,
     responses((status = 200, description = "The pause.", body = PauseView)))]
 pub async fn pause(State(api): State<Arc<Api>>, Manager(caller): Manager, body: extract::Json<PauseRequest>) -> Result<Json<PauseView>, Problem> {
-    body.value.check_reason()?;
+    check_reason(&body.value.reason)?;
     let what = body.value.read(&api, &caller)?;
     Ok(Json(api.outbox.pause(&what, &body.value.reason, &caller.actor()).await?))
 }

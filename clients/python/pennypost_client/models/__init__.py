@@ -64,6 +64,7 @@ from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
 from .site_limits import SiteLimits
 from .site_list import SiteList
+from .site_pause_request import SitePauseRequest
 from .site_state import SiteState
 from .site_view import SiteView
 from .tag_condition import TagCondition
@@ -136,6 +137,7 @@ __all__ = (
     "SendResponse",
     "SiteLimits",
     "SiteList",
+    "SitePauseRequest",
     "SiteState",
     "SiteView",
     "TagCondition",

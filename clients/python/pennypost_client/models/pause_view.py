@@ -25,7 +25,8 @@ class PauseView:
         reason (str): Why, in the words of who asked for it.
         by (Actor): Who did something, as the audit trail names them.
         since (datetime.datetime): Since when.
-        recipient_domain (None | str | Unset): The recipient domain; null: all mail of the project.
+        recipient_domain (None | str | Unset): The recipient domain; null: all mail of the project, or to the site.
+        site (None | str | Unset): The site: its MX hosts, or its name; null: the pause is about no site.
     """
 
     all_projects: bool
@@ -33,6 +34,7 @@ class PauseView:
     by: Actor
     since: datetime.datetime
     recipient_domain: None | str | Unset = UNSET
+    site: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,6 +52,12 @@ class PauseView:
         else:
             recipient_domain = self.recipient_domain
 
+        site: None | str | Unset
+        if isinstance(self.site, Unset):
+            site = UNSET
+        else:
+            site = self.site
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -62,6 +70,8 @@ class PauseView:
         )
         if recipient_domain is not UNSET:
             field_dict["recipient_domain"] = recipient_domain
+        if site is not UNSET:
+            field_dict["site"] = site
 
         return field_dict
 
@@ -87,12 +97,22 @@ class PauseView:
 
         recipient_domain = _parse_recipient_domain(d.pop("recipient_domain", UNSET))
 
+        def _parse_site(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        site = _parse_site(d.pop("site", UNSET))
+
         pause_view = cls(
             all_projects=all_projects,
             reason=reason,
             by=by,
             since=since,
             recipient_domain=recipient_domain,
+            site=site,
         )
 
         pause_view.additional_properties = d

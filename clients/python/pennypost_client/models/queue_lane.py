@@ -21,8 +21,8 @@ class QueueLane:
         queued (int): Waiting.
         active (int): Being worked on.
         held (int): Held by an operator.
-        paused (bool): True if the domain, or all of the project, is paused: what is queued waits for the end of the
-            pause.
+        paused (bool): True if the domain, its site, or all of the project, is paused: what is queued waits for the end
+            of the pause.
         oldest_at (datetime.datetime): When the oldest of their messages was accepted.
         next_at (datetime.datetime | None | Unset): When the next waiting one is due.
     """
