@@ -15,6 +15,7 @@ mod heed;
 pub mod job;
 pub mod limits;
 pub mod missing;
+mod orders;
 pub mod pace;
 pub mod places;
 pub mod plan;

@@ -292,6 +292,17 @@ impl Site {
         all
     }
 
+    /// Takes out the jobs that are meant.
+    #[must_use]
+    pub fn take_where(&self, is_meant: impl Fn(&Job) -> bool) -> Vec<Job> {
+        let mut state = self.state.lock();
+        let mut taken = state.queue.take_where(&is_meant);
+        let (meant, left): (VecDeque<Job>, VecDeque<Job>) = std::mem::take(&mut state.asked).into_iter().partition(&is_meant);
+        state.asked = left;
+        taken.extend(meant);
+        taken
+    }
+
     /// Takes out what cannot go soon, with the time at which it may: all if the site rests, what is for hosts that rest, and of a paced
     /// site what is beyond the next minutes.
     #[must_use]

@@ -32,6 +32,8 @@ mod memory;
 mod migration;
 mod next_hop;
 mod nodes;
+mod operator;
+mod operator_sites;
 mod outbox_model;
 mod replies;
 mod restart;
