@@ -33,6 +33,7 @@ mod migration;
 mod next_hop;
 mod nodes;
 mod operator;
+mod operator_guards;
 mod operator_sites;
 mod outbox_model;
 mod replies;

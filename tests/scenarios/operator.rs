@@ -193,6 +193,7 @@ async fn a_paused_domain_gets_nothing_from_any_node_until_it_is_resumed_and_its_
     let mut waiting = Vec::new();
     for gateway in [&one, &two] {
         waiting.push(gateway.send(&["bee@paused.example"]).await);
+        assert_eq!(world.number("select count(*) from delivery where owner > 0").await, 0, "it is not even taken into memory");
         let open = gateway.send(&["bee@open.example"]).await;
         gateway.delivery_in(&open, "bee@open.example", "delivered").await;
     }

@@ -12,11 +12,11 @@ use super::world::{Gateway, World};
 const HOST: &str = "mx.shared.example";
 
 /// A host that takes the mail of several domains.
-async fn shared_host(world: &World, domains: &[&str]) -> Sink {
+async fn shared_host(world: &World, host: &str, domains: &[&str]) -> Sink {
     let address = world.fresh_address();
-    world.zone.add(&format!("{HOST} A {address}")).unwrap();
+    world.zone.add(&format!("{host} A {address}")).unwrap();
     for domain in domains {
-        world.zone.add(&format!("{domain} MX 10 {HOST}")).unwrap();
+        world.zone.add(&format!("{domain} MX 10 {host}")).unwrap();
     }
     world.host_at(address, SinkSettings::default()).await
 }
@@ -51,8 +51,8 @@ async fn pause(world: &World, gateway: &Gateway, nodes: &[&Gateway]) {
 #[tokio::test]
 async fn a_paused_site_gets_nothing_for_any_of_its_domains_from_any_node_until_it_is_resumed() {
     let world = World::new().await;
-    let sink = shared_host(&world, &["a.example", "b.example"]).await;
-    world.accepting_mx("open.example").await;
+    let sink = shared_host(&world, HOST, &["a.example", "b.example"]).await;
+    let _open = shared_host(&world, "mx.open.example", &["open.example"]).await;
     let (one, two) = (world.gateway().await, world.gateway().await);
     let other = other_project(&world, &one).await;
     let theirs = json!({ "site": "mx.open.example", "reason": "theirs" }).to_string();
@@ -94,7 +94,7 @@ async fn a_paused_site_gets_nothing_for_any_of_its_domains_from_any_node_until_i
 #[tokio::test]
 async fn mail_to_a_domain_that_leaves_a_paused_site_goes_on_and_the_rest_stays() {
     let world = World::new().await;
-    let sink = shared_host(&world, &["a.example", "b.example"]).await;
+    let sink = shared_host(&world, HOST, &["a.example", "b.example"]).await;
     let gateway = world.gateway().await;
     // What is known to be there is paused at once; that it has moved long ago is found out.
     let known = "insert into site (name, provider, limits, standing, slowed, sessions, domains)
