@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::class::Rules;
 use super::egress::Egress;
 use super::job::Job;
 use super::limits::{Place, Providers};
@@ -68,6 +69,8 @@ pub struct EngineParts {
     pub timeouts: Timeouts,
     /// Opportunistic TLS.
     pub tls: ClientTls,
+    /// What replies mean.
+    pub rules: Arc<Rules>,
     /// Limits of providers.
     pub providers: Providers,
     /// What is known about TLS with the world's hosts.
