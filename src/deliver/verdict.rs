@@ -106,6 +106,12 @@ impl Verdict {
     const fn because(self, class: BounceClass) -> Self {
         Self { class: Some(class), ..self }
     }
+
+    /// The same, said once of several recipients: one of them may have no mailbox, and nobody knows which, so it condemns none.
+    #[must_use]
+    pub fn of_several(self) -> Self {
+        if self.class.is_some_and(BounceClass::condemns_address) { self.because(BounceClass::Other) } else { self }
+    }
 }
 
 /// Judges the end of an attempt that got as far as `stage` with `host`, the MX host's name if there was one.

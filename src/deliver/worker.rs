@@ -397,6 +397,7 @@ impl Worker {
     async fn conclude_all(&self, job: Job, sent: Sent, circumstances: &Circumstances) -> Reuse {
         let Job { message, domain, hosts, route, deliveries } = job;
         let progress = sent.recipients.iter().any(|end| !matches!(end.end, End::NotTried(_)));
+        let is_shared = sent.recipients.iter().filter(|end| !matches!(end.stage, Stage::Mail | Stage::Rcpt)).count() > 1;
         let may_avoid_ipv6 = self.open.as_ref().is_some_and(|open| open.target.address.is_ipv6() && open.has_ipv4);
         let (mut again, mut refused_ipv6, mut delivered) = (Vec::new(), None, false);
         let mut gravest: Option<(Signal, Ending)> = None;
@@ -406,6 +407,7 @@ impl Worker {
                 End::NotTried(_) if progress => again.push(delivery),
                 end => {
                     let verdict = verdict::verdict(&self.engine.parts.rules, stage, &end, circumstances.mx_host.as_deref());
+                    let verdict = if is_shared && stage != Stage::Rcpt { verdict.of_several() } else { verdict };
                     let ending = Ending { stage, reply: end.to_string(), verdict };
                     if may_avoid_ipv6 && signal::refuses_ipv6(&ending) {
                         // Not an attempt: it is the way that was refused, and there is another.

@@ -209,3 +209,36 @@ fn what_we_found_out_ourselves_has_a_status_of_ours() {
     }
     assert_eq!(shown(verdict(&Rules::built_in(), Stage::Connect, Ending::Fault(&Fault::TimedOut(wait)), None)), ('L', Host, "4.4.1".to_owned()));
 }
+
+#[test]
+fn what_we_found_out_ourselves_has_a_class() {
+    for (ending, class) in [
+        (Ending::Fault(&Fault::SizeExceeded { limit: 1 }), BounceClass::Size),
+        (Ending::Fault(&Fault::Smtputf8Missing), BounceClass::Content),
+        (Ending::Fault(&Fault::Tls("no".to_owned())), BounceClass::Tls),
+        (Ending::Fault(&Fault::TlsNotOffered), BounceClass::Tls),
+        (Ending::Fault(&Fault::RequireTlsMissing), BounceClass::Tls),
+        (Ending::Fault(&Fault::Disconnected), BounceClass::Network),
+        (Ending::Tls(&PolicyFault::RequireTls("no".to_owned())), BounceClass::Tls),
+        (Ending::Tls(&PolicyFault::RequireTlsMissing), BounceClass::Tls),
+        (Ending::Tls(&PolicyFault::NotListed("mx.example".to_owned())), BounceClass::Tls),
+        (Ending::NotTried(&Reply::new(452, "4.5.3 enough")), BounceClass::Rate),
+        (Ending::Dial(&DialError::Refused), BounceClass::Network),
+        (Ending::Dial(&DialError::Resources(String::new())), BounceClass::Other),
+        (Ending::Mx(&MxError::NoSuchDomain), BounceClass::BadDomain),
+        (Ending::Mx(&MxError::Temporary(String::new())), BounceClass::Network),
+        (Ending::Unsigned, BounceClass::Other),
+    ] {
+        assert_eq!(verdict(&Rules::built_in(), Mail, ending, None).class, Some(class), "{ending:?}");
+    }
+}
+
+#[test]
+fn a_reply_for_several_recipients_condemns_none() {
+    let judged = |text: &str| verdict(&Rules::built_in(), EndOfData, &End::Reply(reply(text)), None);
+    let alone = judged("550 5.1.1 user unknown");
+    assert_eq!((alone.class, alone.of_several().class), (Some(BounceClass::BadMailbox), Some(BounceClass::Other)));
+    assert_eq!(alone.of_several().outcome, Outcome::Bounced);
+    assert_eq!(judged("554 5.7.1 no spam here").of_several().class, Some(BounceClass::Content));
+    assert_eq!(judged("250 2.0.0 taken").of_several().class, None);
+}
