@@ -14,13 +14,19 @@ use crate::outbox::OutboundMessage;
 
 /// Parts a job whose project wants one transaction for each recipient; the job to begin with, and the others.
 pub(super) async fn separate(domains: &Domains, job: Job) -> (Job, Vec<Job>) {
-    let Job { message, domain, hosts, mut deliveries } = job;
+    let Job { message, domain, hosts, route, mut deliveries } = job;
     let mut others = Vec::new();
     if deliveries.len() > 1 && path(domains, &message).await.is_some_and(|path| path.strict) {
-        let alone = |delivery| Job { message: Arc::clone(&message), domain: domain.clone(), hosts: Arc::clone(&hosts), deliveries: vec![delivery] };
+        let alone = |delivery| Job {
+            message: Arc::clone(&message),
+            domain: domain.clone(),
+            hosts: Arc::clone(&hosts),
+            route: Arc::clone(&route),
+            deliveries: vec![delivery],
+        };
         others.extend(deliveries.drain(1..).map(alone));
     }
-    (Job { message, domain, hosts, deliveries }, others)
+    (Job { message, domain, hosts, route, deliveries }, others)
 }
 
 /// The reverse-path of the transaction of `job`.

@@ -106,22 +106,23 @@ impl Verdict {
     const fn because(self, class: BounceClass) -> Self {
         Self { class: Some(class), ..self }
     }
+
+    /// The same, said once of several recipients: one of them may have no mailbox, and nobody knows which, so it condemns none.
+    #[must_use]
+    pub fn of_several(self) -> Self {
+        if self.class.is_some_and(BounceClass::condemns_address) { self.because(BounceClass::Other) } else { self }
+    }
 }
 
 /// Judges the end of an attempt that got as far as `stage` with `host`, the MX host's name if there was one.
 #[must_use]
 pub fn verdict<'a>(rules: &Rules, stage: Stage, ending: impl Into<Ending<'a>>, host: Option<&str>) -> Verdict {
     match ending.into() {
+        Ending::Reply(reply) if stage == Stage::Auth => of_auth(reply).because(BounceClass::Other),
         Ending::Reply(reply) => of_reply(stage, reply, class::classify(rules, stage, reply, host)),
         Ending::Fault(fault) => of_fault(stage, fault).because(class::of_fault(fault)),
         Ending::NotTried(reply) => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 5, 3))).because(BounceClass::Rate),
-        Ending::Dial(error) => {
-            let verdict = match error {
-                DialError::Source { .. } | DialError::Resources(_) => deferred(Scope::Us, status(4, 3, 5)),
-                _ => deferred(Scope::Host, status(4, 4, 1)),
-            };
-            verdict.because(class::of_dial(error))
-        }
+        Ending::Dial(error) => of_dial(error).because(class::of_dial(error)),
         Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
         Ending::Mx(error) => of_mx(error).because(class::of_mx(error)),
         Ending::Tls(fault) => of_policy(fault).because(BounceClass::Tls),
@@ -139,6 +140,13 @@ const fn of_mx(error: &MxError) -> Verdict {
     }
 }
 
+const fn of_dial(error: &DialError) -> Verdict {
+    match error {
+        DialError::Source { .. } | DialError::Proxy { .. } | DialError::Resources(_) => deferred(Scope::Us, status(4, 3, 5)),
+        DialError::Refused | DialError::TimedOut(_) | DialError::Unreachable(_) => deferred(Scope::Host, status(4, 4, 1)),
+    }
+}
+
 const fn of_policy(fault: &PolicyFault) -> Verdict {
     match fault {
         PolicyFault::RequireTls(_) => bounced(Scope::Host, status(5, 7, 10)),
@@ -153,6 +161,7 @@ const fn of_fault(stage: Stage, fault: &Fault) -> Verdict {
         Fault::Smtputf8Missing => bounced(Scope::Message, status(5, 6, 7)),
         Fault::EightBitMissing => bounced(Scope::Message, status(5, 6, 3)),
         Fault::Tls(_) => deferred(Scope::Host, status(4, 7, 5)),
+        Fault::Auth(_) => deferred(Scope::Us, status(4, 7, 8)),
         Fault::TlsNotOffered => deferred(Scope::Host, status(4, 7, 4)),
         Fault::RequireTlsMissing => bounced(Scope::Host, status(5, 7, 30)),
         Fault::Protocol(_) => lost(stage, status(4, 5, 0)),
@@ -160,6 +169,14 @@ const fn of_fault(stage: Stage, fault: &Fault) -> Verdict {
             Stage::Connect => deferred(Scope::Host, status(4, 4, 1)),
             _ => lost(stage, status(4, 4, 2)),
         },
+    }
+}
+
+/// A smart host that does not take our login. The message waits for the operator, unless the host cannot check logins for now.
+fn of_auth(reply: &Reply) -> Verdict {
+    match reply.code / 100 {
+        4 => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 7, 0))),
+        _ => deferred(Scope::Us, status(4, 7, 8)),
     }
 }
 

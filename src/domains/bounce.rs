@@ -83,3 +83,28 @@ fn leads_here(row: &PathRow) -> bool {
     let is_ok = |purpose| records.iter().any(|record| record.purpose == purpose && record.state == RecordState::Ok);
     row.state == DomainState::Verified.as_str() && is_ok(RecordPurpose::ReturnPathMx) && is_ok(RecordPurpose::ReturnPathSpf)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domains::RecordType;
+
+    #[test]
+    fn a_return_path_leads_here_once_the_domain_is_verified_and_both_records_are_found() {
+        use RecordState::{Missing, Ok, Wrong};
+        let record = |purpose, state| DnsRecord { kind: RecordType::Txt, name: String::new(), value: String::new(), purpose, state, found: None };
+        for (state, mx, spf, leads) in [
+            ("verified", Ok, Ok, true),
+            ("verified", Missing, Ok, false),
+            ("verified", Wrong, Ok, false),
+            ("verified", Ok, Missing, false),
+            ("pending", Ok, Ok, false),
+            ("failed", Ok, Ok, false),
+        ] {
+            let records = [record(RecordPurpose::Dkim, Ok), record(RecordPurpose::ReturnPathMx, mx), record(RecordPurpose::ReturnPathSpf, spf)];
+            let findings = serde_json::to_value(records).unwrap();
+            let row = PathRow { name: "sender.example".to_owned(), state: state.to_owned(), findings, strict_verp: false };
+            assert_eq!(leads_here(&row), leads, "{row:?}");
+        }
+    }
+}

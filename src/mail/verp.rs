@@ -193,6 +193,12 @@ mod tests {
     }
 
     #[test]
+    fn a_domain_without_room_for_the_token_has_no_bounce_addresses() {
+        let long = domain(&format!("{}example", "abcdefghi.".repeat(23)));
+        assert_eq!(key(7).address(ids()[0], &long), None);
+    }
+
+    #[test]
     fn octets_and_letters_are_one_to_one() {
         for length in 0..40_u8 {
             let octets: Vec<u8> = (0..length).map(|number| number.wrapping_mul(37)).collect();

@@ -12,4 +12,5 @@ pub mod https;
 pub mod mta_sts;
 pub mod mx;
 pub mod own;
+pub mod proxy;
 pub mod tls;

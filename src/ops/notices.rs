@@ -258,7 +258,7 @@ impl Notices {
         });
         let request = serde_json::from_value(request).map_err(|error| AcceptError::Unavailable(error.to_string()))?;
         let project = ProjectId::from_uuid(subject.content.project_id);
-        let caller = Caller { project, key: KeyId::from_uuid(Uuid::nil()), scope: Scope::Send, domains: None };
+        let caller = Caller { project, key: KeyId::from_uuid(Uuid::nil()), name: "delivery reports".into(), scope: Scope::Send, domains: None };
         // The same for the same report, whatever else became known in the meantime.
         let name = format!("{id} {} {:?}", pending.kind.name(), pending.rcpt_nos);
         let request_hash: [u8; 32] = digest::digest(&digest::SHA256, name.as_bytes()).as_ref().try_into().unwrap_or_default();

@@ -25,7 +25,8 @@ pub(crate) async fn set_strict_verp(store: &Store, project: ProjectId, strict: b
     Ok(())
 }
 
-async fn find(store: &Store, name: &str) -> Result<Option<ProjectId>, StoreError> {
+/// The project called `name`.
+pub(crate) async fn find(store: &Store, name: &str) -> Result<Option<ProjectId>, StoreError> {
     let id: Option<Uuid> = sqlx::query_scalar!("select id from project where name = $1", name).fetch_optional(store.pool()).limited(PATIENT).await?;
     Ok(id.map(ProjectId::from_uuid))
 }

@@ -73,13 +73,13 @@ impl Suppressions {
         format: Format,
         open: impl Fn() -> std::io::Result<R>,
     ) -> Result<Imported, ImportError> {
-        let faults: Vec<LineFault> = entries(format, open()?).filter_map(Result::err).take(MAX_FAULTS).collect();
+        let faults: Vec<LineFault> = entries(format, open()?, MAX_ENTRIES).filter_map(Result::err).take(MAX_FAULTS).collect();
         if !faults.is_empty() {
             return Err(ImportError::Wrong(faults));
         }
         let mut tx = self.store.begin().await?;
         let (mut given, mut added, mut chunk) = (0_u64, 0_u64, Vec::with_capacity(CHUNK));
-        let mut entries = entries(format, open()?);
+        let mut entries = entries(format, open()?, MAX_ENTRIES);
         loop {
             let next = entries.next().transpose().map_err(|fault| ImportError::Wrong(vec![fault]))?;
             let is_last = next.is_none();
@@ -102,11 +102,11 @@ impl Suppressions {
 
 type Entries = Box<dyn Iterator<Item = Result<NewSuppression, LineFault>> + Send>;
 
-/// The entries of a text, one by one.
-fn entries(format: Format, text: impl Read + Send + 'static) -> Entries {
+/// The entries of a text, one by one, `most` at most.
+fn entries(format: Format, text: impl Read + Send + 'static, most: u64) -> Entries {
     match format {
-        Format::Csv => Box::new(csv_entries(text)),
-        Format::Jsonl => Box::new(json_entries(text)),
+        Format::Csv => Box::new(csv_entries(text, most)),
+        Format::Jsonl => Box::new(json_entries(text, most)),
     }
 }
 
@@ -166,9 +166,9 @@ impl Spelled {
     }
 }
 
-fn csv_entries<R: Read + Send>(text: R) -> impl Iterator<Item = Result<NewSuppression, LineFault>> + Send {
+fn csv_entries<R: Read + Send>(text: R, most: u64) -> impl Iterator<Item = Result<NewSuppression, LineFault>> + Send {
     let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text);
-    let (mut columns, mut over) = (None::<Vec<String>>, false);
+    let (mut columns, mut has_names, mut over) = (None::<Vec<String>>, false, false);
     reader.into_records().zip(0_u64..).filter_map(move |(record, number)| {
         if over {
             return None;
@@ -182,7 +182,8 @@ fn csv_entries<R: Read + Send>(text: R) -> impl Iterator<Item = Result<NewSuppre
             }
         };
         let line = record.position().map_or(number + 1, csv::Position::line);
-        if number >= MAX_ENTRIES {
+        // The line of names is no entry.
+        if number >= most + u64::from(has_names) {
             over = true;
             return fault(line, "line", "more than 1,000,000 entries; split the file");
         }
@@ -200,7 +201,7 @@ fn csv_entries<R: Read + Send>(text: R) -> impl Iterator<Item = Result<NewSuppre
                 over = true;
                 return fault(line, "line", "a column has another name than address, stream, reason, note, created_at");
             }
-            columns = Some(names);
+            (columns, has_names) = (Some(names), true);
             return None;
         };
         Some(of_record(&record, columns, line))
@@ -218,7 +219,7 @@ fn of_record(record: &csv::StringRecord, columns: &[String], line: u64) -> Resul
     spelled.read(line)
 }
 
-fn json_entries<R: Read + Send>(text: R) -> impl Iterator<Item = Result<NewSuppression, LineFault>> + Send {
+fn json_entries<R: Read + Send>(text: R, most: u64) -> impl Iterator<Item = Result<NewSuppression, LineFault>> + Send {
     let (mut reader, mut line, mut over) = (BufReader::new(text), 0_u64, false);
     std::iter::from_fn(move || {
         loop {
@@ -238,7 +239,7 @@ fn json_entries<R: Read + Send>(text: R) -> impl Iterator<Item = Result<NewSuppr
             if over {
                 return fault("is longer than 16,384 octets, or cannot be read");
             }
-            if line > MAX_ENTRIES {
+            if line > most {
                 over = true;
                 return fault("more than 1,000,000 lines; split the file");
             }
@@ -262,6 +263,9 @@ fn json_entries<R: Read + Send>(text: R) -> impl Iterator<Item = Result<NewSuppr
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     fn read(format: Format, text: &'static str) -> Vec<String> {
@@ -269,7 +273,7 @@ mod tests {
             let stream = entry.stream.map(|stream| stream.as_str().to_owned()).unwrap_or_default();
             format!("{} {} {} {}", entry.target, stream, entry.reason.name(), entry.note.unwrap_or_default())
         };
-        entries(format, text.as_bytes()).map(|entry| entry.map_or_else(|fault| fault.to_string(), shown)).collect()
+        entries(format, text.as_bytes(), MAX_ENTRIES).map(|entry| entry.map_or_else(|fault| fault.to_string(), shown)).collect()
     }
 
     #[test]
@@ -297,12 +301,41 @@ mod tests {
             let found = read(format, text);
             assert!(found.last().is_some_and(|last| last.starts_with(expected)), "{text}: {found:?}");
         }
+        for (note, expected) in
+            [("x".repeat(MAX_NOTE_CHARACTERS), None), ("x".repeat(MAX_NOTE_CHARACTERS + 1), Some("note")), ("\0".into(), Some("note"))]
+        {
+            let spelled = Spelled { address: "a@example.net".into(), note: Some(note), ..Spelled::default() };
+            assert_eq!(spelled.read(1).err().map(|fault| fault.field), expected);
+        }
+    }
+
+    #[test]
+    fn a_list_ends_at_its_limit() {
+        let json = "{\"address\":\"a@x.example\"}\n{\"address\":\"b@x.example\"}\n\n\n";
+        for (format, text) in [
+            (Format::Csv, "address\na@x.example\nb@x.example\nc@x.example\nd@x.example\n"),
+            (Format::Csv, "a@x.example\nb@x.example\nc@x.example\nd@x.example\n"),
+            (Format::Jsonl, json),
+        ] {
+            let found: Vec<_> = entries(format, text.as_bytes(), 2).map(|entry| entry.map(|_| ()).map_err(|fault| fault.to_string())).collect();
+            let [Ok(()), Ok(()), Err(fault)] = found.as_slice() else { panic!("{text}: {found:?}") };
+            assert!(fault.contains("more than 1,000,000"), "{text}: {fault}");
+        }
     }
 
     #[test]
     fn a_line_without_end_is_not_read_into_memory() {
-        let endless = std::io::repeat(b'x');
-        let found: Vec<_> = entries(Format::Jsonl, endless).take(3).collect();
+        struct Endless(Arc<AtomicU64>);
+        impl Read for Endless {
+            fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+                assert!(self.0.fetch_add(room.len() as u64, Ordering::Relaxed) < 1024 * 1024, "read on and on");
+                room.fill(b'x');
+                Ok(room.len())
+            }
+        }
+        let read = Arc::new(AtomicU64::new(0));
+        let found: Vec<_> = entries(Format::Jsonl, Endless(Arc::clone(&read)), MAX_ENTRIES).take(3).collect();
         assert_eq!(found.len(), 1);
+        assert!(read.load(Ordering::Relaxed) <= 2 * MAX_LINE_OCTETS, "{read:?}");
     }
 }

@@ -19,12 +19,13 @@ fn inbound(world: &World, gateway: &Gateway) -> Inbound {
 
 /// A delivery report by the book about some recipients, with what is said of each.
 fn report(recipients: &[(&str, &str, &str)], returned: &str) -> String {
-    let fields: String = recipients
+    let fields = recipients
         .iter()
         .map(|(recipient, action, said)| {
             format!("\r\nFinal-Recipient: rfc822; {recipient}\r\nAction: {action}\r\nStatus: 5.0.0\r\nDiagnostic-Code: smtp; {said}\r\n")
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     format!(
         "Return-Path: <>\r\nFrom: MAILER-DAEMON@relay.example\r\nSubject: Undelivered Mail\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nSorry.\r\n\
          --b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; relay.example\r\n{fields}\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\n{returned}\r\n--b--\r\n"

@@ -1,8 +1,14 @@
 //! The suppression list: filled by bounces, by hand and by files; heeded when a message is accepted and before each further attempt.
 
+use std::io::Cursor;
 use std::time::Duration;
 
+use pennypost::consumers::Suppress;
+use pennypost::serve::Roles;
+use pennypost::suppressions::export::Format;
+use pennypost::suppressions::import::ImportError;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::world::World;
 use super::world::gateway::{Gateway, eventually};
@@ -21,6 +27,16 @@ async fn suppressed(gateway: &Gateway, address: &str) -> Value {
 async fn list(gateway: &Gateway, query: &str) -> Vec<String> {
     let page = gateway.get(&format!("/v1/suppressions?limit=100{query}")).await.json();
     page["data"].as_array().unwrap().iter().map(|entry| entry["address"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Puts an address on the list of another project.
+async fn suppress_elsewhere(world: &World, address: &str) {
+    let entry = format!(
+        "with other as (insert into project (id, name) values (gen_random_uuid(), 'other') returning id)
+         insert into suppression (project_id, address, id, reason, origin, created_at)
+         select id, '{address}', '01890000-0000-7000-8000-000000000001', 'manual', 'api', now() from other"
+    );
+    assert_eq!(world.execute(&entry).await, 1);
 }
 
 /// Sends to `to` and answers what the API says at once.
@@ -51,7 +67,19 @@ async fn only_what_condemns_a_mailbox_suppresses_it() {
     for (number, (reply, _)) in rows.iter().enumerate() {
         world.scripted_mx(&format!("r{number}.example"), &[&rcpt(reply)]).await;
     }
+    // Words that condemn a mailbox, and do not say whose: the sender's at MAIL, one of several at the end of the content.
+    world.scripted_mx("mail.example", &[&after_hello("C: MAIL\nS: 550 5.1.1 no such user")]).await;
+    let several = "C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 550 5.1.1 no such user";
+    world.scripted_mx("several.example", &[&after_hello(several)]).await;
+    let single = "C: MAIL\nS: 250 ok\nC: RCPT\nS: 550 5.7.1 by policy\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 550 5.1.1 no such user";
+    world.scripted_mx("single.example", &[&after_hello(single)]).await;
     let gateway = world.gateway().await;
+    for recipients in [vec!["bee@mail.example"], vec!["a@several.example", "b@several.example"], vec!["a@single.example", "b@single.example"]] {
+        let id = gateway.send(&recipients).await;
+        for recipient in recipients {
+            gateway.delivery_in(&id, recipient, "bounced").await;
+        }
+    }
     let mut ids = Vec::new();
     for number in 0..rows.len() {
         let recipient = format!("Bee@r{number}.example");
@@ -68,7 +96,8 @@ async fn only_what_condemns_a_mailbox_suppresses_it() {
         assert_eq!((&entry["reason"], &entry["origin"], &entry["class"]), (&json!("bounce"), &json!("automatic"), &json!(class)), "{entry:#}");
         assert_eq!((&entry["stream"], &entry["message_id"]), (&Value::Null, &json!(ids[number])), "{entry:#}");
     }
-    assert_eq!(list(&gateway, "").await.len(), 2);
+    assert_eq!(suppressed(&gateway, "b@single.example").await["class"], "bad_mailbox", "the only one that the content was sent for");
+    assert_eq!(list(&gateway, "").await.len(), 3);
     let figures = gateway.get("/metrics").await.text();
     assert!(figures.contains("pennypost_suppressed_addresses_total{origin=\"automatic\"}"), "{figures}");
     gateway.stop().await;
@@ -87,21 +116,23 @@ async fn a_suppressed_recipient_ends_at_once_and_the_others_get_their_mail() {
     let again = gateway.post("/v1/suppressions", &json!({ "address": "bee@example.net" })).await;
     assert_eq!((again.status, &again.json()["note"]), (200, &json!("asked for it")), "what is there stays as it is");
 
-    let to = ["bEE@example.net", "good@example.net", "anyone@xn--bcher-kva.example", "news@example.net"];
+    let quoted = "\"a@example.net\"@xn--bcher-kva.example";
+    let to = ["bEE@example.net", "good@example.net", "anyone@xn--bcher-kva.example", "news@example.net", quoted];
     let said = answer(&gateway, &to, json!({})).await;
-    assert_eq!((&said["status"], &said["deliveries"], &said["suppressed"]), (&json!("accepted"), &json!(4), &json!(2)), "{said:#}");
+    assert_eq!((&said["status"], &said["deliveries"], &said["suppressed"]), (&json!("accepted"), &json!(5), &json!(3)), "{said:#}");
     let id = said["id"].as_str().unwrap();
     for recipient in ["good@example.net", "news@example.net"] {
         gateway.delivery_in(id, recipient, "delivered").await;
     }
-    for (recipient, entry) in [("bEE@example.net", "bee@example.net"), ("anyone@xn--bcher-kva.example", "@xn--bcher-kva.example")] {
+    let domain = "@xn--bcher-kva.example";
+    for (recipient, entry) in [("bEE@example.net", "bee@example.net"), ("anyone@xn--bcher-kva.example", domain), (quoted, domain)] {
         let delivery = gateway.delivery(id, recipient).await;
         assert_eq!((delivery["state"].as_str(), attempts(&delivery)), (Some("suppressed"), 0), "{delivery:#}");
         let message = gateway.message(id).await;
         let event = message["events"].as_array().unwrap().iter().find(|event| event["recipient"] == recipient).unwrap().clone();
         assert_eq!((&event["kind"], &event["data"]["address"], &event["data"]["reason"]), (&json!("suppressed"), &json!(entry), &json!("manual")));
     }
-    assert_eq!(kinds(&gateway.message(id).await).len(), 4, "one final event each");
+    assert_eq!(kinds(&gateway.message(id).await).len(), 5, "one final event each");
 
     let news = answer(&gateway, &["news@example.net"], json!({ "stream": "news" })).await;
     assert_eq!((&news["status"], &news["suppressed"]), (&json!("suppressed"), &json!(1)), "{news:#}");
@@ -128,6 +159,27 @@ async fn a_repeated_request_is_told_the_same_number_of_suppressed_recipients() {
     gateway.stop().await;
 }
 
+#[tokio::test]
+async fn a_batch_says_of_each_message_how_many_recipients_are_suppressed() {
+    let world = World::new().await;
+    world.accepting_mx("example.net").await;
+    let gateway = world.gateway().await;
+    assert_eq!(gateway.post("/v1/suppressions", &json!({ "address": "bee@example.net" })).await.status, 201);
+    let message = |to: Value| json!({ "from": "hello@sender.example", "to": to, "subject": "Hello", "text": "A line.\n" });
+    let body = json!({ "messages": [message(json!("bee@example.net")), message(json!(["bee@example.net", "good@example.net"])), message(json!("good@example.net"))] });
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let answer = gateway.call("POST", "/v1/send/batch", &[("idempotency-key", "one")], body.to_string().as_bytes()).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        answers.push(answer.json());
+    }
+    assert_eq!(answers[0], answers[1], "a repeated batch is told the same");
+    let told: Vec<_> =
+        answers[0]["items"].as_array().unwrap().iter().map(|item| (&item["message"]["status"], &item["message"]["suppressed"])).collect();
+    assert_eq!(told, [(&json!("suppressed"), &json!(1)), (&json!("accepted"), &json!(1)), (&json!("accepted"), &json!(0))]);
+    gateway.stop().await;
+}
+
 // I7
 #[tokio::test]
 async fn what_waits_for_another_attempt_heeds_a_later_suppression() {
@@ -136,17 +188,36 @@ async fn what_waits_for_another_attempt_heeds_a_later_suppression() {
     let gateway = world.gateway().await;
     let id = gateway.send(&["greylist@example.net", "greylist2@example.net"]).await;
     gateway.attempted(&id, "greylist@example.net", 1).await;
-    let news = gateway.send_with(&["greylist@example.net"], json!({ "stream": "news" })).await;
-    gateway.attempted(&news, "greylist@example.net", 1).await;
-    let made = gateway.post("/v1/suppressions", &json!({ "address": "greylist@example.net", "stream": "transactional" })).await;
-    assert_eq!(made.status, 201, "{}", made.text());
+    let news = gateway.send_with(&["greylist3@example.net"], json!({ "stream": "news" })).await;
+    assert_eq!(gateway.attempted(&news, "greylist3@example.net", 1).await["state"], "queued");
+    for address in ["greylist@example.net", "greylist3@example.net"] {
+        let made = gateway.post("/v1/suppressions", &json!({ "address": address, "stream": "transactional" })).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
+    // An entry for everybody at a domain in all streams, met by a quoted local part, by an attempt that somebody asks for; and one of another project.
+    let busy = "C: MAIL\nS: 250 ok\nC: RCPT\nS: 450 4.2.1 busy\nC: RCPT\nS: 450 4.2.1 busy";
+    let host = world.scripted_mx("wide.example", &[&after_hello(busy)]).await;
+    let quoted = "\"a@example.net\"@wide.example";
+    let wide = gateway.send(&["bee@wide.example", quoted]).await;
+    gateway.attempted(&wide, "bee@wide.example", 1).await;
+    gateway.attempted(&wide, quoted, 1).await;
+    assert_eq!(gateway.post("/v1/suppressions", &json!({ "address": "@wide.example" })).await.status, 201);
+    suppress_elsewhere(&world, "greylist2@example.net").await;
+    assert_eq!(gateway.post(&format!("/v1/messages/{wide}/retry"), &json!({})).await.status, 200);
+    for recipient in ["bee@wide.example", quoted] {
+        assert_eq!(attempts(&gateway.delivery_in(&wide, recipient, "suppressed").await), 1, "no attempt more");
+    }
     world.advance(Duration::from_mins(10));
     let delivery = gateway.delivery_in(&id, "greylist@example.net", "suppressed").await;
     assert_eq!(attempts(&delivery), 1, "{delivery:#}");
     gateway.delivery_in(&id, "greylist2@example.net", "delivered").await;
-    gateway.delivery_in(&news, "greylist@example.net", "delivered").await;
+    assert_eq!(attempts(&gateway.delivery_in(&news, "greylist3@example.net", "delivered").await), 2, "suppressed in another stream");
     assert_eq!(kinds(&gateway.message(&id).await).iter().filter(|kind| **kind == "suppressed").count(), 1);
-    assert!(mx.received().iter().all(|copy| !copy.content.is_empty()));
+    assert!(mx.received().iter().all(|copy| !copy.recipients.iter().any(|recipient| recipient == "greylist@example.net")), "nothing was sent there");
+    assert_eq!((host.connections(), mx.received().len()), (1, 2), "none of it was tried once more");
+    let figures = gateway.get("/metrics").await.text();
+    let counted = figures.lines().find_map(|line| line.strip_prefix("pennypost_deliveries_total{outcome=\"suppressed\"} "));
+    assert!(counted.is_some_and(|number| number != "0"), "{figures}");
     assert_eq!(world.number("select count(*) from delivery").await, 0);
     gateway.stop().await;
 }
@@ -181,6 +252,57 @@ async fn a_removed_address_stays_removed_until_it_bounces_again() {
     suppressed(&gateway, "refuse@example.net").await;
     gateway.stop().await;
     two.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_commits_late_is_read_all_the_same() {
+    let world = World::new().await;
+    world.accepting_mx("example.net").await;
+    // No consumer but the one below.
+    let gateway = world.gateway_with(Roles { worker: false, ..Roles::ALL }).await;
+    let id = gateway.send(&["bee@example.net"]).await;
+    gateway.delivery_in(&id, "bee@example.net", "delivered").await;
+    let event = |number: u8, recipient: &str| {
+        format!(
+            "insert into event (id, project_id, kind, recipient, data)
+             select event_id_after(id, {number}), project_id, 8, '{recipient}', '{{}}' from message"
+        )
+    };
+    let consumer = Suppress { store: gateway.running.house.store.clone(), clock: world.clock.clone() };
+    let mut early = PgConnection::connect(&world.database_url).await.unwrap();
+    early.execute("begin").await.unwrap();
+    early.execute(sqlx::AssertSqlSafe(event(1, "early@example.net"))).await.unwrap();
+    assert_eq!(world.execute(&event(2, "late@example.net")).await, 1);
+    assert_eq!(consumer.round().await.unwrap(), 0, "what is behind an open transaction waits");
+    early.execute("commit").await.unwrap();
+    eventually(|| async {
+        Box::pin(consumer.round()).await.unwrap();
+        let mut found = list(&gateway, "").await;
+        found.sort_unstable();
+        if found == ["early@example.net", "late@example.net"] { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn after_the_log_was_restored_elsewhere_what_happens_from_then_on_counts() {
+    let world = World::new().await;
+    world.accepting_mx("example.net").await;
+    let ahead = "update consumer set xact = 1000000000000000";
+    let gateway = world.gateway().await;
+    assert_eq!(world.execute(ahead).await, 1);
+    eventually(|| async {
+        match world.number("select count(*) from consumer where xact < 1000000000000000").await {
+            1 => Ok(()),
+            _ => Err("the cursor is ahead of the server still".to_owned()),
+        }
+    })
+    .await;
+    let id = gateway.send(&["refuse@example.net"]).await;
+    gateway.delivery_in(&id, "refuse@example.net", "bounced").await;
+    suppressed(&gateway, "refuse@example.net").await;
+    gateway.stop().await;
 }
 
 #[tokio::test]
@@ -225,6 +347,17 @@ async fn a_list_is_imported_whole_or_not_at_all_and_exported_as_it_was() {
     kept.sort_unstable();
     assert_eq!(kept, ["@b.example", "a@example.net"], "nothing of a wrong list is kept");
 
+    let faulty =
+        gateway.running.house.suppressions.import(gateway.running.house.project, Format::Csv, || Ok(Cursor::new("nobody\n".repeat(150)))).await;
+    assert!(matches!(&faulty, Err(ImportError::Wrong(faults)) if faults.len() == 100), "no more faults are kept: {faulty:?}");
+    let long = format!("{}\n", "x".repeat(15)).repeat(1024 * 1024 + 1);
+    import("text/csv", &long).await.assert_problem(413, "body-too-large", "16 MiB and a line");
+    let future = "address,created_at\nfuture@example.net,2999-01-01T00:00:00Z\n";
+    assert_eq!(import("text/csv", future).await.json()["added"], 1);
+    let entry = suppressed(&gateway, "future@example.net").await;
+    assert!(entry["created_at"].as_str().unwrap() < "2998", "nothing is suppressed since a time to come: {entry}");
+    assert_eq!(gateway.call("DELETE", &format!("/v1/suppressions/{}", entry["id"].as_str().unwrap()), &[], b"").await.status, 204);
+
     let many = (0..2_500).map(|number| format!("many{number}@example.net\n")).collect::<Vec<_>>().concat();
     assert_eq!(import("text/csv", &many).await.json()["added"], 2_500);
     let exported = gateway.get("/v1/suppressions/export").await;
@@ -265,13 +398,7 @@ async fn bad_entries_are_refused_and_other_projects_and_lesser_keys_stay_out() {
         gateway.call_as(Some(&sender), method, path, body.as_bytes()).await.assert_problem(403, "insufficient-scope", path);
     }
     // An entry of another project is neither seen nor heeded.
-    world
-        .execute(
-            "with other as (insert into project (id, name) values (gen_random_uuid(), 'other') returning id)
-             insert into suppression (project_id, address, id, reason, origin, created_at)
-             select id, 'bee@example.net', '01890000-0000-7000-8000-000000000001', 'manual', 'api', now() from other",
-        )
-        .await;
+    suppress_elsewhere(&world, "bee@example.net").await;
     assert_eq!(list(&gateway, "").await, [""; 0]);
     assert_eq!(answer(&gateway, &["bee@example.net"], json!({})).await["suppressed"], 0);
     let id = pennypost::model::SuppressionId::from_uuid("01890000-0000-7000-8000-000000000001".parse().unwrap());

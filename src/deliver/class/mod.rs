@@ -48,8 +48,19 @@ pub fn classify<'r>(rules: &'r Rules, stage: Stage, reply: &Reply, host: Option<
     let host = host.map(|host| host.trim_end_matches('.').to_ascii_lowercase());
     let told = Told { stage, code: reply.code, status: status_of(reply), text: words_of(&reply.text), host };
     match rules.first(&told) {
-        Some(rule) => Finding { class: rule.class, scope: rule.scope, wait: rule.wait, rule: Some(&rule.name) },
+        Some(rule) => Finding { class: class_at(stage, rule.class), scope: rule.scope, wait: rule.wait, rule: Some(&rule.name) },
         None => Finding { class: BounceClass::Other, scope: None, wait: None, rule: None },
+    }
+}
+
+/// What is said before a recipient was named is about us: at MAIL, the address that does not exist is the sender's. Held here and not in each
+/// rule, an operator's included, as it keeps recipients from being suppressed who were never asked for.
+const fn class_at(stage: Stage, class: BounceClass) -> BounceClass {
+    match stage {
+        Stage::Rcpt | Stage::Data | Stage::Body | Stage::EndOfData => class,
+        Stage::Mail if class.condemns_address() => BounceClass::Authentication,
+        _ if class.condemns_address() => BounceClass::Other,
+        _ => class,
     }
 }
 
@@ -61,6 +72,7 @@ pub const fn of_fault(fault: &Fault) -> BounceClass {
         Fault::Smtputf8Missing | Fault::EightBitMissing => BounceClass::Content,
         Fault::Tls(_) | Fault::TlsNotOffered | Fault::RequireTlsMissing => BounceClass::Tls,
         Fault::Protocol(_) | Fault::TimedOut(_) | Fault::Disconnected | Fault::Io(_) => BounceClass::Network,
+        Fault::Auth(_) => BounceClass::Other,
     }
 }
 
@@ -68,7 +80,7 @@ pub const fn of_fault(fault: &Fault) -> BounceClass {
 #[must_use]
 pub const fn of_dial(error: &DialError) -> BounceClass {
     match error {
-        DialError::Source { .. } | DialError::Resources(_) => BounceClass::Other,
+        DialError::Source { .. } | DialError::Proxy { .. } | DialError::Resources(_) => BounceClass::Other,
         _ => BounceClass::Network,
     }
 }

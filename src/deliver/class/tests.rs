@@ -49,6 +49,41 @@ fn an_address_in_a_reply_is_not_taken_for_its_words() {
 }
 
 #[test]
+fn a_stage_says_what_words_are_about_and_none_before_rcpt_condemns_a_recipient() {
+    let own = Rules::with("[[rule]]\nname = \"ours\"\ntext = [\"away\"]\nclass = \"inactive\"\n").unwrap();
+    for (stage, text, class) in [
+        (Stage::Rcpt, "550 5.1.1 user unknown", BounceClass::BadMailbox),
+        (Stage::EndOfData, "550 5.1.1 user unknown", BounceClass::BadMailbox),
+        (Stage::Mail, "550 5.1.1 user unknown", BounceClass::Authentication),
+        (Stage::Mail, "550 5.2.1 mailbox disabled", BounceClass::Authentication),
+        (Stage::Mail, "550 gone away", BounceClass::Authentication),
+        (Stage::Greeting, "554 user unknown", BounceClass::Other),
+        (Stage::Mail, "552 5.2.2 mailbox full", BounceClass::Full),
+        // The same words mean us before the content was seen, and the content afterwards.
+        (Stage::Rcpt, "554 no spam here", BounceClass::Reputation),
+        (Stage::EndOfData, "554 no spam here", BounceClass::Content),
+    ] {
+        assert_eq!(found(&own, stage, text, None), class, "{stage:?} {text}");
+    }
+}
+
+#[test]
+fn a_status_counts_where_it_stands_if_it_is_of_the_kind_of_its_code() {
+    let rules = Rules::built_in();
+    // 5yz with a status that says "later": the words are not known, and the number is no refusal of the mailbox.
+    for (text, class) in [
+        ("550 4.1.1 hm", BounceClass::Other),
+        ("550 hm (#4.1.1)", BounceClass::Other),
+        ("550 5.1.1 hm", BounceClass::BadMailbox),
+        ("550 hm (#5.1.1)", BounceClass::BadMailbox),
+    ] {
+        assert_eq!(found(&rules, Stage::Rcpt, text, None), class, "{text}");
+    }
+    // Repeated on each line, the status does not part the words.
+    assert_eq!(found(&rules, Stage::Rcpt, "550 5.9.9 No such\n5.9.9 user here", None), BounceClass::BadMailbox);
+}
+
+#[test]
 fn rules_of_an_operator_come_first_or_stand_alone() {
     let own = "[[rule]]\nname = \"ours\"\nhost = [\"*.partner.example\"]\ncode = [\"550\"]\ntext = [\"User Unknown\"]\nclass = \"policy\"\n";
     let both = Rules::with(own).unwrap();
@@ -81,6 +116,11 @@ fn a_file_of_rules_that_is_wrong_is_refused_with_every_line() {
     assert_eq!(Rules::with(two).expect_err("two faults").len(), 2);
     let missing = Rules::load(std::path::Path::new("/nonexistent/rules.toml")).expect_err("no file").to_string();
     assert!(missing.starts_with("delivery.bounce_rules: /nonexistent/rules.toml cannot be read"), "{missing}");
+    let endless = std::env::temp_dir().join(format!("pennypost-rules-{}.toml", std::process::id()));
+    std::fs::write(&endless, "#".repeat(1024 * 1024 + 1)).unwrap();
+    let refused = Rules::load(&endless).expect_err("too large").to_string();
+    std::fs::remove_file(&endless).unwrap();
+    assert!(refused.contains("more than 1048576 octets"), "{refused}");
 }
 
 /// How far we agree with another analyser about bounces that were really sent. Reads the collection that the environment names.

@@ -94,6 +94,11 @@ const REPLIES: &[(Stage, &str, char, Scope, &str)] = &[
     (Ehlo, "550 5.7.1 bad HELO", 'B', Host, "5.7.1"),
     (Stage::Tls, "454 4.7.0 TLS not available", 'L', Host, "4.7.0"),
     (Stage::Tls, "501 5.5.4 no parameters allowed", 'L', Host, "5.5.4"),
+    // Our login with a smart host
+    (Stage::Auth, "535 5.7.8 Authentication credentials invalid", 'L', Us, "4.7.8"),
+    (Stage::Auth, "535 no", 'L', Us, "4.7.8"),
+    (Stage::Auth, "504 5.5.4 Unrecognized authentication type", 'L', Us, "4.7.8"),
+    (Stage::Auth, "454 4.7.0 Temporary authentication failure", 'L', Host, "4.7.0"),
     (Rcpt, "421 4.3.2 Service shutting down", 'L', Host, "4.3.2"),
     (EndOfData, "421 timeout", 'L', Host, "4.3.2"),
     (Mail, "452 4.3.1 Insufficient system storage", 'L', Host, "4.3.1"),
@@ -139,7 +144,7 @@ fn replies_mean_what_their_senders_mean() {
 #[test]
 fn no_reply_leaves_the_outcome_unknown_and_only_the_dot_delivers() {
     let rules = Rules::built_in();
-    for stage in [Greeting, Ehlo, Stage::Tls, Mail, Rcpt, Data, Stage::Body, EndOfData] {
+    for stage in [Greeting, Ehlo, Stage::Tls, Stage::Auth, Mail, Rcpt, Data, Stage::Body, EndOfData] {
         for code in 200..600 {
             let found = verdict(&rules, stage, Ending::Reply(&Reply::new(code, "text")), None);
             assert_eq!(found.outcome == Outcome::Delivered, code < 300 && stage == EndOfData, "{stage:?} {code}");
@@ -169,7 +174,7 @@ fn a_lost_session_is_deferred_and_after_the_dot_unknown() {
     let faults = [Fault::Disconnected, Fault::TimedOut(Duration::from_mins(10)), Fault::Io("reset".to_owned()), Fault::Protocol("666".to_owned())];
     for fault in &faults {
         let expected = if matches!(fault, Fault::Protocol(_)) { "4.5.0" } else { "4.4.2" };
-        for stage in [Greeting, Ehlo, Stage::Tls, Mail, Rcpt, Data, Stage::Body] {
+        for stage in [Greeting, Ehlo, Stage::Tls, Stage::Auth, Mail, Rcpt, Data, Stage::Body] {
             let found = verdict(&Rules::built_in(), stage, &End::Fault(fault.clone()), None);
             assert_eq!(shown(found), ('L', Host, expected.to_owned()), "{stage:?} {fault}: R11, R17");
             assert!(!found.outcome_unknown && found.min_wait.is_none());
@@ -203,4 +208,37 @@ fn what_we_found_out_ourselves_has_a_status_of_ours() {
         assert_eq!(shown(verdict(&Rules::built_in(), Mail, ending, None)), (outcome, scope, status.to_owned()), "{ending:?}");
     }
     assert_eq!(shown(verdict(&Rules::built_in(), Stage::Connect, Ending::Fault(&Fault::TimedOut(wait)), None)), ('L', Host, "4.4.1".to_owned()));
+}
+
+#[test]
+fn what_we_found_out_ourselves_has_a_class() {
+    for (ending, class) in [
+        (Ending::Fault(&Fault::SizeExceeded { limit: 1 }), BounceClass::Size),
+        (Ending::Fault(&Fault::Smtputf8Missing), BounceClass::Content),
+        (Ending::Fault(&Fault::Tls("no".to_owned())), BounceClass::Tls),
+        (Ending::Fault(&Fault::TlsNotOffered), BounceClass::Tls),
+        (Ending::Fault(&Fault::RequireTlsMissing), BounceClass::Tls),
+        (Ending::Fault(&Fault::Disconnected), BounceClass::Network),
+        (Ending::Tls(&PolicyFault::RequireTls("no".to_owned())), BounceClass::Tls),
+        (Ending::Tls(&PolicyFault::RequireTlsMissing), BounceClass::Tls),
+        (Ending::Tls(&PolicyFault::NotListed("mx.example".to_owned())), BounceClass::Tls),
+        (Ending::NotTried(&Reply::new(452, "4.5.3 enough")), BounceClass::Rate),
+        (Ending::Dial(&DialError::Refused), BounceClass::Network),
+        (Ending::Dial(&DialError::Resources(String::new())), BounceClass::Other),
+        (Ending::Mx(&MxError::NoSuchDomain), BounceClass::BadDomain),
+        (Ending::Mx(&MxError::Temporary(String::new())), BounceClass::Network),
+        (Ending::Unsigned, BounceClass::Other),
+    ] {
+        assert_eq!(verdict(&Rules::built_in(), Mail, ending, None).class, Some(class), "{ending:?}");
+    }
+}
+
+#[test]
+fn a_reply_for_several_recipients_condemns_none() {
+    let judged = |text: &str| verdict(&Rules::built_in(), EndOfData, &End::Reply(reply(text)), None);
+    let alone = judged("550 5.1.1 user unknown");
+    assert_eq!((alone.class, alone.of_several().class), (Some(BounceClass::BadMailbox), Some(BounceClass::Other)));
+    assert_eq!(alone.of_several().outcome, Outcome::Bounced);
+    assert_eq!(judged("554 5.7.1 no spam here").of_several().class, Some(BounceClass::Content));
+    assert_eq!(judged("250 2.0.0 taken").of_several().class, None);
 }

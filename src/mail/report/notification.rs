@@ -15,8 +15,8 @@ use super::{Action, Arrival, DeliveryReport, MAX_RECIPIENTS, RecipientReport, ph
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Notification {
-    #[serde(alias = "eventType")]
-    notification_type: String,
+    #[serde(rename = "notificationType", alias = "eventType")]
+    kind: String,
     #[serde(default)]
     bounce: Option<Bounce>,
     #[serde(default)]
@@ -93,7 +93,7 @@ pub(super) fn read(anatomy: &Anatomy) -> Option<Arrival> {
     let notification: Notification = serde_json::Deserializer::from_str(&joined).into_iter().next()?.ok()?;
     let Common { message_id: id, subject } = notification.mail.common_headers;
     let original = Original { message_id: id.as_deref().and_then(message_id), subject: subject.unwrap_or_default(), ..Original::default() };
-    match (notification.notification_type.as_str(), notification.bounce, notification.complaint, notification.delivery) {
+    match (notification.kind.as_str(), notification.bounce, notification.complaint, notification.delivery) {
         ("Bounce", Some(bounce), _, _) => {
             let recipients = bounce.bounced_recipients.into_iter().take(MAX_RECIPIENTS).filter_map(bounced).collect();
             Some(Arrival::Delivery(DeliveryReport { reporting_mta: bounce.reporting_mta, recipients, original, ..DeliveryReport::default() }))

@@ -211,8 +211,10 @@ fn automatic_replies_and_letters_are_no_reports() {
 
 #[test]
 fn hostile_reports_are_read_in_bounds() {
-    let many: String =
-        (0..3_000).map(|number| format!("Final-Recipient: rfc822; a{number}@example.net\nAction: failed\nStatus: 5.1.1\n\n")).collect();
+    let many = (0..3_000)
+        .map(|number| format!("Final-Recipient: rfc822; a{number}@example.net\nAction: failed\nStatus: 5.1.1\n\n"))
+        .collect::<Vec<_>>()
+        .concat();
     let mail = format!("Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n{many}--b--\n");
     assert_eq!(delivery(&mail).recipients.len(), MAX_RECIPIENTS);
     let mut nested = String::from("From: mailer-daemon@example.org\nSubject: Undelivered\n");

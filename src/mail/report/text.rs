@@ -44,13 +44,13 @@ pub(super) fn read(anatomy: &Anatomy) -> (Vec<RecipientReport>, bool) {
             let next = candidates.iter().skip(number + 1).map(|other| other.line).find(|line| *line > candidate.line).unwrap_or(lines.len());
             let own = reason(&lines, candidate.line, next.min(end_of_transcript(&lines, candidate.line)));
             let quoted = pick(own, &lines, candidate, anatomy.first("subject"));
-            report(candidate.address.clone(), quoted, delayed, &whole, candidates.len() == 1)
+            report(candidate.address.clone(), &quoted, delayed, &whole, candidates.len() == 1)
         })
         .collect();
     (reports, guessed)
 }
 
-fn report(recipient: EmailAddress, quoted: Said, delayed: bool, whole: &str, alone: bool) -> RecipientReport {
+fn report(recipient: EmailAddress, quoted: &Said, delayed: bool, whole: &str, alone: bool) -> RecipientReport {
     let action = match (quoted.code, delayed) {
         (Some(200..=299), _) => Action::Delivered,
         (_, true) => Action::Delayed,

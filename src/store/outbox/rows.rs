@@ -72,6 +72,8 @@ pub struct ClaimedRow {
     pub expires_at: OffsetDateTime,
     /// Somebody asked for this attempt.
     pub hurried: bool,
+    /// [`PARKED`](super::super::operator::PARKED) if a pause keeps it from being claimed, else the claimant.
+    pub owner: i64,
     /// Suppressed meanwhile: it ended instead of being claimed.
     pub suppressed: bool,
 }

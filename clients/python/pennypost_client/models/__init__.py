@@ -1,7 +1,11 @@
 """Contains all the data models used in inputs/outputs"""
 
+from .actor import Actor
 from .attachment_request import AttachmentRequest
 from .attempt import Attempt
+from .audit_entry import AuditEntry
+from .audit_entry_target import AuditEntryTarget
+from .audit_list import AuditList
 from .batch_item import BatchItem
 from .batch_request import BatchRequest
 from .batch_response import BatchResponse
@@ -28,10 +32,12 @@ from .known_delivery_state import KnownDeliveryState
 from .known_domain_state import KnownDomainState
 from .known_event_kind import KnownEventKind
 from .known_failure_scope import KnownFailureScope
+from .known_node_state import KnownNodeState
 from .known_outcome import KnownOutcome
 from .known_record_state import KnownRecordState
 from .known_send_status import KnownSendStatus
 from .known_stage import KnownStage
+from .known_wait_reason import KnownWaitReason
 from .list_messages_state import ListMessagesState
 from .message_list import MessageList
 from .message_summary import MessageSummary
@@ -41,12 +47,18 @@ from .message_view import MessageView
 from .new_domain import NewDomain
 from .new_key import NewKey
 from .new_suppression import NewSuppression
+from .node_list import NodeList
+from .node_view import NodeView
+from .pause_request import PauseRequest
+from .pause_view import PauseView
 from .priority import Priority
 from .problem import Problem
 from .project_change import ProjectChange
 from .project_view import ProjectView
+from .queue_change import QueueChange
 from .queue_lane import QueueLane
 from .queue_list import QueueList
+from .queue_selection import QueueSelection
 from .record_list import RecordList
 from .record_purpose import RecordPurpose
 from .record_type import RecordType
@@ -57,20 +69,25 @@ from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
 from .site_limits import SiteLimits
 from .site_list import SiteList
+from .site_pause_request import SitePauseRequest
 from .site_state import SiteState
 from .site_view import SiteView
 from .suppression_list import SuppressionList
 from .suppression_origin import SuppressionOrigin
 from .suppression_reason import SuppressionReason
 from .suppression_view import SuppressionView
+from .tag_condition import TagCondition
 from .tls_policy import TlsPolicy
 from .tls_result import TlsResult
-from .wait_reason import WaitReason
 from .waiting import Waiting
 
 __all__ = (
+    "Actor",
     "AttachmentRequest",
     "Attempt",
+    "AuditEntry",
+    "AuditEntryTarget",
+    "AuditList",
     "BatchItem",
     "BatchRequest",
     "BatchResponse",
@@ -97,10 +114,12 @@ __all__ = (
     "KnownDomainState",
     "KnownEventKind",
     "KnownFailureScope",
+    "KnownNodeState",
     "KnownOutcome",
     "KnownRecordState",
     "KnownSendStatus",
     "KnownStage",
+    "KnownWaitReason",
     "ListMessagesState",
     "MessageList",
     "MessageSummary",
@@ -110,12 +129,18 @@ __all__ = (
     "NewDomain",
     "NewKey",
     "NewSuppression",
+    "NodeList",
+    "NodeView",
+    "PauseRequest",
+    "PauseView",
     "Priority",
     "Problem",
     "ProjectChange",
     "ProjectView",
+    "QueueChange",
     "QueueLane",
     "QueueList",
+    "QueueSelection",
     "RecordList",
     "RecordPurpose",
     "RecordType",
@@ -126,14 +151,15 @@ __all__ = (
     "SendResponse",
     "SiteLimits",
     "SiteList",
+    "SitePauseRequest",
     "SiteState",
     "SiteView",
     "SuppressionList",
     "SuppressionOrigin",
     "SuppressionReason",
     "SuppressionView",
+    "TagCondition",
     "TlsPolicy",
     "TlsResult",
-    "WaitReason",
     "Waiting",
 )
