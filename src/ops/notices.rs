@@ -175,6 +175,7 @@ impl Notices {
                 None => standings.push(fresh),
             }
         }
+        standings.sort_by_key(|standing| standing.rcpt_no);
         let wishes = Wishes::of(&head.metadata);
         Ok(Some(Subject { head, content, wishes, standings }))
     }

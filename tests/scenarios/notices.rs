@@ -39,7 +39,7 @@ async fn reports_are(world: &World, gateway: &Gateway, count: usize) -> Vec<(Val
     })
     .await;
     for _ in 0..6 {
-        world.advance(Duration::from_secs(60));
+        world.advance(Duration::from_mins(1));
         assert_eq!(reports(gateway).await.len(), count);
     }
     reports(gateway).await
@@ -135,14 +135,14 @@ async fn a_delay_is_told_after_four_hours_success_where_it_is_asked_for_and_nobo
     let waiting = gateway.send(&["ant@busy.example"]).await;
     gateway.attempted(&waiting, "ant@busy.example", 1).await;
     submitted(&world, &waiting, json!({})).await;
-    world.advance(Duration::from_secs(3 * 3600));
+    world.advance(Duration::from_hours(3));
     reports_are(&world, &gateway, 1).await;
-    world.advance(Duration::from_secs(3600));
+    world.advance(Duration::from_hours(1));
     let found = reports_are(&world, &gateway, 2).await;
     let (report, recipients) = told(&found[1].1);
     assert_eq!((recipients, report.recipients[0].action), (vec!["ant@busy.example delayed".to_owned()], Action::Delayed));
     assert!(found[1].1.contains("You need not do\r\nanything") && found[1].1.contains("Will-Retry-Until: "), "{}", found[1].1);
-    world.advance(Duration::from_secs(6 * 24 * 3600));
+    world.advance(Duration::from_hours(144));
     let found = reports_are(&world, &gateway, 3).await;
     assert_eq!(told(&found[2].1).1, ["ant@busy.example failed"]);
     gateway.stop().await;
