@@ -8,6 +8,7 @@ use serde_json::json;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::table;
+use crate::config::Config;
 use crate::model::MessageId;
 use crate::serve::House;
 
@@ -18,6 +19,8 @@ pub enum QueueCommand {
     List,
     /// Mail hosts that are sent less than could be, and why
     Sites,
+    /// Source addresses: how they stand, what they sent today
+    Egress,
     /// Keep a message back until it is released
     Hold {
         /// The id, `msg_..`
@@ -47,12 +50,12 @@ pub enum QueueCommand {
 pub async fn run(context: &Context, command: QueueCommand) -> anyhow::Result<ExitCode> {
     let config = context.load()?.config;
     let house = context.open(&config).await?;
-    let ended = work(context, &house, command).await;
+    let ended = work(context, &config, &house, command).await;
     house.close().await?;
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-async fn work(context: &Context, house: &House, command: QueueCommand) -> anyhow::Result<()> {
+async fn work(context: &Context, config: &Config, house: &House, command: QueueCommand) -> anyhow::Result<()> {
     let (outbox, project) = (&house.outbox, house.project);
     match command {
         QueueCommand::List => {
@@ -80,11 +83,42 @@ async fn work(context: &Context, house: &House, command: QueueCommand) -> anyhow
             ];
             context.output.show(&json!({"data": sites, "next_cursor": null}), || table(&columns, &sites))
         }
+        QueueCommand::Egress => egress(context, config, house).await,
         QueueCommand::Hold { message } => tell(context, message, "held", outbox.hold(project, message).await?),
         QueueCommand::Release { message } => tell(context, message, "released", outbox.release(project, message).await?),
         QueueCommand::Retry { message } => tell(context, message, "due now", outbox.retry(project, message).await?),
         QueueCommand::Cancel { message } => tell(context, message, "cancelled", outbox.cancel(project, message).await?),
     }
+}
+
+async fn egress(context: &Context, config: &Config, house: &House) -> anyhow::Result<()> {
+    let sources = house.outbox.sources(&config.delivery, &config.server.hostname).await?;
+    let rows = sources.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+    let lines = || {
+        let shown = sources.iter().zip(&rows).map(|(source, row)| {
+            let ceilings = source.warm_up.iter().map(|of| {
+                let provider = of.provider.as_deref().unwrap_or("each other");
+                of.sent.map_or_else(|| format!("{provider} 0/{}", of.ceiling), |sent| format!("{provider} {sent}/{}", of.ceiling))
+            });
+            let mut row = row.clone();
+            if let Some(fields) = row.as_object_mut() {
+                fields.insert("today".to_owned(), ceilings.collect::<Vec<_>>().join(", ").into());
+            }
+            row
+        });
+        let columns = [
+            ("SOURCE", "/address"),
+            ("POOL", "/pool"),
+            ("NAME", "/ehlo_name"),
+            ("WEIGHT", "/weight"),
+            ("STATE", "/state"),
+            ("PAUSED", "/paused"),
+            ("TODAY", "/today"),
+            ("REASON", "/reason"),
+        ];
+        table(&columns, &shown.collect::<Vec<_>>())
+    };
+    context.output.show(&json!({"data": rows, "next_cursor": null}), lines)
 }
 
 /// Tells how many deliveries of a message were changed.

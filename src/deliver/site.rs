@@ -35,6 +35,8 @@ pub struct Site {
     pub name: Arc<str>,
     /// The provider.
     pub provider: Arc<str>,
+    /// Its place's name: what its ceilings count together where the provider is in no table.
+    pub mail_hosts: Arc<str>,
     state: Mutex<State>,
     arrived: Notify,
 }
@@ -159,7 +161,8 @@ impl Site {
             slowed_at: None,
             news: false,
         };
-        Arc::new(Self { name: Arc::clone(&place.site), provider: Arc::clone(&place.provider), state: Mutex::new(state), arrived: Notify::new() })
+        let [name, mail_hosts] = [Arc::clone(&place.site), Arc::clone(&place.site)];
+        Arc::new(Self { name, provider: Arc::clone(&place.provider), mail_hosts, state: Mutex::new(state), arrived: Notify::new() })
     }
 
     /// Adds work.
@@ -290,6 +293,12 @@ impl Site {
         let mut all = state.queue.shed(0);
         all.extend(state.asked.drain(..));
         all
+    }
+
+    /// Takes out what waits and is like this.
+    #[must_use]
+    pub fn take_where(&self, is_like: impl Fn(&Job) -> bool) -> Vec<Job> {
+        self.state.lock().queue.take_where(is_like)
     }
 
     /// Takes out what cannot go soon, with the time at which it may: all if the site rests, what is for hosts that rest, and of a paced

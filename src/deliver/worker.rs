@@ -20,6 +20,7 @@ use super::signal;
 use super::site::{Next, Site};
 use super::throttle::Signal;
 use super::verdict;
+use super::warm_up::Leave;
 use crate::clock::Tick;
 use crate::failpoint::Failpoint;
 use crate::model::message::TlsNeed;
@@ -188,6 +189,10 @@ impl Worker {
             self.engine.put_off(vec![job], until).await;
             return Then::Stay;
         }
+        let Leave::Now(job) = self.engine.permit(&self.site, job).await else {
+            self.site.give_turn_back();
+            return Then::Stay;
+        };
         if !self.is_fit(&job).await {
             self.part().await;
         }
@@ -343,6 +348,7 @@ impl Worker {
     async fn transact(&mut self, job: Job) {
         let clock = self.engine.parts.clock.clone();
         let (at, started) = (clock.now(), clock.tick());
+        let Some(job) = self.within_ceiling(job).await else { return };
         let Some(open) = self.open.as_mut() else { return };
         let message = Arc::clone(&job.message);
         let signature = message.signature.get().map_or(&[][..], |fields| &fields[..]);
@@ -364,7 +370,9 @@ impl Worker {
         transcript.append(&mut open.session.take_transcript());
         if reused && was_not_begun(&sent) {
             // The host ended the session between two messages, or would not hear another: not an attempt. Start over in a fresh one.
+            let from = open.way.source;
             self.open = None;
+            self.engine.unspend(&self.site, &job.route, from, job.deliveries.len());
             self.site.give_turn_back();
             self.site.push_front(job);
             return;
@@ -381,6 +389,23 @@ impl Worker {
         if self.conclude_all(job, sent, &circumstances).await == Reuse::No {
             self.part().await;
         }
+    }
+
+    /// Of a job the recipients that the ceiling of the session's source has room for; the others go back into the queue.
+    async fn within_ceiling(&mut self, mut job: Job) -> Option<Job> {
+        let from = self.open.as_ref()?.way.source;
+        let room = self.engine.spend(&self.site, &job.route, from, job.deliveries.len());
+        if room < job.deliveries.len() {
+            let deliveries = job.deliveries.split_off(room);
+            let (message, domain, hosts, route) = (Arc::clone(&job.message), job.domain.clone(), Arc::clone(&job.hosts), Arc::clone(&job.route));
+            self.site.push_front(Job { message, domain, hosts, route, deliveries });
+        }
+        if room == 0 {
+            self.site.give_turn_back();
+            self.part().await;
+            return None;
+        }
+        Some(job)
     }
 
     /// Writes how each recipient fared, and heeds what the site asks for. Answers whether the session may be used again.

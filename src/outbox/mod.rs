@@ -6,6 +6,7 @@
 pub mod claims;
 pub mod content;
 pub mod control;
+pub mod egress;
 pub mod expiry;
 pub mod handoff;
 pub mod lane;
@@ -26,6 +27,7 @@ use crate::store::Store;
 pub use crate::store::StoreError;
 
 pub use claims::{ClaimedDelivery, Claims, Hurry, OutboundMessage};
+pub use egress::SourceView;
 pub use new_message::{IdempotencyKey, NewMessage, Origin};
 pub use sites::{SiteState, SiteView};
 pub use view::{DeliveryView, MessageFilter, MessageSummary, MessageView, QueueLane};

@@ -143,12 +143,12 @@ impl Outbox {
         let outstanding = self.store.outstanding(&[id.uuid()]).await?;
         let events: Vec<EventView> = self.store.timeline(&[id.uuid()]).await?.into_iter().filter_map(feed::view).collect();
         let mut message = MessageView { message: summary(head), deliveries: deliveries(id, &outstanding, &events, self.clock.now()), events };
-        self.explain(&mut message, &outstanding).await?;
+        self.explain(project, &mut message, &outstanding).await?;
         Ok(Some(message))
     }
 
     /// Says of each delivery that waits what it waits for.
-    async fn explain(&self, message: &mut MessageView, outstanding: &[Outstanding]) -> Result<(), StoreError> {
+    async fn explain(&self, project: ProjectId, message: &mut MessageView, outstanding: &[Outstanding]) -> Result<(), StoreError> {
         if outstanding.is_empty() {
             return Ok(());
         }
@@ -156,6 +156,7 @@ impl Outbox {
         domains.sort_unstable();
         domains.dedup();
         let sites = self.views(self.store.sites_of(&domains).await?);
+        let waits = self.store.egress_waits(project.uuid(), &message.message.stream, &domains).await?;
         let nodes = if outstanding.iter().any(|row| row.owner > 0) { self.store.node_hosts().await?.into_iter().collect() } else { HashMap::new() };
         for delivery in &mut message.deliveries {
             let Some(row) = outstanding.iter().find(|row| row_no(row) == delivery.id.rcpt_no).filter(|_| !is_over(delivery.state)) else { continue };
@@ -166,6 +167,7 @@ impl Outbox {
                 last_reply: delivery.attempts.last().map(|attempt| attempt.reply.as_str()),
                 // The more restrained, where a domain has moved from one site to another.
                 site: sites.iter().filter(|site| site.domains.iter().any(|known| known == domain)).max_by_key(|site| (site.until, site.since)),
+                wait: waits.iter().find(|wait| wait.domain == domain),
                 nodes: &nodes,
             };
             delivery.waiting = Some(waiting::why(row, &about));

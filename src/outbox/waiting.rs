@@ -1,6 +1,7 @@
 //! Why not yet: for each delivery that waits, what it waits for and how long.
 //!
-//! Answers: one reason, the one without which it could go, in the order held, scheduled, site paused, retry, site slowed, in line. Pure but
+//! Answers: one reason, the one without which it could go, in the order held, scheduled, sources warming up or
+//! listed, site paused, retry, site slowed, in line. Pure but
 //! for the name of the node that has it.
 
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::sites::{SiteState, SiteView};
+use crate::store::egress::WaitRow;
 use crate::store::message::Outstanding;
 use crate::store::outbox::{HELD, WAITING};
 
@@ -29,6 +31,10 @@ pub enum WaitReason {
     SiteSlowed,
     /// A node has it, and sends it or has others to send before.
     InLine,
+    /// The source addresses of its pool warm up, and have sent what they may today.
+    WarmingUp,
+    /// The source addresses of its pool are on lists of bad senders.
+    SourceListed,
     /// It is due; no node had room for it yet.
     Due,
 }
@@ -57,6 +63,8 @@ pub struct Circumstances<'c> {
     pub last_reply: Option<&'c str>,
     /// The site of its domain, if it is held back or was lately.
     pub site: Option<&'c SiteView>,
+    /// What no source address might send, of its project, stream and domain.
+    pub wait: Option<&'c WaitRow>,
     /// Names of nodes.
     pub nodes: &'c HashMap<i64, String>,
 }
@@ -64,7 +72,9 @@ pub struct Circumstances<'c> {
 /// Why a delivery waits.
 #[must_use]
 pub fn why(row: &Outstanding, about: &Circumstances<'_>) -> Waiting {
-    let Circumstances { now, send_at, last_reply, site, nodes } = *about;
+    let Circumstances { now, send_at, last_reply, site, wait, nodes } = *about;
+    // What was given back for it is due at that very time, or when it expires.
+    let wait = wait.filter(|wait| wait.until > now && (row.next_at == wait.until || row.attempt == 0 && row.next_at > now));
     let paused = site.filter(|site| site.state == SiteState::Paused);
     let slowed = site.filter(|site| site.state == SiteState::Slowed);
     match row.owner {
@@ -72,6 +82,7 @@ pub fn why(row: &Outstanding, about: &Circumstances<'_>) -> Waiting {
         WAITING if row.attempt == 0 && send_at.is_some_and(|at| at > now) => {
             Waiting { reason: WaitReason::Scheduled, until: send_at, detail: "the message is to be sent later (send_at)".to_owned() }
         }
+        WAITING if wait.is_some() => of_sources(row, wait),
         // A retry that is planned for later than the end of the pause does not wait for the pause.
         WAITING if paused.and_then(|site| site.until).is_some_and(|until| row.attempt == 0 || row.next_at <= until) => of_pause(row, paused),
         WAITING if row.next_at > now && row.attempt > 0 => Waiting {
@@ -95,6 +106,11 @@ pub fn why(row: &Outstanding, about: &Circumstances<'_>) -> Waiting {
 fn of_node(host: Option<&String>) -> Waiting {
     let node = host.map_or("a node", String::as_str);
     Waiting { reason: WaitReason::InLine, until: None, detail: format!("{node} has it, and sends it or has others to send before") }
+}
+
+fn of_sources(row: &Outstanding, wait: Option<&WaitRow>) -> Waiting {
+    let reason = if wait.is_some_and(|wait| wait.reason == "source_listed") { WaitReason::SourceListed } else { WaitReason::WarmingUp };
+    Waiting { reason, until: Some(row.next_at), detail: wait.map(|wait| wait.detail.clone()).unwrap_or_default() }
 }
 
 fn of_pause(row: &Outstanding, site: Option<&SiteView>) -> Waiting {
@@ -140,7 +156,7 @@ mod tests {
         let row =
             Outstanding { message_id: uuid::Uuid::nil(), rcpt_no: 0, owner, attempt, next_at: at(due), recipient: "bee@example.net".to_owned() };
         let nodes = HashMap::from([(7, "mail1".to_owned())]);
-        let about = Circumstances { now: at(0), send_at: send_at.map(at), last_reply: Some("450 later"), site, nodes: &nodes };
+        let about = Circumstances { now: at(0), send_at: send_at.map(at), last_reply: Some("450 later"), site, wait: None, nodes: &nodes };
         let Waiting { reason, until, detail } = why(&row, &about);
         (reason, until, detail)
     }

@@ -11,6 +11,7 @@ mod hosts;
 mod limit;
 mod migrate;
 
+pub mod egress;
 pub mod event;
 pub mod message;
 pub mod node;

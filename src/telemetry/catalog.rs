@@ -2,6 +2,7 @@
 //!
 //! Does not: count; the functions of [`super::metrics`] do. Bounds of buckets are in the metric's unit.
 
+use super::egress;
 use super::recorder::{Kind, Metric};
 
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
@@ -25,6 +26,8 @@ pub const ALL: &[&Metric] = &[
     &ATTEMPTS,
     &ATTEMPT_SECONDS,
     &EGRESS_ATTEMPTS,
+    &egress::OVERFLOW,
+    &egress::SOURCE_LISTED,
     &SESSIONS_OPEN,
     &SESSIONS,
     &SITE_SIGNALS,

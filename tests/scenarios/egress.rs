@@ -116,6 +116,24 @@ async fn a_source_is_of_the_ip_version_of_its_destination() {
 }
 
 #[tokio::test]
+async fn no_source_of_the_other_ip_version_is_tried() {
+    let mut world = World::new().await;
+    let (four, six): (IpAddr, IpAddr) = (world.fresh_address(), "::1".parse().unwrap());
+    world.config.delivery.source = vec![source(four, "default", ""), source(six, "six", "")];
+    world.config.delivery.pool_rule = vec![rule("six", "", "six")];
+    let sink = world.accepting_mx("example.net").await;
+    let gateway = world.gateway().await;
+    // A pool without an address of the host's version cannot reach it; that is no failure of its source.
+    let id = gateway.send_with(&["bee@example.net"], json!({ "stream": "six" })).await;
+    let delivery = gateway.attempted(&id, "bee@example.net", 1).await;
+    assert_eq!((&delivery["state"], &last_attempt(&delivery)["stage"]), (&json!("bounced"), &json!("dns")), "{delivery:#}");
+    let shown = gateway.get("/v1/egress").await.json();
+    assert!(shown["data"].as_array().unwrap().iter().all(|source| source["state"] == "ok"), "{shown:#}");
+    assert_eq!(sink.counts().connections, 0);
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_gateway_does_not_start_with_an_address_of_another_machine_or_a_project_that_is_not_there() {
     let mut world = World::new().await;
     let start = async |world: &World| serve::run(world.config.clone(), Roles::ALL, Supervisor::default(), world.clock.clone()).await.map(|_| ());

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod domains;
+pub mod egress;
 pub mod events;
 pub mod keys;
 pub mod messages;
@@ -45,5 +46,6 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(keys::revoke))
         .routes(routes!(queue::list))
         .routes(routes!(sites::list))
+        .routes(routes!(egress::list))
         .routes(routes!(sandbox::list))
 }
