@@ -38,6 +38,8 @@ fn list(world: &World, address: IpAddr) {
 /// The source as it is shown, once the list said `says` of it. Moves time, as checks come once an hour.
 async fn shown(world: &World, gateway: &Gateway, address: IpAddr, says: &str) -> Value {
     eventually(async || {
+        // What the resolver keeps gets old by real time.
+        gateway.running.house.resolver.forget_all();
         world.advance(Duration::from_mins(5));
         let shown = gateway.get("/v1/egress").await.json();
         let source = shown["data"].as_array().unwrap().iter().find(|source| source["address"] == json!(address)).unwrap().clone();
