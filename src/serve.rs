@@ -13,7 +13,7 @@ use anyhow::Context;
 
 use crate::accept::Accept;
 use crate::accept::batch::{Batcher, Writing};
-use crate::access::Access;
+use crate::access::{Access, Audit};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::egress::{self, Egress};
@@ -98,6 +98,8 @@ pub struct House {
     pub outbox: Outbox,
     /// What became of them.
     pub events: Events,
+    /// Who changed what.
+    pub audit: Audit,
     /// DNS.
     pub resolver: Resolver,
     /// What is known about TLS with the world's hosts.
@@ -126,8 +128,9 @@ impl House {
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
+        let audit = Audit::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, domains, outbox, events, resolver, transit, project, postgres })
+        Ok(Self { store, access, domains, outbox, events, audit, resolver, transit, project, postgres })
     }
 
     /// Closes the database; the private server stops unless another process uses it.
@@ -332,6 +335,8 @@ impl Start<'_> {
             domains: self.house.domains.clone(),
             outbox: self.house.outbox.clone(),
             events: self.house.events.clone(),
+            audit: self.house.audit.clone(),
+            house: self.house.project,
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),

@@ -313,6 +313,10 @@ impl Writing {
         if message.send_at.is_some_and(|at| at > self.clock.now()) {
             return None;
         }
+        let orders = self.claims.orders();
+        if message.envelope.recipients.iter().any(|recipient| orders.stop(message.project, recipient.domain())) {
+            return None;
+        }
         let grant = self.claims.grant(message.content.len())?;
         let now = self.clock.tick();
         let seats: Option<Vec<Seat>> =

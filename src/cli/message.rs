@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{plain, printable, table};
-use super::queue::{tell, unknown};
+use super::queue::{change, unknown};
 use super::times::parse_time;
 use crate::mail::dkim;
 use crate::model::MessageId;
 use crate::model::page::PageRequest;
-use crate::outbox::MessageFilter;
+use crate::outbox::{MessageFilter, Verb};
 use crate::serve::House;
 
 /// Show messages, and what became of them
@@ -111,8 +111,8 @@ async fn work(context: &Context, house: &House, command: MessageCommand) -> anyh
             context.output.show(&view, || timeline(&view, transcript))
         }
         MessageCommand::Raw { message } => raw(context, house, message).await,
-        MessageCommand::Cancel { message } => tell(context, message, "cancelled", house.outbox.cancel(house.project, message).await?),
-        MessageCommand::Retry { message } => tell(context, message, "due now", house.outbox.retry(house.project, message).await?),
+        MessageCommand::Cancel { message } => change(context, house, Verb::Cancel, message).await,
+        MessageCommand::Retry { message } => change(context, house, Verb::Retry, message).await,
     }
 }
 

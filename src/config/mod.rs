@@ -208,6 +208,8 @@ pub struct Retention {
     pub message_days: u32,
     /// Events.
     pub event_days: u32,
+    /// The audit trail.
+    pub audit_days: u32,
 }
 
 /// `[limits]`

@@ -222,6 +222,12 @@ impl Egress {
         *self.listed.write() = listed;
     }
 
+    /// True if a rule leads to the smart host with this label.
+    #[must_use]
+    pub fn has_smart_host(&self, label: &str) -> bool {
+        self.smart_hosts.iter().filter_map(SmartHostRule::host).any(|host| *host.label() == *label)
+    }
+
     /// Notes that a source could not be used.
     pub fn ails(&self, address: IpAddr, now: Tick) {
         self.ailing.lock().insert(address, now.plus(AILING));

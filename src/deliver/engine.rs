@@ -131,7 +131,9 @@ impl Engine {
 
     /// Takes claims until nobody can give any more.
     pub async fn run(self: Arc<Self>, mut arrivals: Arrivals) {
+        self.supervisor.spawn("orders", Arc::clone(&self).obey());
         let store = self.parts.store.clone();
+        self.spawn("domains of paused sites", Arc::clone(&self).watch_paused(store.clone()));
         if let Err(error) = self.exchange(&store).await {
             tracing::warn!(%error, "what is known of sites could not be read; it will be");
         }

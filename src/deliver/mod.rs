@@ -16,6 +16,7 @@ pub mod job;
 pub mod limits;
 pub mod listing;
 pub mod missing;
+mod orders;
 pub mod pace;
 pub mod places;
 pub mod plan;

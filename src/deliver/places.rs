@@ -99,8 +99,7 @@ impl Engine {
     /// Takes a job in: to its site, or to wait until that is known.
     pub(super) fn arrive(self: &Arc<Self>, job: Job) {
         // Nothing is looked up where nothing depends on it.
-        if self.parts.settings.sandbox {
-            let place = self.parts.providers.place([job.domain.as_str()]);
+        if let Some(place) = self.sandbox_place(&job.domain) {
             return self.push(&place, vec![job]);
         }
         if let Some(host) = &job.route.smart_host {
@@ -116,6 +115,11 @@ impl Engine {
         if let Placed::There(place, job) = placed {
             self.push(&place, vec![job]);
         }
+    }
+
+    /// The place of a domain where all mail stays in the sandbox.
+    pub(super) fn sandbox_place(&self, domain: &DomainName) -> Option<Place> {
+        self.parts.settings.sandbox.then(|| self.parts.providers.place([domain.as_str()]))
     }
 
     /// What a session to `host`, opened for a job, is good for: other jobs for the same hosts, if it is one of them. Else the domain's

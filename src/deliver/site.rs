@@ -35,8 +35,6 @@ pub struct Site {
     pub name: Arc<str>,
     /// The provider.
     pub provider: Arc<str>,
-    /// Its place's name: what its ceilings count together where the provider is in no table.
-    pub mail_hosts: Arc<str>,
     state: Mutex<State>,
     arrived: Notify,
 }
@@ -161,8 +159,7 @@ impl Site {
             slowed_at: None,
             news: false,
         };
-        let [name, mail_hosts] = [Arc::clone(&place.site), Arc::clone(&place.site)];
-        Arc::new(Self { name, provider: Arc::clone(&place.provider), mail_hosts, state: Mutex::new(state), arrived: Notify::new() })
+        Arc::new(Self { name: Arc::clone(&place.site), provider: Arc::clone(&place.provider), state: Mutex::new(state), arrived: Notify::new() })
     }
 
     /// Adds work.
@@ -295,10 +292,15 @@ impl Site {
         all
     }
 
-    /// Takes out what waits and is like this.
+    /// Takes out the jobs that are meant.
     #[must_use]
-    pub fn take_where(&self, is_like: impl Fn(&Job) -> bool) -> Vec<Job> {
-        self.state.lock().queue.take_where(is_like)
+    pub fn take_where(&self, is_meant: impl Fn(&Job) -> bool) -> Vec<Job> {
+        let mut state = self.state.lock();
+        let mut taken = state.queue.take_where(&is_meant);
+        let (meant, left): (VecDeque<Job>, VecDeque<Job>) = std::mem::take(&mut state.asked).into_iter().partition(&is_meant);
+        state.asked = left;
+        taken.extend(meant);
+        taken
     }
 
     /// Takes out what cannot go soon, with the time at which it may: all if the site rests, what is for hosts that rest, and of a paced

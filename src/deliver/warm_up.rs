@@ -255,7 +255,7 @@ impl Engine {
 
 /// What counts together: all sites of a provider, or the site of one that is in no table.
 fn counted(site: &Site) -> &Arc<str> {
-    if matches!(&*site.provider, EVERYBODY_ELSE | SMART_HOST) { &site.mail_hosts } else { &site.provider }
+    if matches!(&*site.provider, EVERYBODY_ELSE | SMART_HOST) { &site.name } else { &site.provider }
 }
 
 fn recipients(job: &Job) -> u64 {

@@ -231,7 +231,7 @@ impl Worker {
         open.session.is_alive()
     }
 
-    /// Leaves out what expired, and everything if this node may not send now.
+    /// Leaves out what expired, and everything if this node may not send now or an operator stopped it.
     async fn still_due(&self, job: Job) -> Option<Job> {
         let (now, may_expire) = (self.engine.parts.clock.now(), self.engine.parts.node.may_expire());
         let Job { message, domain, hosts, route, deliveries } = job;
@@ -244,10 +244,15 @@ impl Worker {
             tracing::warn!(deliveries = due.len(), "the heartbeat is late; nothing is sent until it is confirmed");
             return None;
         }
-        Some(Job { message, domain, hosts, route, deliveries: due })
+        let job = Job { message, domain, hosts, route, deliveries: due };
+        if self.engine.is_stopped(&self.site, &job) {
+            self.engine.put_aside(&self.site, vec![job]).await;
+            return None;
+        }
+        Some(job)
     }
 
-    /// True if the job is ours still: opening a session may have taken minutes, in which others took the work over. If the heartbeat
+    /// True if the job is ours still and nobody stopped it: opening a session may have taken minutes, in which others took the work over. If the heartbeat
     /// is late the next one decides; without it the job is dropped, and so given back unspent.
     async fn is_ours(&self, job: &Job) -> bool {
         let Some(owner) = job.deliveries.first().map(|delivery| delivery.owner) else { return false };
@@ -255,7 +260,7 @@ impl Worker {
         if !ours {
             tracing::warn!(deliveries = job.deliveries.len(), "the heartbeat was not confirmed while the session opened; nothing is sent");
         }
-        ours
+        ours && !self.engine.is_stopped(&self.site, job)
     }
 
     /// Makes sure that a session is open: tries the targets in order until one answers.

@@ -11,12 +11,15 @@ mod hosts;
 mod limit;
 mod migrate;
 
+pub mod audit;
 pub mod egress;
 pub mod event;
 pub mod message;
 pub mod node;
+pub mod operator;
 pub mod outbox;
 pub mod partition;
+pub mod pause;
 pub mod site;
 
 pub(crate) mod api_key;

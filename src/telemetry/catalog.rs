@@ -2,8 +2,13 @@
 //!
 //! Does not: count; the functions of [`super::metrics`] do. Bounds of buckets are in the metric's unit.
 
+mod operator;
+mod page;
+
 use super::egress;
 use super::recorder::{Kind, Metric};
+pub(super) use operator::{NODE_DRAINED, PAUSES, QUEUE_CHANGES};
+pub use page::page;
 
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 const SHORT_SECONDS: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25];
@@ -36,6 +41,9 @@ pub const ALL: &[&Metric] = &[
     &MEMORY_DELIVERIES,
     &MEMORY_OCTETS,
     &OUTSTANDING,
+    &QUEUE_CHANGES,
+    &PAUSES,
+    &NODE_DRAINED,
     &SPILLED,
     &CLAIMED,
     &SETTLED,
@@ -446,32 +454,6 @@ pub(super) const LOG_LINES_DROPPED: Metric = Metric {
     healthy: "zero",
     alert: "any growth: whatever reads the log is too slow or hangs",
 };
-
-/// The catalog as a page for operators.
-#[must_use]
-pub fn page() -> String {
-    std::iter::once(HEAD.to_owned()).chain(ALL.iter().map(|metric| section(metric))).collect()
-}
-
-fn section(metric: &Metric) -> String {
-    let kind = match metric.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram(_) => "histogram",
-    };
-    let labels = if metric.labels.is_empty() { String::new() } else { format!(" by `{}`", metric.labels.join("`, `")) };
-    let alert = if metric.alert.is_empty() { "nothing" } else { metric.alert };
-    let Metric { name, unit, meaning, healthy, .. } = metric;
-    format!("\n## `{name}`\n\n{kind} of {unit}{labels}. {meaning}\n\n- healthy: {healthy}\n- alert on: {alert}\n")
-}
-
-const HEAD: &str = "# Metrics
-
-`GET /metrics` answers in the Prometheus text format. This page is printed from the declarations in `src/telemetry/catalog.rs` by
-`make gen`; a test fails when it is stale.
-
-\"Delivered\" means taken by the next hop.
-";
 
 #[cfg(test)]
 mod tests {

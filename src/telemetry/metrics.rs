@@ -139,6 +139,17 @@ pub fn outstanding(deliveries: u64) {
     HANDLES.outstanding.set(float(deliveries));
 }
 
+/// Counts deliveries that an operator changed.
+pub fn queue_changes(verb: &'static str, deliveries: u64) {
+    HANDLES.queue_changes.add(verb, deliveries, |verb| [SharedString::const_str(verb)]);
+}
+
+/// Tells how many pauses there are, and whether this node is drained.
+pub fn orders(pauses: usize, drained: bool) {
+    HANDLES.pauses.set(float(pauses as u64));
+    HANDLES.node_drained.set(f64::from(u8::from(drained)));
+}
+
 /// Counts deliveries that wait in the database because memory was full.
 pub fn spilled(deliveries: u64) {
     HANDLES.spilled.increment(deliveries);
@@ -285,6 +296,9 @@ struct Handles {
     memory_deliveries: Gauge,
     memory_octets: Gauge,
     outstanding: Gauge,
+    queue_changes: Counters<&'static str>,
+    pauses: Gauge,
+    node_drained: Gauge,
     spilled: Counter,
     claimed: Counter,
     settled: Counter,
@@ -331,6 +345,9 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     memory_deliveries: gauge(&catalog::MEMORY_DELIVERIES),
     memory_octets: gauge(&catalog::MEMORY_OCTETS),
     outstanding: gauge(&catalog::OUTSTANDING),
+    queue_changes: Counters::new(&catalog::QUEUE_CHANGES),
+    pauses: gauge(&catalog::PAUSES),
+    node_drained: gauge(&catalog::NODE_DRAINED),
     spilled: counter(&catalog::SPILLED),
     claimed: counter(&catalog::CLAIMED),
     settled: counter(&catalog::SETTLED),

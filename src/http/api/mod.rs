@@ -6,6 +6,8 @@ pub mod egress;
 pub mod events;
 pub mod keys;
 pub mod messages;
+pub mod nodes;
+pub mod operator;
 pub mod queue;
 pub mod sandbox;
 pub mod send;
@@ -45,7 +47,19 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(queue::list))
+        .routes(routes!(operator::hold))
+        .routes(routes!(operator::release))
+        .routes(routes!(operator::cancel))
+        .routes(routes!(operator::retry))
+        .routes(routes!(operator::pause))
+        .routes(routes!(operator::resume))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::drain))
+        .routes(routes!(nodes::resume))
+        .routes(routes!(nodes::audit))
         .routes(routes!(sites::list))
         .routes(routes!(egress::list))
+        .routes(routes!(sites::pause))
+        .routes(routes!(sites::resume))
         .routes(routes!(sandbox::list))
 }

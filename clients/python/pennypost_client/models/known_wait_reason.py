@@ -1,10 +1,11 @@
 from enum import StrEnum
 
 
-class WaitReason(StrEnum):
+class KnownWaitReason(StrEnum):
     DUE = "due"
     HELD = "held"
     IN_LINE = "in_line"
+    PAUSED = "paused"
     RETRY = "retry"
     SCHEDULED = "scheduled"
     SITE_PAUSED = "site_paused"
