@@ -16,6 +16,8 @@ use crate::accept::batch::{Batcher, Writing};
 use crate::access::{Access, Audit};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::consumers::Suppress;
+use crate::deliver::class::Rules;
 use crate::deliver::egress::{self, Egress};
 use crate::deliver::limits::Providers;
 pub use crate::deliver::simulation;
@@ -38,6 +40,7 @@ use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
 use crate::supervisor::Supervisor;
+use crate::suppressions::Suppressions;
 use crate::telemetry::metrics;
 use crate::transit::{Transit, TransitParts};
 
@@ -100,6 +103,8 @@ pub struct House {
     pub events: Events,
     /// Who changed what.
     pub audit: Audit,
+    /// Who is not sent to.
+    pub suppressions: Suppressions,
     /// DNS.
     pub resolver: Resolver,
     /// What is known about TLS with the world's hosts.
@@ -129,8 +134,9 @@ impl House {
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
+        let suppressions = Suppressions::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, domains, outbox, events, audit, resolver, transit, project, postgres })
+        Ok(Self { store, access, domains, outbox, events, audit, suppressions, resolver, transit, project, postgres })
     }
 
     /// Closes the database; the private server stops unless another process uses it.
@@ -143,12 +149,21 @@ impl House {
     }
 }
 
-/// Reads the table of providers with the file that the configuration names.
+/// What is known of other people's servers: the program's tables with the files that the configuration names.
+#[derive(Debug)]
+pub struct Tables {
+    /// What replies mean.
+    pub rules: Arc<Rules>,
+    /// Limits of providers.
+    pub providers: Providers,
+}
+
+/// Reads the tables.
 ///
 /// # Errors
-/// The file cannot be used; the error names the entry and the fix.
-pub fn providers(config: &Config) -> anyhow::Result<Providers> {
-    Ok(Providers::load(&config.delivery)?)
+/// A file cannot be used; the error names each fault with its place.
+pub fn tables(config: &Config) -> anyhow::Result<Tables> {
+    Ok(Tables { rules: Rules::load(&config.delivery.bounce_rules)?, providers: Providers::load(&config.delivery)? })
 }
 
 fn transit(config: &Config, store: &Store, clock: &Clock, resolver: &Resolver) -> anyhow::Result<Transit> {
@@ -196,7 +211,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     if let Some(limit) = files::raise() {
         files::fit(&mut config, limit);
     }
-    let providers = providers(&config)?;
+    let tables = tables(&config)?;
     let house = House::open(&config, &clock).await?;
     let egress = if roles.deliver { Some(ways_out(&config, &house).await?) } else { None };
     let config = Arc::new(config);
@@ -205,7 +220,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = egress.map(|egress| start.engine(providers, egress));
+    let handoff = egress.map(|egress| start.engine(tables, egress));
     let accept = (roles.api || roles.worker).then(|| start.accept(handoff));
     if let Some(accept) = accept.clone().filter(|_| roles.worker) {
         let housekeeping = housekeeping::Housekeeping {
@@ -219,6 +234,8 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
         let upkeep =
             TlsUpkeep { transit: house.transit.clone(), accept, project: house.project, resolver: house.resolver.clone(), clock: clock.clone() };
         supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));
+        let suppress = Suppress { store: house.store.clone(), clock: clock.clone() };
+        supervisor.spawn("suppress", suppress.run(supervisor.clone()));
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
     let http = match accept {
@@ -268,7 +285,7 @@ struct Start<'s> {
 
 impl Start<'_> {
     /// Starts the engine and what feeds it.
-    fn engine(&self, providers: Providers, egress: Egress) -> handoff::Handoff {
+    fn engine(&self, tables: Tables, egress: Egress) -> handoff::Handoff {
         let (handoff, arrivals) = handoff::channel();
         let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
         self.supervisor.spawn_essential("settle writer", writer.run());
@@ -285,7 +302,8 @@ impl Start<'_> {
             settler,
             timeouts: Timeouts::default(),
             tls: tls::opportunistic(),
-            providers,
+            rules: tables.rules,
+            providers: tables.providers,
             transit: self.house.transit.clone(),
         };
         let keeping = self.house.transit.clone().keep_results(self.supervisor.clone(), self.clock.clone());
@@ -337,6 +355,7 @@ impl Start<'_> {
             events: self.house.events.clone(),
             audit: self.house.audit.clone(),
             house: self.house.project,
+            suppressions: self.house.suppressions.clone(),
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),

@@ -21,9 +21,11 @@ pub mod migrate;
 pub mod node;
 pub mod openapi;
 pub mod output;
+pub mod project;
 pub mod queue;
 pub mod send;
 pub mod serve;
+pub mod suppression;
 pub mod times;
 
 use std::path::PathBuf;
@@ -79,6 +81,10 @@ enum Command {
     Key(key::KeyCommand),
     Send(send::SendArgs),
     #[command(subcommand)]
+    Suppression(suppression::SuppressionCommand),
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
+    #[command(subcommand)]
     Queue(queue::QueueCommand),
     #[command(subcommand)]
     Message(message::MessageCommand),
@@ -130,6 +136,8 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Key(command) => key::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
+        Command::Suppression(command) => suppression::run(&context, command).await,
+        Command::Project(command) => project::run(&context, command).await,
         Command::Queue(command) => queue::run(&context, command).await,
         Command::Message(command) => message::run(&context, command).await,
         Command::Node(command) => node::run(&context, command).await,

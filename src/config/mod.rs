@@ -138,6 +138,8 @@ pub struct Delivery {
     pub node_timeout_seconds: u64,
     /// Seconds that SIGTERM gives open sessions to end.
     pub drain_seconds: u64,
+    /// A file of rules that say what replies mean, before or in place of the program's own; empty: none.
+    pub bounce_rules: PathBuf,
 }
 
 /// `[delivery_tls]`: TLS on the way out, where the receiving domain does not say itself how it wants it.

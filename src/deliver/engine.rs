@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
+use super::class::Rules;
 use super::egress::Egress;
 use super::job::Job;
 use super::limits::{Place, Providers};
@@ -70,6 +71,8 @@ pub struct EngineParts {
     pub timeouts: Timeouts,
     /// Opportunistic TLS.
     pub tls: ClientTls,
+    /// What replies mean.
+    pub rules: Arc<Rules>,
     /// Limits of providers.
     pub providers: Providers,
     /// What is known about TLS with the world's hosts.

@@ -6,6 +6,7 @@
 //! A refusal is a value; only `verdict` says deferred or bounced (invariant 7). No database connection is held during any of it.
 
 pub mod attempt;
+pub mod class;
 pub mod connect;
 pub mod departure;
 pub mod egress;
@@ -20,6 +21,7 @@ mod orders;
 pub mod pace;
 pub mod places;
 pub mod plan;
+pub mod return_path;
 pub mod schedule;
 pub mod sharing;
 pub mod sign;

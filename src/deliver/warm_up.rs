@@ -227,8 +227,25 @@ impl Engine {
         }
     }
 
+    /// Of a job that is about to leave from `source` the recipients that its ceiling has room for; the others go back into the queue. None:
+    /// others were quicker.
+    pub(super) fn within_ceiling(&self, site: &Site, source: Option<IpAddr>, mut job: Job) -> Option<Job> {
+        let room = self.spend(site, &job.route, source, job.deliveries.len());
+        if room == 0 {
+            site.give_turn_back();
+            site.push_front(job);
+            return None;
+        }
+        if room < job.deliveries.len() {
+            let deliveries = job.deliveries.split_off(room);
+            let (message, domain, hosts, route) = (Arc::clone(&job.message), job.domain.clone(), Arc::clone(&job.hosts), Arc::clone(&job.route));
+            site.push_front(Job { message, domain, hosts, route, deliveries });
+        }
+        Some(job)
+    }
+
     /// Of the recipients of a job that is about to leave from `source`, how many may: all, where it does not warm up.
-    pub(super) fn spend(&self, site: &Site, route: &Route, source: Option<IpAddr>, recipients: usize) -> usize {
+    fn spend(&self, site: &Site, route: &Route, source: Option<IpAddr>, recipients: usize) -> usize {
         match self.warming(site, route, source) {
             Some(source) => {
                 let spent = self.ceilings.spend(source, counted(site), self.parts.clock.now().date(), recipients as u64);

@@ -311,7 +311,8 @@ const fn is_over(state: DeliveryState) -> bool {
 const fn state_after(kind: EventKind) -> DeliveryState {
     match kind {
         EventKind::Accepted | EventKind::Deferred => DeliveryState::Queued,
-        EventKind::Delivered => DeliveryState::Delivered,
+        // Who complains has it.
+        EventKind::Delivered | EventKind::Complained => DeliveryState::Delivered,
         EventKind::Bounced => DeliveryState::Bounced,
         EventKind::Expired => DeliveryState::Expired,
         EventKind::Suppressed => DeliveryState::Suppressed,

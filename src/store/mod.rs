@@ -23,8 +23,10 @@ pub mod pause;
 pub mod site;
 
 pub(crate) mod api_key;
+pub(crate) mod consumer;
 pub(crate) mod domain;
 pub(crate) mod project;
+pub(crate) mod suppression;
 pub(crate) mod tls;
 
 use std::sync::Arc;

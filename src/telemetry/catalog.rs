@@ -29,6 +29,8 @@ pub const ALL: &[&Metric] = &[
     &HTTP_TURNED_AWAY,
     &DELIVERIES,
     &ATTEMPTS,
+    &FAILURES,
+    &SUPPRESSED_ADDRESSES,
     &ATTEMPT_SECONDS,
     &EGRESS_ATTEMPTS,
     &egress::OVERFLOW,
@@ -174,6 +176,24 @@ pub(super) const ATTEMPTS: Metric = Metric {
     meaning: "Attempts by how far they got and how they ended.",
     healthy: "end_of_data delivered for most",
     alert: "dns or connect deferred above 0.1 of all",
+};
+pub(super) const FAILURES: Metric = Metric {
+    name: "pennypost_failures_total",
+    kind: Kind::Counter,
+    unit: "attempts",
+    labels: &["class", "outcome"],
+    meaning: "Attempts that failed, by why and whether they are tried again.",
+    healthy: "rate and network deferred; some bad_mailbox bounced",
+    alert: "reputation or authentication above 0.01 of all attempts: receivers turn against you",
+};
+pub(super) const SUPPRESSED_ADDRESSES: Metric = Metric {
+    name: "pennypost_suppressed_addresses_total",
+    kind: Kind::Counter,
+    unit: "entries",
+    labels: &["origin"],
+    meaning: "Entries added to suppression lists, by who added them.",
+    healthy: "automatic below 0.02 of all deliveries",
+    alert: "automatic growing fast: a list of old or invented addresses is being sent to",
 };
 pub(super) const ATTEMPT_SECONDS: Metric = Metric {
     name: "pennypost_attempt_seconds",

@@ -14,6 +14,7 @@ use super::catalog;
 pub use super::egress::{Overflow, overflow, source_listed};
 pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
+use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
@@ -88,6 +89,18 @@ pub fn egress_attempt(pool: Option<Arc<str>>, source: Option<IpAddr>, smart_host
         let source = source.map_or(SharedString::const_str(""), |address| SharedString::from(address.to_string()));
         [text(pool), source, text(smart_host), SharedString::const_str(outcome_name(*outcome))]
     });
+}
+
+/// Counts one failed attempt by its class.
+pub fn failure(class: BounceClass, outcome: Outcome) {
+    HANDLES
+        .failures
+        .add((class, outcome), 1, |(class, outcome)| [SharedString::const_str(class.name()), SharedString::const_str(outcome_name(*outcome))]);
+}
+
+/// Counts entries added to suppression lists; `origin` is a fixed word such as `automatic`.
+pub fn suppressed_addresses(origin: &'static str, entries: u64) {
+    HANDLES.suppressed_addresses.add(origin, entries, |origin| [SharedString::const_str(origin)]);
 }
 
 /// How opening an SMTP session went.
@@ -286,6 +299,8 @@ struct Handles {
     turned_away: Counter,
     deliveries: Counters<DeliveryState>,
     attempts: Counters<(Stage, Outcome)>,
+    failures: Counters<(BounceClass, Outcome)>,
+    suppressed_addresses: Counters<&'static str>,
     attempt_seconds: Histogram,
     egress_attempts: Counters<WayOut>,
     sessions_open: Gauge,
@@ -335,6 +350,8 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     turned_away: counter(&catalog::HTTP_TURNED_AWAY),
     deliveries: Counters::new(&catalog::DELIVERIES),
     attempts: Counters::new(&catalog::ATTEMPTS),
+    failures: Counters::new(&catalog::FAILURES),
+    suppressed_addresses: Counters::new(&catalog::SUPPRESSED_ADDRESSES),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     egress_attempts: Counters::new(&catalog::EGRESS_ATTEMPTS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),

@@ -8,10 +8,12 @@ pub mod keys;
 pub mod messages;
 pub mod nodes;
 pub mod operator;
+pub mod project;
 pub mod queue;
 pub mod sandbox;
 pub mod send;
 pub mod sites;
+pub mod suppressions;
 
 use std::sync::Arc;
 
@@ -46,6 +48,11 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(domains::check))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
+        .routes(routes!(suppressions::add, suppressions::list))
+        .routes(routes!(suppressions::import))
+        .routes(routes!(suppressions::export))
+        .routes(routes!(suppressions::get, suppressions::remove))
+        .routes(routes!(project::get, project::change))
         .routes(routes!(queue::list))
         .routes(routes!(operator::hold))
         .routes(routes!(operator::release))

@@ -9,6 +9,7 @@ from .audit_list import AuditList
 from .batch_item import BatchItem
 from .batch_request import BatchRequest
 from .batch_response import BatchResponse
+from .bounce_class import BounceClass
 from .changed import Changed
 from .created_key_view import CreatedKeyView
 from .delivery_view import DeliveryView
@@ -20,6 +21,7 @@ from .event_page import EventPage
 from .event_view import EventView
 from .event_view_data import EventViewData
 from .field_error import FieldError
+from .imported import Imported
 from .item_problem import ItemProblem
 from .key_kind import KeyKind
 from .key_list import KeyList
@@ -44,12 +46,15 @@ from .message_summary_tags import MessageSummaryTags
 from .message_view import MessageView
 from .new_domain import NewDomain
 from .new_key import NewKey
+from .new_suppression import NewSuppression
 from .node_list import NodeList
 from .node_view import NodeView
 from .pause_request import PauseRequest
 from .pause_view import PauseView
 from .priority import Priority
 from .problem import Problem
+from .project_change import ProjectChange
+from .project_view import ProjectView
 from .queue_change import QueueChange
 from .queue_lane import QueueLane
 from .queue_list import QueueList
@@ -67,6 +72,10 @@ from .site_list import SiteList
 from .site_pause_request import SitePauseRequest
 from .site_state import SiteState
 from .site_view import SiteView
+from .suppression_list import SuppressionList
+from .suppression_origin import SuppressionOrigin
+from .suppression_reason import SuppressionReason
+from .suppression_view import SuppressionView
 from .tag_condition import TagCondition
 from .tls_policy import TlsPolicy
 from .tls_result import TlsResult
@@ -82,6 +91,7 @@ __all__ = (
     "BatchItem",
     "BatchRequest",
     "BatchResponse",
+    "BounceClass",
     "Changed",
     "CreatedKeyView",
     "DeliveryView",
@@ -93,6 +103,7 @@ __all__ = (
     "EventView",
     "EventViewData",
     "FieldError",
+    "Imported",
     "ItemProblem",
     "KeyKind",
     "KeyList",
@@ -117,12 +128,15 @@ __all__ = (
     "MessageView",
     "NewDomain",
     "NewKey",
+    "NewSuppression",
     "NodeList",
     "NodeView",
     "PauseRequest",
     "PauseView",
     "Priority",
     "Problem",
+    "ProjectChange",
+    "ProjectView",
     "QueueChange",
     "QueueLane",
     "QueueList",
@@ -140,6 +154,10 @@ __all__ = (
     "SitePauseRequest",
     "SiteState",
     "SiteView",
+    "SuppressionList",
+    "SuppressionOrigin",
+    "SuppressionReason",
+    "SuppressionView",
     "TagCondition",
     "TlsPolicy",
     "TlsResult",
