@@ -194,6 +194,13 @@ impl Egress {
         (None, is_one_of_several)
     }
 
+    /// The smart host, `host:port`, that a message goes by; none: the MX hosts.
+    #[must_use]
+    pub fn smart_host_of(&self, project: ProjectId, id: MessageId, domain: &DomainName) -> Option<Arc<str>> {
+        let (smart_host, _) = self.smart_host(&Subject { id, project, stream: "", domain });
+        smart_host.map(|host| host.label())
+    }
+
     /// The way of a message that no source of its own may send now: by the smart host that takes such mail, if one does.
     #[must_use]
     pub fn overflow(&self, message: &OutboundMessage, domain: &DomainName, route: &Route) -> Option<Route> {

@@ -171,8 +171,7 @@ impl Outbox {
                 send_at: message.message.send_at,
                 last_reply: delivery.attempts.last().map(|attempt| attempt.reply.as_str()),
                 pause: pauses.of(domain),
-                // The more restrained, where a domain has moved from one site to another.
-                site: sites.iter().filter(|site| site.domains.iter().any(|known| known == domain)).max_by_key(|site| (site.until, site.since)),
+                site: self.ways.site(&sites, project, message.message.id, domain),
                 wait: waits.iter().find(|wait| wait.domain == domain),
                 nodes: &nodes,
             };

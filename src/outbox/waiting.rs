@@ -216,6 +216,32 @@ mod tests {
     }
 
     #[test]
+    fn what_no_source_may_send_waits_for_that_and_what_has_another_time_of_its_own_does_not() {
+        let nodes = HashMap::new();
+        for (until, attempt, due, reason) in [
+            (60, 0, 60, WaitReason::WarmingUp),
+            (60, 3, 60, WaitReason::WarmingUp),
+            // Its expiry comes first.
+            (60, 0, 30, WaitReason::WarmingUp),
+            (60, 3, 30, WaitReason::Retry),
+            (60, 0, -1, WaitReason::Due),
+            (-1, 0, 5, WaitReason::SitePaused),
+        ] {
+            let row = Outstanding {
+                message_id: uuid::Uuid::nil(),
+                rcpt_no: 0,
+                owner: WAITING,
+                attempt,
+                next_at: at(due),
+                recipient: "bee@example.net".to_owned(),
+            };
+            let wait = WaitRow { domain: "example.net".into(), reason: "warming_up".into(), detail: "used up".into(), until: at(until) };
+            let about = Circumstances { now: at(0), send_at: None, last_reply: None, pause: None, site: None, wait: Some(&wait), nodes: &nodes };
+            assert_eq!(why(&row, &about).reason, reason, "{until} {attempt} {due}");
+        }
+    }
+
+    #[test]
     fn each_delivery_waits_for_one_thing() {
         let (paused, slowed) = (site(SiteState::Paused, 10), site(SiteState::Slowed, 0));
         for (row, reason, until, says) in [

@@ -164,7 +164,8 @@ async fn mail_of_listed_sources_goes_to_the_smart_host_that_takes_the_overflow_a
     world.config.delivery.allow_private_addresses = false;
     let gateway = world.gateway().await;
     let id = gateway.send(&[TO]).await;
-    gateway.attempted(&id, TO, 1).await;
+    let delivery = gateway.attempted(&id, TO, 1).await;
+    assert_eq!((&delivery["state"], &last_attempt(&delivery)["stage"]), (&json!("bounced"), &json!("dns")), "{delivery:#}");
     gateway.stop().await;
     assert_eq!(world.number("select count(*) from source_listing").await, 0);
 }
