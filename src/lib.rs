@@ -26,6 +26,7 @@ pub mod deliver;
 pub mod ops;
 // Doors
 pub mod http;
+pub mod smtpd;
 // Top
 pub mod cli;
 pub mod serve;

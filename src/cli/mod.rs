@@ -22,6 +22,7 @@ pub mod output;
 pub mod queue;
 pub mod send;
 pub mod serve;
+pub mod smtp_user;
 pub mod times;
 
 use std::path::PathBuf;
@@ -75,6 +76,8 @@ enum Command {
     Domain(domain::DomainCommand),
     #[command(subcommand)]
     Key(key::KeyCommand),
+    #[command(subcommand)]
+    SmtpUser(smtp_user::SmtpUserCommand),
     Send(send::SendArgs),
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -123,6 +126,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Config(command) => config::run(&context, &command),
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Key(command) => key::run(&context, command).await,
+        Command::SmtpUser(command) => smtp_user::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Queue(command) => queue::run(&context, command).await,
         Command::Message(command) => message::run(&context, command).await,

@@ -36,6 +36,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "Events", description = "Everything that happened, in order."),
         (name = "Domains", description = "Domains to send from, and the DNS records they need."),
         (name = "Keys", description = "API keys."),
+        (name = "SMTP users", description = "Who may submit mail by SMTP."),
         (name = "Queue", description = "What waits to be delivered."),
         (name = "Sandbox", description = "What was kept instead of delivered."),
         (name = "Operations", description = "For those who run the server. No key needed."),

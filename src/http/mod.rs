@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use crate::accept::Accept;
 use crate::access::Access;
+use crate::access::smtp_users::SmtpUsers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domains::Domains;
@@ -48,6 +49,8 @@ pub struct Rooms {
     pub accept: Accept,
     /// Knows keys.
     pub access: Access,
+    /// Knows SMTP users.
+    pub smtp_users: SmtpUsers,
     /// Knows domains.
     pub domains: Domains,
     /// Knows messages.

@@ -13,11 +13,13 @@ pub mod outcome;
 pub mod page;
 pub mod reply;
 pub mod secret;
+pub mod sender;
 
 pub use address::{EmailAddress, Mailbox};
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
-pub use id::{DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, ProjectId};
+pub use id::{DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, ProjectId, SmtpUserId};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;
+pub use sender::SenderPattern;

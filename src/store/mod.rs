@@ -21,6 +21,7 @@ pub mod site;
 pub(crate) mod api_key;
 pub(crate) mod domain;
 pub(crate) mod project;
+pub(crate) mod smtp_user;
 pub(crate) mod tls;
 
 use std::sync::Arc;

@@ -37,6 +37,8 @@ mod scarce;
 mod schedule;
 mod session;
 mod sites;
+mod smtp_session;
+mod smtp_submission;
 mod stages;
 mod storm;
 mod tls;

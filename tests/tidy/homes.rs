@@ -22,6 +22,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("utoipa_axum", &["http/", "serve"]),
     ("utoipa_swagger_ui", &["http/", "serve"]),
     ("jsonwebtoken", &["access/"]),
+    ("argon2", &["access/"]),
+    ("ipnet", &["config/"]),
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),

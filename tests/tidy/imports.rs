@@ -36,8 +36,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
     // doors: never the database, never the engine
     ("http", &["mail", "net", "access", "domains", "events", "outbox", "accept", "ops"]),
+    ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "ops"]),
     // top
-    ("serve", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept", "deliver", "ops", "http"]),
+    ("serve", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept", "deliver", "ops", "http", "smtpd"]),
     ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "ops", "serve"]),
     ("main", &["cli"]),
 ];

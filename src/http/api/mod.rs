@@ -9,6 +9,7 @@ pub mod queue;
 pub mod sandbox;
 pub mod send;
 pub mod sites;
+pub mod smtp_users;
 
 use std::sync::Arc;
 
@@ -43,6 +44,9 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(domains::check))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
+        .routes(routes!(smtp_users::create, smtp_users::list))
+        .routes(routes!(smtp_users::change_password))
+        .routes(routes!(smtp_users::remove))
         .routes(routes!(queue::list))
         .routes(routes!(sites::list))
         .routes(routes!(sandbox::list))

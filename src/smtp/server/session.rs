@@ -4,6 +4,7 @@
 //! [`Session::answer`] takes. The reply alone decides: a positive one to MAIL opens the transaction, to RCPT adds the recipient.
 //! Does not: read, write, wait or know the time.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
@@ -350,7 +351,8 @@ impl Session {
                 (Channel::Tls, Purpose::Submission) => "\nAUTH PLAIN LOGIN\nREQUIRETLS",
                 (Channel::Tls, Purpose::Exchange) => "\nREQUIRETLS",
             });
-            text.push_str(&format!("\nSIZE {}", self.settings.max_octets));
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\nSIZE {}", self.settings.max_octets);
         }
         self.say(output, &Reply::new(250, text));
     }
