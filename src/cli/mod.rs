@@ -21,6 +21,7 @@ pub mod openapi;
 pub mod output;
 pub mod queue;
 pub mod send;
+mod send_smtp;
 pub mod serve;
 pub mod smtp_user;
 pub mod times;

@@ -3,6 +3,7 @@
 //! Does not: count; the functions of [`super::metrics`] do. Bounds of buckets are in the metric's unit.
 
 use super::recorder::{Kind, Metric};
+pub(super) use super::smtp_catalog::{SMTP_CONNECTIONS, SMTP_SIGN_INS, SMTP_TURNED_AWAY};
 
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 const SHORT_SECONDS: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25];
@@ -147,33 +148,6 @@ pub(super) const HTTP_TURNED_AWAY: Metric = Metric {
     meaning: "HTTP connections refused because their client had limits.connections_per_client of them.",
     healthy: "zero",
     alert: "any growth: a client floods or leaks connections, or a proxy in front needs a higher limit",
-};
-pub(super) const SMTP_CONNECTIONS: Metric = Metric {
-    name: "pennypost_smtp_connections",
-    kind: Kind::Gauge,
-    unit: "connections",
-    labels: &[],
-    meaning: "SMTP connections of clients that are open.",
-    healthy: "far below smtp.connections",
-    alert: "near smtp.connections",
-};
-pub(super) const SMTP_TURNED_AWAY: Metric = Metric {
-    name: "pennypost_smtp_turned_away_total",
-    kind: Kind::Counter,
-    unit: "connections",
-    labels: &[],
-    meaning: "SMTP connections answered 421 because there were too many, of all clients or of one.",
-    healthy: "none",
-    alert: "growth for minutes",
-};
-pub(super) const SMTP_SIGN_INS: Metric = Metric {
-    name: "pennypost_smtp_sign_ins_total",
-    kind: Kind::Counter,
-    unit: "sign-ins",
-    labels: &["result"],
-    meaning: "Clients that signed in by SMTP: taken, refused, locked (out for a while after too many guesses), unavailable (the database was away).",
-    healthy: "taken, with some refused",
-    alert: "locked growing: passwords are guessed, or an application has an old one",
 };
 pub(super) const DELIVERIES: Metric = Metric {
     name: "pennypost_deliveries_total",

@@ -272,6 +272,29 @@ async fn users_are_made_listed_changed_and_removed_by_the_api() {
     gateway.stop().await;
 }
 
+#[tokio::test]
+async fn the_command_line_sends_by_smtp_too() {
+    let world = world().await;
+    world.accepting_mx("example.net").await;
+    let gateway = world.gateway().await;
+    let password = user(&gateway, "hello@sender.example", &[]).await;
+    let url = format!("http://{}", gateway.http);
+    for (way, signing_in) in [("smtp465", &["--user", "hello@sender.example"][..]), ("smtp587", &[])] {
+        let mut sending = command(&world, "");
+        sending
+            .args(["send", "--json", "--via", way, "--from", "Penny <hello@sender.example>", "--to", "a@example.net", "--url", &url])
+            .args(signing_in);
+        sending.env("PENNYPOST_KEY", &gateway.key).env("PENNYPOST_SMTP_PASSWORD", &password);
+        sending.env("PENNYPOST_SMTP__SUBMISSION_LISTEN", gateway.running.submission.unwrap().to_string());
+        sending.env("PENNYPOST_SMTP__SUBMISSIONS_LISTEN", gateway.running.submissions.unwrap().to_string());
+        let ended = tokio::task::spawn_blocking(move || sending.output().unwrap()).await.unwrap();
+        assert!(ended.status.success(), "{way}: {}", String::from_utf8_lossy(&ended.stderr));
+        let shown: Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!(shown["deliveries"][0]["state"], "delivered", "{shown:#}");
+    }
+    gateway.stop().await;
+}
+
 /// Runs the program: what it printed, and how it ended.
 fn run(world: &World, arguments: &[&str], input: &str) -> (Value, i32) {
     use std::io::Write;

@@ -13,7 +13,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mail_auth", &["mail/", "net/", "cli/demo/verify.rs"]),
     ("mail_builder", &["mail/"]),
     ("mail_parser", &["mail/"]),
-    ("lettre", &["smtp/", "model/", "cli/send.rs"]),
+    ("lettre", &["smtp/", "model/", "cli/send.rs", "cli/send_smtp.rs"]),
     ("rustls", &["net/", "smtp/", "lab/", "ops/certs", "http/listen"]),
     ("tokio_rustls", &["net/", "smtp/", "lab/", "ops/certs", "http/listen"]),
     ("rcgen", &["net/"]),

@@ -258,7 +258,7 @@ mod tests {
         assert_eq!((content.counted(), content.held(), content.is_hopeless()), (11, 0, false));
         assert_eq!(content.into_octets().unwrap_err().code, 552);
         let mut content = Content::new(10);
-        content.push(&[b'x'; 2 * 1024 * 1024]);
+        content.push(&vec![b'x'; 2 * 1024 * 1024]);
         assert!(content.is_hopeless());
     }
 

@@ -4,14 +4,17 @@
 //! [`Session::answer`] takes. The reply alone decides: a positive one to MAIL opens the transaction, to RCPT adds the recipient.
 //! Does not: read, write, wait or know the time.
 
+mod receive;
+mod sign_in;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 
-use super::auth::{Credentials, Exchange, MAX_RESPONSE_OCTETS, Turn};
+use super::auth::{Credentials, Exchange, MAX_RESPONSE_OCTETS};
 use super::command::{self, Command, reply};
-use super::content::{self, ChunkReader, Content, DotReader, Progress};
+use super::content::{self, ChunkReader, Content, DotReader};
 use super::lines::{Line, Lines};
 use super::parameter::{MailParameters, RcptParameters};
 use super::path::Recipient;
@@ -368,67 +371,6 @@ impl Session {
         Some(Next::StartTls)
     }
 
-    fn auth(&mut self, output: &mut Vec<u8>, mechanism: &str, initial: Option<&str>) -> Option<Next> {
-        let refusal = match (self.settings.purpose, self.channel) {
-            (Purpose::Exchange, _) => Some("502 5.5.1 nobody signs in here; use port 587 or 465"),
-            (_, Channel::Clear) if initial.is_some() => {
-                Some("530 5.7.0 STARTTLS comes first; the password just sent could be read on its way, so change it")
-            }
-            (_, Channel::Clear) => Some("530 5.7.0 STARTTLS comes first"),
-            _ if !self.greeted => Some("503 5.5.1 EHLO comes first"),
-            _ if self.signed_in => Some("503 5.5.1 you are signed in already"),
-            _ if self.transaction.is_some() => Some("503 5.5.1 not within a transaction"),
-            _ => None,
-        };
-        if let Some(text) = refusal {
-            self.tell(output, text);
-            return None;
-        }
-        let Some(exchange) = Exchange::begin(mechanism) else {
-            self.tell(output, "504 5.5.4 this mechanism is not offered; use PLAIN or LOGIN");
-            return None;
-        };
-        let turn = match initial {
-            Some(text) => exchange.initial(text),
-            None => Turn::Challenge(exchange),
-        };
-        self.turn(output, turn)
-    }
-
-    fn turn(&mut self, output: &mut Vec<u8>, turn: Turn) -> Option<Next> {
-        self.phase = Phase::Command;
-        match turn {
-            Turn::Challenge(exchange) => {
-                write(output, &Reply::new(334, exchange.challenge()));
-                self.phase = Phase::SignIn(exchange);
-                None
-            }
-            Turn::Failed(reply) => {
-                self.say(output, &reply);
-                None
-            }
-            Turn::Done(credentials) => {
-                self.asked = Some(Asked::SignIn);
-                Some(Next::Ask(Ask::SignIn(credentials)))
-            }
-        }
-    }
-
-    fn sign_in_line(&mut self, input: &mut BytesMut, output: &mut Vec<u8>) -> Option<Next> {
-        let line = match self.lines.next(input, MAX_RESPONSE_OCTETS) {
-            Line::Whole(line) => line,
-            Line::Partial => return Some(Next::Read),
-            Line::TooLong => return self.turn(output, Turn::Failed(reply("500 5.5.6 the response is too long"))),
-            Line::BareLineFeed => return self.turn(output, Turn::Failed(reply("501 5.5.2 a line must end in CRLF"))),
-            Line::Endless => {
-                self.end(output, &reply("500 5.5.6 the response does not end"));
-                return None;
-            }
-        };
-        let Phase::SignIn(exchange) = std::mem::replace(&mut self.phase, Phase::Command) else { return None };
-        self.turn(output, exchange.response(&line))
-    }
-
     /// What keeps a transaction from beginning; none if nothing does.
     fn not_yet(&self) -> Option<&'static str> {
         match (self.settings.purpose, self.channel) {
@@ -476,98 +418,5 @@ impl Session {
             }
         }
         None
-    }
-
-    /// What keeps content from coming; none if nothing does.
-    fn no_content(&self) -> Option<&'static str> {
-        match &self.transaction {
-            None => Some(self.not_yet().unwrap_or("503 5.5.1 MAIL comes first")),
-            Some(transaction) if transaction.recipients.is_empty() => Some("554 5.5.1 no valid recipients"),
-            Some(_) => None,
-        }
-    }
-
-    fn begin_data(&mut self, output: &mut Vec<u8>) {
-        if let Some(text) = self.no_content() {
-            self.tell(output, text);
-        } else if self.transaction.as_ref().is_some_and(|transaction| transaction.chunks.is_some()) {
-            self.tell(output, "503 5.5.1 DATA is not mixed with BDAT");
-        } else {
-            write(output, &reply("354 send the message, and end it with a line that holds a dot alone"));
-            self.phase = Phase::Data(DotReader::new());
-        }
-    }
-
-    fn data(&mut self, input: &mut BytesMut, output: &mut Vec<u8>) -> Option<Next> {
-        let (Phase::Data(reader), Some(transaction)) = (&mut self.phase, &mut self.transaction) else {
-            self.phase = Phase::Command;
-            return None;
-        };
-        match reader.take(input, &mut transaction.content) {
-            Progress::More if transaction.content.is_hopeless() => self.end(output, &content::too_large(self.settings.max_octets)),
-            Progress::More => return Some(Next::Read),
-            // Where this message ends is not known any more, so nothing behind it is read.
-            Progress::BareLineEnd => self.end(output, &content::bare_line_end()),
-            Progress::End => return self.finish(output),
-        }
-        None
-    }
-
-    fn chunk(&mut self, input: &mut BytesMut, output: &mut Vec<u8>, left: u64, last: bool) -> Option<Next> {
-        let most = (self.settings.max_octets as u64).saturating_mul(2).saturating_add(1024 * 1024);
-        if left > most {
-            self.end(output, &content::too_large(self.settings.max_octets));
-            return None;
-        }
-        let here = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
-        let octets = input.get(..here).unwrap_or_default();
-        if let Some(transaction) = self.transaction.as_mut().filter(|transaction| !transaction.recipients.is_empty()) {
-            transaction.chunks.get_or_insert_default().take(octets, &mut transaction.content);
-        }
-        input.advance(here);
-        let left = left - here as u64;
-        if left > 0 {
-            self.phase = Phase::Chunk { left, last };
-            return Some(Next::Read);
-        }
-        self.phase = Phase::Command;
-        self.end_chunk(output, last)
-    }
-
-    fn end_chunk(&mut self, output: &mut Vec<u8>, last: bool) -> Option<Next> {
-        if let Some(text) = self.no_content() {
-            self.tell(output, text);
-            return None;
-        }
-        let transaction = self.transaction.as_mut()?;
-        if last {
-            if let Some(chunks) = &transaction.chunks {
-                chunks.end(&mut transaction.content);
-            }
-            return self.finish(output);
-        }
-        if let Some(reason) = transaction.content.refused().cloned() {
-            self.transaction = None;
-            self.say(output, &reason);
-        } else {
-            self.tell(output, "250 2.0.0 chunk taken");
-        }
-        None
-    }
-
-    /// The content is complete.
-    fn finish(&mut self, output: &mut Vec<u8>) -> Option<Next> {
-        self.phase = Phase::Command;
-        let Transaction { reverse_path, parameters, recipients, content, .. } = self.transaction.take()?;
-        match content.into_octets() {
-            Err(reason) => {
-                self.say(output, &reason);
-                None
-            }
-            Ok(content) => {
-                self.asked = Some(Asked::Message);
-                Some(Next::Ask(Ask::Message(Box::new(Message { reverse_path, parameters, recipients, content }))))
-            }
-        }
     }
 }
