@@ -3,6 +3,7 @@
 //! Answers: the order in which rooms open and close. Closing follows the way of the data: doors, writers, engine, outcomes, node,
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use anyhow::Context;
 
 use crate::accept::Accept;
 use crate::accept::batch::{Batcher, Writing};
-use crate::access::Access;
 use crate::access::smtp_users::SmtpUsers;
+use crate::access::{Access, Audit};
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
+use crate::deliver::egress::{self, Egress};
 use crate::deliver::limits::Providers;
 pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
@@ -101,6 +103,8 @@ pub struct House {
     pub outbox: Outbox,
     /// What became of them.
     pub events: Events,
+    /// Who changed what.
+    pub audit: Audit,
     /// DNS.
     pub resolver: Resolver,
     /// What is known about TLS with the world's hosts.
@@ -127,11 +131,12 @@ impl House {
         let access = Access::new(store.clone(), clock.clone());
         let smtp_users = SmtpUsers::new(store.clone(), clock.clone(), access.clone());
         let project = access.default_project().await?;
-        let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.egress.clone() };
+        let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
+        let audit = Audit::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, smtp_users, domains, outbox, events, resolver, transit, project, postgres })
+        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, resolver, transit, project, postgres })
     }
 
     /// Closes the database; the private server stops unless another process uses it.
@@ -203,13 +208,14 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     }
     let providers = providers(&config)?;
     let house = House::open(&config, &clock).await?;
+    let egress = if roles.deliver { Some(ways_out(&config, &house).await?) } else { None };
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);
     let silence = Duration::from_secs(config.delivery.node_timeout_seconds);
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = roles.deliver.then(|| start.engine(providers));
+    let handoff = egress.map(|egress| start.engine(providers, egress));
     let accept = (roles.api || roles.worker || roles.smtp).then(|| start.accept(handoff));
     if let Some(accept) = accept.clone().filter(|_| roles.worker) {
         let housekeeping = housekeeping::Housekeeping {
@@ -276,13 +282,14 @@ struct Start<'s> {
 
 impl Start<'_> {
     /// Starts the engine and what feeds it.
-    fn engine(&self, providers: Providers) -> handoff::Handoff {
+    fn engine(&self, providers: Providers, egress: Egress) -> handoff::Handoff {
         let (handoff, arrivals) = handoff::channel();
         let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
         self.supervisor.spawn_essential("settle writer", writer.run());
         let parts = EngineParts {
             settings: self.config.delivery.clone(),
             hostname: host_name(self.config),
+            egress,
             clock: self.clock.clone(),
             resolver: self.house.resolver.clone(),
             domains: self.house.domains.clone(),
@@ -394,6 +401,8 @@ impl Start<'_> {
             domains: self.house.domains.clone(),
             outbox: self.house.outbox.clone(),
             events: self.house.events.clone(),
+            audit: self.house.audit.clone(),
+            house: self.house.project,
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),
@@ -408,6 +417,22 @@ impl Start<'_> {
         tracing::info!(address = %bound, "listening for HTTP");
         Ok(bound)
     }
+}
+
+/// The ways out of this machine: refused if an address is not its own, or a rule names a project that does not exist.
+async fn ways_out(config: &Config, house: &House) -> anyhow::Result<Egress> {
+    let delivery = &config.delivery;
+    if !delivery.sandbox {
+        egress::check_addresses(delivery)?;
+    }
+    let named = delivery.pool_rule.iter().map(|rule| &rule.project).chain(delivery.smart_host_rule.iter().map(|rule| &rule.project));
+    let mut projects = HashMap::new();
+    for name in named.filter(|name| !name.is_empty()) {
+        if let Some(id) = house.access.project_named(name).await? {
+            projects.insert(name.clone(), id);
+        }
+    }
+    Ok(Egress::new(delivery, &host_name(config), &projects)?)
 }
 
 /// Folds recorded histogram values together now and then, or they would pile up until somebody reads `/metrics`.

@@ -313,6 +313,10 @@ impl Writing {
         if message.send_at.is_some_and(|at| at > self.clock.now()) {
             return None;
         }
+        let orders = self.claims.orders();
+        if message.envelope.recipients.iter().any(|recipient| orders.stop(message.project, recipient.domain())) {
+            return None;
+        }
         let grant = self.claims.grant(message.content.len())?;
         let now = self.clock.tick();
         let seats: Option<Vec<Seat>> =
@@ -442,6 +446,7 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>))
     let outbound = Arc::new(OutboundMessage {
         id: message.id,
         project: message.project,
+        stream: Box::from(message.stream.as_str()),
         domain: message.domain,
         reverse_path: message.envelope.reverse_path.clone(),
         content: message.content.clone(),

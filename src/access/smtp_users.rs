@@ -319,7 +319,13 @@ fn signed_in(row: &SmtpUserRow) -> Result<SignedIn, StoreError> {
     let own = EmailAddress::parse(&row.username).ok().map(SenderPattern::Address);
     let senders: Vec<_> = own.into_iter().chain(patterns(&row.send_as)?).collect();
     // What asks for a key's id is told the user's: both are what acts for the project.
-    let caller = Caller { project: ProjectId::from_uuid(row.project_id), key: KeyId::from_uuid(row.id), scope: Scope::Send, domains: None };
+    let caller = Caller {
+        project: ProjectId::from_uuid(row.project_id),
+        key: KeyId::from_uuid(row.id),
+        name: row.username.as_str().into(),
+        scope: Scope::Send,
+        domains: None,
+    };
     Ok(SignedIn { caller, senders: Some(senders.into()) })
 }
 

@@ -76,6 +76,7 @@ async fn work(context: &Context, house: &House, command: DomainCommand) -> anyho
     match command {
         DomainCommand::Add { domain } => {
             let view = domains.add(house.project, domain.clone()).await?;
+            house.audit.note(house.project, &context.actor(), "domain.add", json!({"id": view.id, "name": view.name})).await?;
             output.show(&view, || {
                 format!("{domain} is added. Publish these records, then run `pennypost domain check {domain}`:\n\n{}", render::table(&view.records))
             })?;
@@ -107,6 +108,7 @@ async fn work(context: &Context, house: &House, command: DomainCommand) -> anyho
         DomainCommand::Remove { domain } => {
             let view = find(house, &domain).await?;
             domains.remove(house.project, view.id).await?;
+            house.audit.note(house.project, &context.actor(), "domain.remove", json!({"id": view.id, "name": view.name})).await?;
             output.show(&json!({"id": view.id, "removed": true}), || format!("{} is removed", view.name))?;
         }
     }

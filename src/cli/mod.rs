@@ -3,6 +3,7 @@
 //! Answers: which command, with which configuration, and how its end is told: 0 done, 1 failed, 2 wrong usage or configuration; errors on
 //! stderr with what, why and what to do. Does not: hold rules; a command asks the rooms that do.
 
+pub mod audit;
 pub mod bench;
 pub mod client;
 pub mod completions;
@@ -17,6 +18,7 @@ pub mod init;
 pub mod key;
 pub mod message;
 pub mod migrate;
+pub mod node;
 pub mod openapi;
 pub mod output;
 pub mod queue;
@@ -84,6 +86,10 @@ enum Command {
     Queue(queue::QueueCommand),
     #[command(subcommand)]
     Message(message::MessageCommand),
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     Openapi(openapi::OpenapiArgs),
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -131,6 +137,8 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Send(args) => send::run(&context, args).await,
         Command::Queue(command) => queue::run(&context, command).await,
         Command::Message(command) => message::run(&context, command).await,
+        Command::Node(command) => node::run(&context, command).await,
+        Command::Audit(command) => audit::run(&context, command).await,
         Command::Openapi(args) => openapi::run(&context, args),
         Command::Bench(command) => bench::run(&context, command).await,
         Command::Health(args) => health::run(&context, args).await,

@@ -63,7 +63,10 @@ async fn work(context: &Context, config: &Config, house: &House, command: SmtpUs
         SmtpUserCommand::Add { username, send_as } => {
             let created = house.smtp_users.add(house.project, &username, send_as).await;
             let created = created.map_err(|error| Failure::usage(format!("no SMTP user was made: {error}")))?;
-            note_domain(context, house, &created.record).await?;
+            let record = &created.record;
+            let target = json!({"id": record.id, "username": record.username, "send_as": record.send_as});
+            house.audit.note(house.project, &context.actor(), "smtp_user.add", target).await?;
+            note_domain(context, house, record).await?;
             show(context, config, &created)?;
         }
         SmtpUserCommand::List => {
@@ -75,6 +78,7 @@ async fn work(context: &Context, config: &Config, house: &House, command: SmtpUs
         SmtpUserCommand::Passwd { username } => {
             let user = find(house, &username).await?;
             let changed = house.smtp_users.change_password(house.project, user.id).await?.ok_or_else(|| missing(&username))?;
+            house.audit.note(house.project, &context.actor(), "smtp_user.password", json!({"id": user.id})).await?;
             show(context, config, &changed)?;
         }
         SmtpUserCommand::Remove { username } => {
@@ -82,6 +86,7 @@ async fn work(context: &Context, config: &Config, house: &House, command: SmtpUs
             if !house.smtp_users.remove(house.project, user.id).await? {
                 return Err(missing(&username).into());
             }
+            house.audit.note(house.project, &context.actor(), "smtp_user.remove", json!({"id": user.id})).await?;
             context
                 .output
                 .show(&json!({"id": user.id, "removed": true}), || format!("{} is removed; open sessions end within a minute", user.username))?;

@@ -4,10 +4,13 @@
 //! Does not: open, connect or listen.
 
 pub mod check;
+mod check_egress;
+pub mod egress;
 pub mod environment;
 pub mod error;
 pub mod listen;
 pub mod load;
+mod secrets;
 pub mod suggest;
 
 use std::collections::BTreeMap;
@@ -124,8 +127,14 @@ pub struct Delivery {
     pub mx_port: u16,
     /// Source addresses; empty: the system's choice.
     pub egress: Vec<IpAddr>,
+    /// Source addresses with names, weights and pools.
+    pub source: Vec<egress::Source>,
+    /// Which messages leave from which pool.
+    pub pool_rule: Vec<egress::PoolRule>,
     /// `host:port` that takes all mail instead of the MX hosts; empty: none.
     pub smart_host: String,
+    /// Mail that goes to other smart hosts, or to none.
+    pub smart_host_rule: Vec<egress::SmartHostRule>,
     /// Deliver to loopback, private and link-local addresses too.
     pub allow_private_addresses: bool,
     /// Keep all mail here, deliver nothing.
@@ -228,6 +237,8 @@ pub struct Retention {
     pub message_days: u32,
     /// Events.
     pub event_days: u32,
+    /// The audit trail.
+    pub audit_days: u32,
 }
 
 /// `[limits]`

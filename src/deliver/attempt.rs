@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use time::OffsetDateTime;
 
 use super::connect::TlsFacts;
+use super::departure::Way;
 use super::engine::Engine;
 use super::sign::SignError;
 use super::verdict::{self, Verdict};
@@ -32,6 +33,8 @@ pub struct Circumstances {
     pub mx_host: Option<String>,
     /// Its address.
     pub mx_ip: Option<IpAddr>,
+    /// The way it took.
+    pub way: Way,
     /// What there is to tell of TLS.
     pub tls: TlsFacts,
     /// The dialogue.
@@ -72,6 +75,9 @@ impl Engine {
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             mx_host: circumstances.mx_host.clone(),
             mx_ip: circumstances.mx_ip,
+            source_ip: circumstances.way.source,
+            pool: circumstances.way.pool.as_deref().map(str::to_owned),
+            smart_host: circumstances.way.smart_host.as_deref().map(str::to_owned),
             tls: circumstances.tls.got.clone(),
             tls_policy: circumstances.tls.policy,
             tls_result: circumstances.tls.result,
@@ -87,6 +93,7 @@ impl Engine {
             metrics::outcome_unknown(1);
         }
         metrics::attempt(stage, outcome, took);
+        metrics::egress_attempt(circumstances.way.pool.clone(), circumstances.way.source, circumstances.way.smart_host.clone(), outcome);
         log_end(&delivery, &facts, next_at);
         self.write(delivery, outcome, next_at, &facts).await;
     }
@@ -110,6 +117,7 @@ impl Engine {
             started: self.parts.clock.tick(),
             mx_host: None,
             mx_ip: None,
+            way: Way::default(),
             tls: TlsFacts::default(),
             transcript: Vec::new(),
         };
@@ -128,6 +136,9 @@ impl Engine {
             mx_host: Some(SANDBOX_HOST.into()),
             mx_ip: None,
             tls: None,
+            source_ip: None,
+            pool: None,
+            smart_host: None,
             tls_policy: None,
             tls_result: None,
             stage: Stage::EndOfData,
@@ -169,14 +180,16 @@ const fn final_state(outcome: Outcome) -> Option<DeliveryState> {
 fn log_end(delivery: &ClaimedDelivery, facts: &Attempt, next_at: Option<OffsetDateTime>) {
     let id = delivery.id();
     let host = facts.mx_host.as_deref().unwrap_or("-");
+    let source = facts.source_ip.map(|address| address.to_string()).unwrap_or_default();
+    let pool = facts.pool.as_deref().unwrap_or("-");
     match facts.outcome {
-        Outcome::Delivered => tracing::debug!(delivery = %id, host, "delivered"),
+        Outcome::Delivered => tracing::debug!(delivery = %id, host, source, pool, "delivered"),
         Outcome::Deferred => {
             let retry_at = next_at.map(|at| at.to_string()).unwrap_or_default();
-            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, retry_at, "deferred");
+            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, reply = facts.reply, retry_at, "deferred");
         }
         Outcome::Bounced | Outcome::Expired => {
-            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
+            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
         }
     }
 }

@@ -98,11 +98,12 @@ impl Places {
 impl Engine {
     /// Takes a job in: to its site, or to wait until that is known.
     pub(super) fn arrive(self: &Arc<Self>, job: Job) {
-        let settings = &self.parts.settings;
-        if settings.sandbox || !settings.smart_host.is_empty() {
-            // Nothing is looked up where nothing depends on it.
-            let host = settings.smart_host.rsplit_once(':').map_or(job.domain.as_str(), |(host, _)| host.trim_matches(['[', ']']));
-            let place = self.parts.providers.place([host]);
+        // Nothing is looked up where nothing depends on it.
+        if let Some(place) = self.sandbox_place(&job.domain) {
+            return self.push(&place, vec![job]);
+        }
+        if let Some(host) = &job.route.smart_host {
+            let place = self.parts.providers.smart_host(&host.name, host.label(), host.number);
             return self.push(&place, vec![job]);
         }
         let domain = job.domain.clone();
@@ -116,10 +117,15 @@ impl Engine {
         }
     }
 
+    /// The place of a domain where all mail stays in the sandbox.
+    pub(super) fn sandbox_place(&self, domain: &DomainName) -> Option<Place> {
+        self.parts.settings.sandbox.then(|| self.parts.providers.place([domain.as_str()]))
+    }
+
     /// What a session to `host`, opened for a job, is good for: other jobs for the same hosts, if it is one of them. Else the domain's
     /// hosts have changed since its place was found, and the session is for this job alone.
     pub(super) fn hosts_of(&self, job: &Job, host: &str) -> Arc<str> {
-        let is_known = job.hosts.split(',').any(|known| known.eq_ignore_ascii_case(host)) || !self.parts.settings.smart_host.is_empty();
+        let is_known = job.hosts.split(',').any(|known| known.eq_ignore_ascii_case(host)) || job.route.smart_host.is_some();
         if is_known {
             return Arc::clone(&job.hosts);
         }

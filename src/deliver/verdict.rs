@@ -103,10 +103,13 @@ pub struct Verdict {
 #[must_use]
 pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
     match ending.into() {
+        Ending::Reply(reply) if stage == Stage::Auth => of_auth(reply),
         Ending::Reply(reply) => of_reply(stage, reply),
         Ending::Fault(fault) => of_fault(stage, fault),
         Ending::NotTried(reply) => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 5, 3))),
-        Ending::Dial(DialError::Source { .. } | DialError::Resources(_)) | Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
+        Ending::Dial(DialError::Source { .. } | DialError::Proxy { .. } | DialError::Resources(_)) | Ending::Unsigned => {
+            deferred(Scope::Us, status(4, 3, 5))
+        }
         Ending::Dial(_) => deferred(Scope::Host, status(4, 4, 1)),
         Ending::Mx(error) => of_mx(error),
         Ending::Tls(PolicyFault::RequireTls(_)) => bounced(Scope::Host, status(5, 7, 10)),
@@ -132,6 +135,7 @@ const fn of_fault(stage: Stage, fault: &Fault) -> Verdict {
         Fault::Smtputf8Missing => bounced(Scope::Message, status(5, 6, 7)),
         Fault::EightBitMissing => bounced(Scope::Message, status(5, 6, 3)),
         Fault::Tls(_) => deferred(Scope::Host, status(4, 7, 5)),
+        Fault::Auth(_) => deferred(Scope::Us, status(4, 7, 8)),
         Fault::TlsNotOffered => deferred(Scope::Host, status(4, 7, 4)),
         Fault::RequireTlsMissing => bounced(Scope::Host, status(5, 7, 30)),
         Fault::Protocol(_) => lost(stage, status(4, 5, 0)),
@@ -139,6 +143,14 @@ const fn of_fault(stage: Stage, fault: &Fault) -> Verdict {
             Stage::Connect => deferred(Scope::Host, status(4, 4, 1)),
             _ => lost(stage, status(4, 4, 2)),
         },
+    }
+}
+
+/// A smart host that does not take our login. The message waits for the operator, unless the host cannot check logins for now.
+fn of_auth(reply: &Reply) -> Verdict {
+    match reply.code / 100 {
+        4 => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 7, 0))),
+        _ => deferred(Scope::Us, status(4, 7, 8)),
     }
 }
 

@@ -37,7 +37,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "Domains", description = "Domains to send from, and the DNS records they need."),
         (name = "Keys", description = "API keys."),
         (name = "SMTP users", description = "Who may submit mail by SMTP."),
-        (name = "Queue", description = "What waits to be delivered."),
+        (name = "Queue", description = "What waits to be delivered, and control over it."),
+        (name = "Nodes", description = "The processes that take part."),
+        (name = "Audit", description = "Who changed what."),
         (name = "Sandbox", description = "What was kept instead of delivered."),
         (name = "Operations", description = "For those who run the server. No key needed."),
     ),
@@ -48,7 +50,19 @@ struct Base;
 struct Shared;
 
 /// Enumerations of answers that may grow: a client must be able to read a value it does not know.
-const OPEN: [&str; 9] = ["BatchStatus", "DeliveryState", "DomainState", "EventKind", "FailureScope", "Outcome", "RecordState", "SendStatus", "Stage"];
+const OPEN: [&str; 11] = [
+    "BatchStatus",
+    "DeliveryState",
+    "DomainState",
+    "EventKind",
+    "FailureScope",
+    "NodeState",
+    "Outcome",
+    "RecordState",
+    "SendStatus",
+    "Stage",
+    "WaitReason",
+];
 
 impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {

@@ -3,6 +3,7 @@
 //! Answers: what an address, a header value, an id, a reply or an outcome is, and which texts are one.
 //! Does not: read, write, send or know the time. Every other room may import this one; it imports none.
 
+pub mod actor;
 pub mod address;
 pub mod domain_name;
 pub mod envelope;
@@ -14,12 +15,15 @@ pub mod page;
 pub mod reply;
 pub mod secret;
 pub mod sender;
+pub mod site_name;
 
+pub use actor::Actor;
 pub use address::{EmailAddress, Mailbox};
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
-pub use id::{DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, ProjectId, SmtpUserId};
+pub use id::{AuditId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SmtpUserId};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;
 pub use sender::SenderPattern;
+pub use site_name::SiteName;

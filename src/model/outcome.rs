@@ -79,6 +79,8 @@ pub enum Stage {
     Ehlo,
     /// STARTTLS and the TLS handshake.
     Tls,
+    /// AUTH with a smart host.
+    Auth,
     /// MAIL FROM.
     Mail,
     /// RCPT TO.
@@ -206,6 +208,16 @@ pub struct Attempt {
     /// TLS version and cipher suite, absent for clear text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
+    /// The source address it left from, if it left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub source_ip: Option<IpAddr>,
+    /// The pool of that address, where pools are configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// The smart host, `host:port`, absent if it went to the MX hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smart_host: Option<String>,
     /// Why TLS was used as it was; absent where no session was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_policy: Option<TlsPolicy>,
@@ -243,6 +255,9 @@ impl Attempt {
             mx_host: None,
             mx_ip: None,
             tls: None,
+            source_ip: None,
+            pool: None,
+            smart_host: None,
             tls_policy: None,
             tls_result: None,
             stage: Stage::Dns,

@@ -12,6 +12,7 @@ pub mod https;
 pub mod mta_sts;
 pub mod mx;
 pub mod own;
+pub mod proxy;
 pub mod proxy_protocol;
 pub mod server_tls;
 pub mod tls;

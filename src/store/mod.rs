@@ -11,11 +11,14 @@ mod hosts;
 mod limit;
 mod migrate;
 
+pub mod audit;
 pub mod event;
 pub mod message;
 pub mod node;
+pub mod operator;
 pub mod outbox;
 pub mod partition;
+pub mod pause;
 pub mod site;
 
 pub(crate) mod api_key;

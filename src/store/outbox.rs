@@ -1,6 +1,7 @@
-//! Every write to `message`, `delivery`, `event` and `idempotency`.
+//! The writes to `message`, `delivery`, `event` and `idempotency` that move mail.
 //!
-//! Answers: insert in groups, claim by lane, settle in groups, free the work of the dead, operator's control.
+//! Answers: insert in groups, claim by lane, settle in groups, free the work of the dead. What operators do stands in
+//! [`super::operator`].
 //! Each function is one statement, so its rows appear together or not at all; a claim that is no longer ours is never
 //! written to (`owner = $me` in every settle). Invariants 1, 3, 4.
 #![expect(missing_docs, reason = "a field of a row is the column of its name, described in migrations/")]
@@ -87,6 +88,8 @@ pub struct ClaimedRow {
     pub expires_at: OffsetDateTime,
     /// Somebody asked for this attempt.
     pub hurried: bool,
+    /// [`PARKED`](super::operator::PARKED) if a pause keeps it from being claimed, else the claimant.
+    pub owner: i64,
 }
 
 /// Which waiting deliveries a claim takes.
@@ -249,7 +252,7 @@ impl Store {
         within(STATEMENT, lanes.fetch_all(self.pool())).await
     }
 
-    /// Which of these lanes have deliveries that somebody asked to try at once, see [`Store::make_due`].
+    /// Which of these lanes have deliveries that somebody asked to try at once, see [`RowChange::hurry`](super::operator::RowChange::hurry).
     pub async fn hurried_lanes(&self, lanes: &[i32]) -> Result<Vec<i32>, StoreError> {
         let hurried = query_scalar!(
             r#"select lane as "lane!" from unnest($1::integer[]) as resting (lane)
@@ -259,7 +262,8 @@ impl Store {
         within(STATEMENT, hurried.fetch_all(self.pool())).await
     }
 
-    /// Claims due deliveries for `owner`: of each lane at most as many as it has room for, oldest due first.
+    /// Claims due deliveries for `owner`: of each lane at most as many as it has room for, oldest due first. Those that are paused it puts aside
+    /// instead, so that they are met once and stand in nobody's way.
     ///
     /// The rows are found again by their place (`ctid`), which they keep while they are locked: the planner takes a limit that it does
     /// not know for a tenth of the table and would rather read all of a large one than join so many rows by key.
@@ -279,12 +283,16 @@ impl Store {
                  order by next_at limit wanted.room for update skip locked
                ) d
              ), claimed as (
-               update delivery set owner = $1
+               update delivery set owner = case when exists (
+                   select from pause p where (p.project_id is null or p.project_id = delivery.project_id)
+                     and case when p.site is null then p.domain is null or p.domain = split_part(delivery.recipient, '@', -1)
+                         else exists (select from paused_domain s where s.pause_id = p.id and s.domain = split_part(delivery.recipient, '@', -1)) end)
+                 then -2 else $1::bigint end
                where ctid = any (array(select place from due)) and owner = 0
-               returning message_id, rcpt_no, lane, recipient, attempt, priority, expires_at, next_at
+               returning message_id, rcpt_no, lane, recipient, attempt, priority, expires_at, next_at, owner
              )
              select message_id as "message_id!", rcpt_no as "rcpt_no!", lane as "lane!", recipient as "recipient!", attempt as "attempt!",
-                    priority as "priority!", expires_at as "expires_at!", next_at <= 'epoch' as "hurried!"
+                    priority as "priority!", expires_at as "expires_at!", next_at <= 'epoch' as "hurried!", owner as "owner!"
              from claimed order by next_at"#,
             owner,
             lanes,
@@ -397,53 +405,14 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }
 
-    /// Ends deliveries that nobody works on (waiting or held) and writes an event of `kind` for each; all of a message, or its `rcpt_no`.
-    pub async fn end_unclaimed(&self, project: Uuid, message: Uuid, event_ids: &[Uuid], kind: i16, facts: &str) -> Result<u64, StoreError> {
-        let done = query!(
-            "with gone as (
-               delete from delivery where message_id = $1 and project_id = $2 and owner <= 0 returning message_id, rcpt_no, project_id, recipient
-             )
-             insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
-             select ($3::uuid[])[row_number() over ()], g.project_id, g.message_id, g.rcpt_no, $4, g.recipient, $5::text::json from gone g",
-            message,
-            project,
-            event_ids,
-            kind,
-            facts
-        )
-        .execute(self.pool())
-        .limited(STATEMENT)
-        .await?;
-        Ok(done.rows_affected())
-    }
-
-    /// Makes waiting deliveries of a message due at once, ahead of all others of their lane, even while the lane rests. The time 'epoch', which
-    /// nothing else writes, says so to every node until the delivery is settled or given back.
-    pub async fn make_due(&self, project: Uuid, message: Uuid) -> Result<u64, StoreError> {
-        let done = query!("update delivery set next_at = 'epoch' where message_id = $1 and project_id = $2 and owner = 0", message, project)
-            .execute(self.pool())
-            .limited(STATEMENT)
-            .await?;
-        Ok(done.rows_affected())
-    }
-
-    /// Moves unclaimed deliveries of a message from one owner to the other: [`WAITING`] to [`HELD`] or back.
-    pub async fn change_unclaimed(&self, project: Uuid, message: Uuid, from: i64, to: i64) -> Result<u64, StoreError> {
-        let done = query!("update delivery set owner = $4 where message_id = $1 and project_id = $2 and owner = $3", message, project, from, to)
-            .execute(self.pool())
-            .limited(STATEMENT)
-            .await?;
-        Ok(done.rows_affected())
-    }
-
     /// Ends unclaimed deliveries whose time is over, at most as many as there are `event_ids`. Answers how many.
     pub async fn expire_unclaimed(&self, event_ids: &[Uuid], kind: i16, facts: &str, moved: Duration) -> Result<u64, StoreError> {
         let done = query!(
             "with late as materialized (
-               select ctid as place from delivery where owner = 0 and expires_at <= now() + $4::interval
+               select ctid as place from delivery where owner in (0, -2) and expires_at <= now() + $4::interval
                limit cardinality($1::uuid[]) for update skip locked
              ), gone as (
-               delete from delivery where ctid = any (array(select place from late)) and owner = 0
+               delete from delivery where ctid = any (array(select place from late)) and owner in (0, -2)
                returning message_id, rcpt_no, project_id, recipient
              )
              insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)

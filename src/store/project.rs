@@ -19,7 +19,8 @@ pub(crate) async fn find_or_make(store: &Store, name: &str, fresh: ProjectId) ->
     find(store, name).await?.ok_or_else(|| StoreError::Corrupt(format!("the project {name} vanished while it was made")))
 }
 
-async fn find(store: &Store, name: &str) -> Result<Option<ProjectId>, StoreError> {
+/// The project called `name`.
+pub(crate) async fn find(store: &Store, name: &str) -> Result<Option<ProjectId>, StoreError> {
     let id: Option<Uuid> = sqlx::query_scalar!("select id from project where name = $1", name).fetch_optional(store.pool()).limited(PATIENT).await?;
     Ok(id.map(ProjectId::from_uuid))
 }

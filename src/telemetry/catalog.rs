@@ -2,8 +2,14 @@
 //!
 //! Does not: count; the functions of [`super::metrics`] do. Bounds of buckets are in the metric's unit.
 
+mod operator;
+mod page;
+mod smtp;
+
 use super::recorder::{Kind, Metric};
-pub(super) use super::smtp_catalog::{SMTP_CONNECTIONS, SMTP_SIGN_INS, SMTP_TURNED_AWAY};
+pub(super) use operator::{NODE_DRAINED, PAUSES, QUEUE_CHANGES};
+pub use page::page;
+pub(super) use smtp::{SMTP_CONNECTIONS, SMTP_SIGN_INS, SMTP_TURNED_AWAY};
 
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 const SHORT_SECONDS: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25];
@@ -28,6 +34,7 @@ pub const ALL: &[&Metric] = &[
     &DELIVERIES,
     &ATTEMPTS,
     &ATTEMPT_SECONDS,
+    &EGRESS_ATTEMPTS,
     &SESSIONS_OPEN,
     &SESSIONS,
     &SITE_SIGNALS,
@@ -36,6 +43,9 @@ pub const ALL: &[&Metric] = &[
     &MEMORY_DELIVERIES,
     &MEMORY_OCTETS,
     &OUTSTANDING,
+    &QUEUE_CHANGES,
+    &PAUSES,
+    &NODE_DRAINED,
     &SPILLED,
     &CLAIMED,
     &SETTLED,
@@ -175,6 +185,15 @@ pub(super) const ATTEMPT_SECONDS: Metric = Metric {
     meaning: "Time of one attempt with look-up, session and transaction.",
     healthy: "below 5; receivers may take minutes",
     alert: "p50 above 30",
+};
+pub(super) const EGRESS_ATTEMPTS: Metric = Metric {
+    name: "pennypost_egress_attempts_total",
+    kind: Kind::Counter,
+    unit: "attempts",
+    labels: &["pool", "source", "smart_host", "outcome"],
+    meaning: "Attempts by the way they took: the pool, the source address, the smart host; an empty label where there was none.",
+    healthy: "outcomes alike for the sources of one pool",
+    alert: "one source deferred or bounced far more often than the others of its pool",
 };
 pub(super) const SESSIONS_OPEN: Metric = Metric {
     name: "pennypost_sessions_open",
@@ -437,32 +456,6 @@ pub(super) const LOG_LINES_DROPPED: Metric = Metric {
     healthy: "zero",
     alert: "any growth: whatever reads the log is too slow or hangs",
 };
-
-/// The catalog as a page for operators.
-#[must_use]
-pub fn page() -> String {
-    std::iter::once(HEAD.to_owned()).chain(ALL.iter().map(|metric| section(metric))).collect()
-}
-
-fn section(metric: &Metric) -> String {
-    let kind = match metric.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram(_) => "histogram",
-    };
-    let labels = if metric.labels.is_empty() { String::new() } else { format!(" by `{}`", metric.labels.join("`, `")) };
-    let alert = if metric.alert.is_empty() { "nothing" } else { metric.alert };
-    let Metric { name, unit, meaning, healthy, .. } = metric;
-    format!("\n## `{name}`\n\n{kind} of {unit}{labels}. {meaning}\n\n- healthy: {healthy}\n- alert on: {alert}\n")
-}
-
-const HEAD: &str = "# Metrics
-
-`GET /metrics` answers in the Prometheus text format. This page is printed from the declarations in `src/telemetry/catalog.rs` by
-`make gen`; a test fails when it is stale.
-
-\"Delivered\" means taken by the next hop.
-";
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,8 @@
 //! Answers: how a room says that something happened, without knowing names or labels, at a cost of some tens of nanoseconds.
 //! Does not: judge; alert rules are the operator's.
 
-use std::sync::LazyLock;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, SharedString};
@@ -114,6 +115,15 @@ pub fn attempt(stage: Stage, outcome: Outcome, took: Duration) {
     HANDLES.attempt_seconds.record(took);
 }
 
+/// Counts one attempt by the way it took: the pool, the source address, the smart host.
+pub fn egress_attempt(pool: Option<Arc<str>>, source: Option<IpAddr>, smart_host: Option<Arc<str>>, outcome: Outcome) {
+    let text = |value: &Option<Arc<str>>| value.as_deref().map_or(SharedString::const_str(""), |text| SharedString::from(text.to_owned()));
+    HANDLES.egress_attempts.add((pool, source, smart_host, outcome), 1, |(pool, source, smart_host, outcome)| {
+        let source = source.map_or(SharedString::const_str(""), |address| SharedString::from(address.to_string()));
+        [text(pool), source, text(smart_host), SharedString::const_str(outcome_name(*outcome))]
+    });
+}
+
 /// How opening an SMTP session went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionResult {
@@ -161,6 +171,17 @@ pub fn memory(deliveries: usize, octets: usize) {
 /// Tells how many deliveries in the database have no final state.
 pub fn outstanding(deliveries: u64) {
     HANDLES.outstanding.set(float(deliveries));
+}
+
+/// Counts deliveries that an operator changed.
+pub fn queue_changes(verb: &'static str, deliveries: u64) {
+    HANDLES.queue_changes.add(verb, deliveries, |verb| [SharedString::const_str(verb)]);
+}
+
+/// Tells how many pauses there are, and whether this node is drained.
+pub fn orders(pauses: usize, drained: bool) {
+    HANDLES.pauses.set(float(pauses as u64));
+    HANDLES.node_drained.set(f64::from(u8::from(drained)));
 }
 
 /// Counts deliveries that wait in the database because memory was full.
@@ -283,6 +304,9 @@ pub fn database_error(kind: &'static str) {
     HANDLES.database_errors.add(kind, 1, |kind| [SharedString::const_str(kind)]);
 }
 
+/// Pool, source address, smart host, and how it ended.
+type WayOut = (Option<Arc<str>>, Option<IpAddr>, Option<Arc<str>>, Outcome);
+
 struct Handles {
     accepted_messages: Counter,
     accepted_recipients: Counter,
@@ -300,6 +324,7 @@ struct Handles {
     deliveries: Counters<DeliveryState>,
     attempts: Counters<(Stage, Outcome)>,
     attempt_seconds: Histogram,
+    egress_attempts: Counters<WayOut>,
     sessions_open: Gauge,
     sessions: Counters<SessionResult>,
     site_signals: Counters<&'static str>,
@@ -308,6 +333,9 @@ struct Handles {
     memory_deliveries: Gauge,
     memory_octets: Gauge,
     outstanding: Gauge,
+    queue_changes: Counters<&'static str>,
+    pauses: Gauge,
+    node_drained: Gauge,
     spilled: Counter,
     claimed: Counter,
     settled: Counter,
@@ -348,6 +376,7 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     deliveries: Counters::new(&catalog::DELIVERIES),
     attempts: Counters::new(&catalog::ATTEMPTS),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
+    egress_attempts: Counters::new(&catalog::EGRESS_ATTEMPTS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),
     sessions: Counters::new(&catalog::SESSIONS),
     site_signals: Counters::new(&catalog::SITE_SIGNALS),
@@ -356,6 +385,9 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     memory_deliveries: gauge(&catalog::MEMORY_DELIVERIES),
     memory_octets: gauge(&catalog::MEMORY_OCTETS),
     outstanding: gauge(&catalog::OUTSTANDING),
+    queue_changes: Counters::new(&catalog::QUEUE_CHANGES),
+    pauses: gauge(&catalog::PAUSES),
+    node_drained: gauge(&catalog::NODE_DRAINED),
     spilled: counter(&catalog::SPILLED),
     claimed: counter(&catalog::CLAIMED),
     settled: counter(&catalog::SETTLED),
@@ -409,6 +441,7 @@ const fn stage_name(stage: Stage) -> &'static str {
         Stage::Greeting => "greeting",
         Stage::Ehlo => "ehlo",
         Stage::Tls => "tls",
+        Stage::Auth => "auth",
         Stage::Mail => "mail",
         Stage::Rcpt => "rcpt",
         Stage::Data => "data",

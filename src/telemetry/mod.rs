@@ -11,8 +11,6 @@ pub mod process;
 pub mod recorder;
 pub mod spans;
 
-mod smtp_catalog;
-
 pub use logs::{Started, Verbosity, start};
 
 /// Why logs or traces cannot be set up.

@@ -17,6 +17,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["net/", "smtp/", "lab/", "ops/certs", "http/listen"]),
     ("tokio_rustls", &["net/", "smtp/", "lab/", "ops/certs", "http/listen"]),
     ("rcgen", &["net/"]),
+    ("webpki_roots", &["net/"]),
     ("axum", &["http/", "serve"]),
     ("utoipa", &["http/", "serve"]),
     ("utoipa_axum", &["http/", "serve"]),

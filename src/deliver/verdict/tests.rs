@@ -94,6 +94,11 @@ const REPLIES: &[(Stage, &str, char, Scope, &str)] = &[
     (Ehlo, "550 5.7.1 bad HELO", 'B', Host, "5.7.1"),
     (Stage::Tls, "454 4.7.0 TLS not available", 'L', Host, "4.7.0"),
     (Stage::Tls, "501 5.5.4 no parameters allowed", 'L', Host, "5.5.4"),
+    // Our login with a smart host
+    (Stage::Auth, "535 5.7.8 Authentication credentials invalid", 'L', Us, "4.7.8"),
+    (Stage::Auth, "535 no", 'L', Us, "4.7.8"),
+    (Stage::Auth, "504 5.5.4 Unrecognized authentication type", 'L', Us, "4.7.8"),
+    (Stage::Auth, "454 4.7.0 Temporary authentication failure", 'L', Host, "4.7.0"),
     (Rcpt, "421 4.3.2 Service shutting down", 'L', Host, "4.3.2"),
     (EndOfData, "421 timeout", 'L', Host, "4.3.2"),
     (Mail, "452 4.3.1 Insufficient system storage", 'L', Host, "4.3.1"),
@@ -138,7 +143,7 @@ fn replies_mean_what_their_senders_mean() {
 
 #[test]
 fn no_reply_leaves_the_outcome_unknown_and_only_the_dot_delivers() {
-    for stage in [Greeting, Ehlo, Stage::Tls, Mail, Rcpt, Data, Stage::Body, EndOfData] {
+    for stage in [Greeting, Ehlo, Stage::Tls, Stage::Auth, Mail, Rcpt, Data, Stage::Body, EndOfData] {
         for code in 200..600 {
             let found = verdict(stage, Ending::Reply(&Reply::new(code, "text")));
             assert_eq!(found.outcome == Outcome::Delivered, code < 300 && stage == EndOfData, "{stage:?} {code}");
@@ -168,7 +173,7 @@ fn a_lost_session_is_deferred_and_after_the_dot_unknown() {
     let faults = [Fault::Disconnected, Fault::TimedOut(Duration::from_mins(10)), Fault::Io("reset".to_owned()), Fault::Protocol("666".to_owned())];
     for fault in &faults {
         let expected = if matches!(fault, Fault::Protocol(_)) { "4.5.0" } else { "4.4.2" };
-        for stage in [Greeting, Ehlo, Stage::Tls, Mail, Rcpt, Data, Stage::Body] {
+        for stage in [Greeting, Ehlo, Stage::Tls, Stage::Auth, Mail, Rcpt, Data, Stage::Body] {
             let found = verdict(stage, &End::Fault(fault.clone()));
             assert_eq!(shown(found), ('L', Host, expected.to_owned()), "{stage:?} {fault}: R11, R17");
             assert!(!found.outcome_unknown && found.min_wait.is_none());

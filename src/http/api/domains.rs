@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::accept::fault::Code;
@@ -61,6 +62,7 @@ pub async fn add(
 ) -> Result<(StatusCode, [(header::HeaderName, String); 1], Json<DomainView>), Problem> {
     let name = DomainName::parse(&request.value.name).map_err(|error| Problem::field("/name", Code::InvalidDomain, error))?;
     let domain = api.domains.add(caller.project, name).await?;
+    api.audit.note(caller.project, &caller.actor(), "domain.add", json!({ "id": domain.id, "name": domain.name })).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/domains/{}", domain.id))], Json(domain)))
 }
 
@@ -121,5 +123,6 @@ pub async fn check(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id)
     ))]
 pub async fn remove(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<DomainId>) -> Result<StatusCode, Problem> {
     api.domains.remove(caller.project, id).await?;
+    api.audit.note(caller.project, &caller.actor(), "domain.remove", json!({ "id": id })).await?;
     Ok(StatusCode::NO_CONTENT)
 }

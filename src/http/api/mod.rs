@@ -5,6 +5,8 @@ pub mod domains;
 pub mod events;
 pub mod keys;
 pub mod messages;
+pub mod nodes;
+pub mod operator;
 pub mod queue;
 pub mod sandbox;
 pub mod send;
@@ -48,6 +50,18 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(smtp_users::change_password))
         .routes(routes!(smtp_users::remove))
         .routes(routes!(queue::list))
+        .routes(routes!(operator::hold))
+        .routes(routes!(operator::release))
+        .routes(routes!(operator::cancel))
+        .routes(routes!(operator::retry))
+        .routes(routes!(operator::pause))
+        .routes(routes!(operator::resume))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::drain))
+        .routes(routes!(nodes::resume))
+        .routes(routes!(nodes::audit))
         .routes(routes!(sites::list))
+        .routes(routes!(sites::pause))
+        .routes(routes!(sites::resume))
         .routes(routes!(sandbox::list))
 }

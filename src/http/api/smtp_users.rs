@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::accept::fault::Code;
@@ -93,6 +94,8 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<CreatedSmtpUserView>), Problem> {
     let patterns = request.value.patterns()?;
     let created = api.smtp_users.add(caller.project, &request.value.username, patterns).await?;
+    let target = json!({ "id": created.record.id, "username": created.record.username, "send_as": created.record.send_as });
+    api.audit.note(caller.project, &caller.actor(), "smtp_user.add", target).await?;
     Ok((StatusCode::CREATED, Json(created.into())))
 }
 
@@ -120,8 +123,9 @@ pub async fn change_password(
     Manager(caller): Manager,
     Id(id): Id<SmtpUserId>,
 ) -> Result<Json<CreatedSmtpUserView>, Problem> {
-    let changed = api.smtp_users.change_password(caller.project, id).await?;
-    changed.map(|created| Json(created.into())).ok_or(Problem::NotFound)
+    let changed = api.smtp_users.change_password(caller.project, id).await?.ok_or(Problem::NotFound)?;
+    api.audit.note(caller.project, &caller.actor(), "smtp_user.password", json!({ "id": id })).await?;
+    Ok(Json(changed.into()))
 }
 
 /// Remove an SMTP user
@@ -134,5 +138,9 @@ pub async fn change_password(
         (status = 404, description = "No such user: `not-found`.", body = Document, content_type = "application/problem+json"),
     ))]
 pub async fn remove(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<SmtpUserId>) -> Result<StatusCode, Problem> {
-    if api.smtp_users.remove(caller.project, id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::NotFound) }
+    if !api.smtp_users.remove(caller.project, id).await? {
+        return Err(Problem::NotFound);
+    }
+    api.audit.note(caller.project, &caller.actor(), "smtp_user.remove", json!({ "id": id })).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,7 +1,11 @@
 """Contains all the data models used in inputs/outputs"""
 
+from .actor import Actor
 from .attachment_request import AttachmentRequest
 from .attempt import Attempt
+from .audit_entry import AuditEntry
+from .audit_entry_target import AuditEntryTarget
+from .audit_list import AuditList
 from .batch_item import BatchItem
 from .batch_request import BatchRequest
 from .batch_response import BatchResponse
@@ -26,10 +30,12 @@ from .known_delivery_state import KnownDeliveryState
 from .known_domain_state import KnownDomainState
 from .known_event_kind import KnownEventKind
 from .known_failure_scope import KnownFailureScope
+from .known_node_state import KnownNodeState
 from .known_outcome import KnownOutcome
 from .known_record_state import KnownRecordState
 from .known_send_status import KnownSendStatus
 from .known_stage import KnownStage
+from .known_wait_reason import KnownWaitReason
 from .list_messages_state import ListMessagesState
 from .message_list import MessageList
 from .message_summary import MessageSummary
@@ -38,10 +44,16 @@ from .message_summary_tags import MessageSummaryTags
 from .message_view import MessageView
 from .new_domain import NewDomain
 from .new_key import NewKey
+from .node_list import NodeList
+from .node_view import NodeView
+from .pause_request import PauseRequest
+from .pause_view import PauseView
 from .priority import Priority
 from .problem import Problem
+from .queue_change import QueueChange
 from .queue_lane import QueueLane
 from .queue_list import QueueList
+from .queue_selection import QueueSelection
 from .record_list import RecordList
 from .record_purpose import RecordPurpose
 from .record_type import RecordType
@@ -52,16 +64,21 @@ from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
 from .site_limits import SiteLimits
 from .site_list import SiteList
+from .site_pause_request import SitePauseRequest
 from .site_state import SiteState
 from .site_view import SiteView
+from .tag_condition import TagCondition
 from .tls_policy import TlsPolicy
 from .tls_result import TlsResult
-from .wait_reason import WaitReason
 from .waiting import Waiting
 
 __all__ = (
+    "Actor",
     "AttachmentRequest",
     "Attempt",
+    "AuditEntry",
+    "AuditEntryTarget",
+    "AuditList",
     "BatchItem",
     "BatchRequest",
     "BatchResponse",
@@ -86,10 +103,12 @@ __all__ = (
     "KnownDomainState",
     "KnownEventKind",
     "KnownFailureScope",
+    "KnownNodeState",
     "KnownOutcome",
     "KnownRecordState",
     "KnownSendStatus",
     "KnownStage",
+    "KnownWaitReason",
     "ListMessagesState",
     "MessageList",
     "MessageSummary",
@@ -98,10 +117,16 @@ __all__ = (
     "MessageView",
     "NewDomain",
     "NewKey",
+    "NodeList",
+    "NodeView",
+    "PauseRequest",
+    "PauseView",
     "Priority",
     "Problem",
+    "QueueChange",
     "QueueLane",
     "QueueList",
+    "QueueSelection",
     "RecordList",
     "RecordPurpose",
     "RecordType",
@@ -112,10 +137,11 @@ __all__ = (
     "SendResponse",
     "SiteLimits",
     "SiteList",
+    "SitePauseRequest",
     "SiteState",
     "SiteView",
+    "TagCondition",
     "TlsPolicy",
     "TlsResult",
-    "WaitReason",
     "Waiting",
 )

@@ -30,6 +30,9 @@ class Attempt:
         mx_host (None | str | Unset): The MX host, if one was reached or tried.
         mx_ip (None | str | Unset): Its address.
         tls (None | str | Unset): TLS version and cipher suite, absent for clear text.
+        source_ip (None | str | Unset): The source address it left from, if it left.
+        pool (None | str | Unset): The pool of that address, where pools are configured.
+        smart_host (None | str | Unset): The smart host, `host:port`, absent if it went to the MX hosts.
         tls_policy (None | TlsPolicy | Unset):
         tls_result (None | TlsResult | Unset):
         enhanced_status (None | str | Unset): The enhanced status: the server's, or ours (RFC 3463) where no reply came.
@@ -47,6 +50,9 @@ class Attempt:
     mx_host: None | str | Unset = UNSET
     mx_ip: None | str | Unset = UNSET
     tls: None | str | Unset = UNSET
+    source_ip: None | str | Unset = UNSET
+    pool: None | str | Unset = UNSET
+    smart_host: None | str | Unset = UNSET
     tls_policy: None | TlsPolicy | Unset = UNSET
     tls_result: None | TlsResult | Unset = UNSET
     enhanced_status: None | str | Unset = UNSET
@@ -91,6 +97,24 @@ class Attempt:
             tls = UNSET
         else:
             tls = self.tls
+
+        source_ip: None | str | Unset
+        if isinstance(self.source_ip, Unset):
+            source_ip = UNSET
+        else:
+            source_ip = self.source_ip
+
+        pool: None | str | Unset
+        if isinstance(self.pool, Unset):
+            pool = UNSET
+        else:
+            pool = self.pool
+
+        smart_host: None | str | Unset
+        if isinstance(self.smart_host, Unset):
+            smart_host = UNSET
+        else:
+            smart_host = self.smart_host
 
         tls_policy: None | str | Unset
         if isinstance(self.tls_policy, Unset):
@@ -145,6 +169,12 @@ class Attempt:
             field_dict["mx_ip"] = mx_ip
         if tls is not UNSET:
             field_dict["tls"] = tls
+        if source_ip is not UNSET:
+            field_dict["source_ip"] = source_ip
+        if pool is not UNSET:
+            field_dict["pool"] = pool
+        if smart_host is not UNSET:
+            field_dict["smart_host"] = smart_host
         if tls_policy is not UNSET:
             field_dict["tls_policy"] = tls_policy
         if tls_result is not UNSET:
@@ -222,6 +252,33 @@ class Attempt:
 
         tls = _parse_tls(d.pop("tls", UNSET))
 
+        def _parse_source_ip(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        source_ip = _parse_source_ip(d.pop("source_ip", UNSET))
+
+        def _parse_pool(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        pool = _parse_pool(d.pop("pool", UNSET))
+
+        def _parse_smart_host(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        smart_host = _parse_smart_host(d.pop("smart_host", UNSET))
+
         def _parse_tls_policy(data: object) -> None | TlsPolicy | Unset:
             if data is None:
                 return data
@@ -297,6 +354,9 @@ class Attempt:
             mx_host=mx_host,
             mx_ip=mx_ip,
             tls=tls,
+            source_ip=source_ip,
+            pool=pool,
+            smart_host=smart_host,
             tls_policy=tls_policy,
             tls_result=tls_result,
             enhanced_status=enhanced_status,
