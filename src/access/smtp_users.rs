@@ -134,11 +134,16 @@ impl SignedIn {
 /// The door-keeper of the submission ports. Clones share what it remembers.
 #[derive(Clone, Debug)]
 pub struct SmtpUsers {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     store: Store,
     clock: Clock,
     access: Access,
     hasher: Hasher,
-    memory: Arc<Memory>,
+    memory: Memory,
 }
 
 #[derive(Debug)]
@@ -155,8 +160,8 @@ impl SmtpUsers {
     #[must_use]
     pub fn new(store: Store, clock: Clock, access: Access) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &clock.random::<32>());
-        let memory = Arc::new(Memory { key, known: Mutex::default(), used: Mutex::default() });
-        Self { store, hasher: Hasher::new(clock.clone()), clock, access, memory }
+        let memory = Memory { key, known: Mutex::default(), used: Mutex::default() };
+        Self { inner: Arc::new(Inner { store, hasher: Hasher::new(clock.clone()), clock, access, memory }) }
     }
 
     /// Makes a user.
@@ -171,19 +176,19 @@ impl SmtpUsers {
         if send_as.is_empty() && !username.contains('@') {
             return Err(SmtpUserError::NoSender);
         }
-        let password = self.hasher.generate();
-        let now = to_microseconds(self.clock.now());
+        let password = self.inner.hasher.generate();
+        let now = to_microseconds(self.inner.clock.now());
         let row = SmtpUserRow {
-            id: self.clock.uuid(),
+            id: self.inner.clock.uuid(),
             project_id: project.uuid(),
             username,
             send_as: send_as.iter().map(ToString::to_string).collect(),
-            password_hash: self.hasher.hash(&password).await?,
+            password_hash: self.inner.hasher.hash(&password).await?,
             created_at: now,
             changed_at: now,
             last_used_at: None,
         };
-        smtp_user::insert(&self.store, &row).await?;
+        smtp_user::insert(&self.inner.store, &row).await?;
         Ok(CreatedSmtpUser { record: record(row)?, password })
     }
 
@@ -192,7 +197,7 @@ impl SmtpUsers {
     /// # Errors
     /// [`StoreError`].
     pub async fn list(&self, project: ProjectId, page: PageRequest) -> Result<Page<SmtpUserRecord>, StoreError> {
-        let rows = smtp_user::list(&self.store, project, page).await?;
+        let rows = smtp_user::list(&self.inner.store, project, page).await?;
         let records = rows.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(records, page.limit, |record| record.id.uuid()))
     }
@@ -203,7 +208,7 @@ impl SmtpUsers {
     /// [`StoreError`].
     pub async fn find(&self, project: ProjectId, username: &str) -> Result<Option<SmtpUserRecord>, StoreError> {
         let Some(username) = canonical(username) else { return Ok(None) };
-        let found = smtp_user::by_username(&self.store, &username).await?;
+        let found = smtp_user::by_username(&self.inner.store, &username).await?;
         found.filter(|row| row.project_id == project.uuid()).map(record).transpose()
     }
 
@@ -212,10 +217,10 @@ impl SmtpUsers {
     /// # Errors
     /// [`SmtpUserError`].
     pub async fn change_password(&self, project: ProjectId, id: SmtpUserId) -> Result<Option<CreatedSmtpUser>, SmtpUserError> {
-        let password = self.hasher.generate();
-        let hash = self.hasher.hash(&password).await?;
-        let now = to_microseconds(self.clock.now());
-        let changed = smtp_user::change_password(&self.store, project, id.uuid(), &hash, now).await?;
+        let password = self.inner.hasher.generate();
+        let hash = self.inner.hasher.hash(&password).await?;
+        let now = to_microseconds(self.inner.clock.now());
+        let changed = smtp_user::change_password(&self.inner.store, project, id.uuid(), &hash, now).await?;
         Ok(changed.map(record).transpose()?.map(|record| CreatedSmtpUser { record, password }))
     }
 
@@ -224,8 +229,8 @@ impl SmtpUsers {
     /// # Errors
     /// [`StoreError`].
     pub async fn remove(&self, project: ProjectId, id: SmtpUserId) -> Result<bool, StoreError> {
-        self.memory.known.lock().remove(&id.uuid());
-        smtp_user::delete(&self.store, project, id.uuid()).await
+        self.inner.memory.known.lock().remove(&id.uuid());
+        smtp_user::delete(&self.inner.store, project, id.uuid()).await
     }
 
     /// Lets in a user by his password, or anybody by an API key that may send. A user who does not exist takes as long as a wrong password.
@@ -241,20 +246,20 @@ impl SmtpUsers {
         }
         let unavailable = |error: &dyn std::fmt::Display| SignInError::Unavailable(error.to_string());
         let row = match canonical(username) {
-            Some(name) => smtp_user::by_username(&self.store, &name).await.map_err(|error| unavailable(&error))?,
+            Some(name) => smtp_user::by_username(&self.inner.store, &name).await.map_err(|error| unavailable(&error))?,
             None => None,
         };
         let hash = row.as_ref().map_or(NOBODYS_HASH, |row| &row.password_hash);
-        let right = row.as_ref().is_some_and(|row| self.memory.knows(row.id, hash, password))
-            || self.hasher.verify(password, hash).await.map_err(|error| unavailable(&error))?;
+        let right = row.as_ref().is_some_and(|row| self.inner.memory.knows(row.id, hash, password))
+            || self.inner.hasher.verify(password, hash).await.map_err(|error| unavailable(&error))?;
         let row = row.filter(|_| right).ok_or(SignInError::Wrong)?;
-        self.memory.remember(row.id, row.password_hash.clone(), password);
-        self.memory.used.lock().insert(row.id, self.clock.now());
+        self.inner.memory.remember(row.id, row.password_hash.clone(), password);
+        self.inner.memory.used.lock().insert(row.id, self.inner.clock.now());
         signed_in(&row).map_err(|error| unavailable(&error))
     }
 
     async fn key(&self, key: &str) -> Result<SignedIn, SignInError> {
-        match self.access.authenticate(key).await {
+        match self.inner.access.authenticate(key).await {
             Ok(caller) if caller.scope.may_send() => Ok(SignedIn { caller, senders: None }),
             Ok(_) => Err(SignInError::MayNotSend),
             Err(AccessError::Store(error)) => Err(SignInError::Unavailable(error.to_string())),
@@ -269,7 +274,7 @@ impl SmtpUsers {
             let mut working = true;
             while working {
                 tokio::select! {
-                    () = users.clock.sleep(USE_WRITTEN_EVERY) => {}
+                    () = users.inner.clock.sleep(USE_WRITTEN_EVERY) => {}
                     () = tasks.draining() => working = false,
                 }
                 if let Err(error) = users.write_last_used().await {
@@ -280,10 +285,10 @@ impl SmtpUsers {
     }
 
     async fn write_last_used(&self) -> Result<(), StoreError> {
-        let mut used: Vec<_> = std::mem::take(&mut *self.memory.used.lock()).into_iter().collect();
+        let mut used: Vec<_> = std::mem::take(&mut *self.inner.memory.used.lock()).into_iter().collect();
         used.sort_unstable();
         let (ids, times): (Vec<_>, Vec<_>) = used.into_iter().unzip();
-        if ids.is_empty() { Ok(()) } else { smtp_user::record_use(&self.store, &ids, &times).await }
+        if ids.is_empty() { Ok(()) } else { smtp_user::record_use(&self.inner.store, &ids, &times).await }
     }
 }
 

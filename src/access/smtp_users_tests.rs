@@ -112,7 +112,7 @@ async fn the_database_holds_no_password_and_learns_when_a_user_last_signed_in() 
     let made = users.add(project, "a@b.example", vec![]).await.unwrap();
     users.sign_in("a@b.example", &made.password).await.unwrap();
     users.write_last_used().await.unwrap();
-    let row = smtp_user::by_username(&users.store, "a@b.example").await.unwrap().unwrap();
+    let row = smtp_user::by_username(&users.inner.store, "a@b.example").await.unwrap().unwrap();
     assert!(row.last_used_at.is_some() && !format!("{row:?}").contains(made.password.expose()));
     assert!(!format!("{made:?}").contains(made.password.expose()), "nor does a log");
 }
