@@ -11,6 +11,7 @@ from .batch_request import BatchRequest
 from .batch_response import BatchResponse
 from .changed import Changed
 from .created_key_view import CreatedKeyView
+from .created_smtp_user_view import CreatedSmtpUserView
 from .delivery_view import DeliveryView
 from .dns_record import DnsRecord
 from .domain_list import DomainList
@@ -44,6 +45,7 @@ from .message_summary_tags import MessageSummaryTags
 from .message_view import MessageView
 from .new_domain import NewDomain
 from .new_key import NewKey
+from .new_smtp_user import NewSmtpUser
 from .node_list import NodeList
 from .node_view import NodeView
 from .pause_request import PauseRequest
@@ -67,6 +69,8 @@ from .site_list import SiteList
 from .site_pause_request import SitePauseRequest
 from .site_state import SiteState
 from .site_view import SiteView
+from .smtp_user import SmtpUser
+from .smtp_user_list import SmtpUserList
 from .tag_condition import TagCondition
 from .tls_policy import TlsPolicy
 from .tls_result import TlsResult
@@ -84,6 +88,7 @@ __all__ = (
     "BatchResponse",
     "Changed",
     "CreatedKeyView",
+    "CreatedSmtpUserView",
     "DeliveryView",
     "DnsRecord",
     "DomainList",
@@ -117,6 +122,7 @@ __all__ = (
     "MessageView",
     "NewDomain",
     "NewKey",
+    "NewSmtpUser",
     "NodeList",
     "NodeView",
     "PauseRequest",
@@ -140,6 +146,8 @@ __all__ = (
     "SitePauseRequest",
     "SiteState",
     "SiteView",
+    "SmtpUser",
+    "SmtpUserList",
     "TagCondition",
     "TlsPolicy",
     "TlsResult",
