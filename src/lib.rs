@@ -29,6 +29,7 @@ pub mod inbound;
 pub mod ops;
 // Doors
 pub mod http;
+pub mod smtpd;
 // Top
 pub mod cli;
 pub mod serve;

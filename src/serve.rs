@@ -13,9 +13,10 @@ use anyhow::Context;
 
 use crate::accept::Accept;
 use crate::accept::batch::{Batcher, Writing};
+use crate::access::smtp_users::SmtpUsers;
 use crate::access::{Access, Audit};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::consumers::Suppress;
 use crate::deliver::class::Rules;
 use crate::deliver::egress::{self, Egress};
@@ -30,6 +31,7 @@ use crate::model::{DomainName, ProjectId};
 use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
+use crate::net::server_tls::{CertificateFiles, ServerTls};
 use crate::net::tls;
 use crate::ops::notices::Notices;
 use crate::ops::tls::TlsUpkeep;
@@ -38,6 +40,7 @@ use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
 use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
 use crate::smtp::timeouts::Timeouts;
+use crate::smtpd::{self, Door, Encryption};
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
 use crate::supervisor::Supervisor;
@@ -96,6 +99,8 @@ pub struct House {
     pub store: Store,
     /// Keys.
     pub access: Access,
+    /// SMTP users.
+    pub smtp_users: SmtpUsers,
     /// Domains.
     pub domains: Domains,
     /// Messages.
@@ -130,6 +135,7 @@ impl House {
         let sealer = Sealer::read_or_make(&config.server.master_key_file, clock)
             .with_context(|| format!("the master key {} could not be read or made", config.server.master_key_file.display()))?;
         let access = Access::new(store.clone(), clock.clone());
+        let smtp_users = SmtpUsers::new(store.clone(), clock.clone(), access.clone());
         let project = access.default_project().await?;
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
@@ -137,7 +143,7 @@ impl House {
         let audit = Audit::new(store.clone(), clock.clone());
         let suppressions = Suppressions::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, domains, outbox, events, audit, suppressions, resolver, transit, project, postgres })
+        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, suppressions, resolver, transit, project, postgres })
     }
 
     /// Closes the database; the private server stops unless another process uses it.
@@ -196,6 +202,10 @@ pub async fn open_store(config: &Config, clock: &Clock) -> anyhow::Result<(Store
 pub struct Running {
     /// Where HTTP listens; none without the role `api`.
     pub http: Option<SocketAddr>,
+    /// Where mail is submitted by STARTTLS; none without the role `smtp`, or if it is off.
+    pub submission: Option<SocketAddr>,
+    /// Where mail is submitted by TLS from the first octet; as above.
+    pub submissions: Option<SocketAddr>,
     /// The database and its rules.
     pub house: House,
     /// This process.
@@ -222,7 +232,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
     let handoff = egress.map(|egress| start.engine(tables, egress));
-    let accept = (roles.api || roles.worker).then(|| start.accept(handoff));
+    let accept = (roles.api || roles.worker || roles.smtp).then(|| start.accept(handoff));
     if let Some(accept) = accept.clone().filter(|_| roles.worker) {
         let housekeeping = housekeeping::Housekeeping {
             store: house.store.clone(),
@@ -247,13 +257,17 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
         supervisor.spawn("suppress", suppress.run(supervisor.clone()));
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
+    let [submission, submissions] = match &accept {
+        Some(accept) if roles.smtp => start.smtp(accept).await?,
+        _ => [None, None],
+    };
     let http = match accept {
         Some(accept) if roles.api => Some(start.api(accept).await?),
         _ => None,
     };
     tracing::info!(incarnation = node.incarnation(), "ready");
     let drain = Duration::from_secs(config.delivery.drain_seconds);
-    Ok(Running { http, house, node, claims, supervisor, clock, drain })
+    Ok(Running { http, submission, submissions, house, node, claims, supervisor, clock, drain })
 }
 
 impl Running {
@@ -343,6 +357,57 @@ impl Start<'_> {
         Accept::new(self.house.domains.clone(), batcher, self.clock.clone(), self.config)
     }
 
+    /// Opens the SMTP door: where it listens by STARTTLS, and by TLS from the first octet.
+    async fn smtp(&self, accept: &Accept) -> anyhow::Result<[Option<SocketAddr>; 2]> {
+        let smtp = &self.config.smtp;
+        if smtp.submission_listen == Listen::Off && smtp.submissions_listen == Listen::Off {
+            return Ok([None, None]);
+        }
+        let hostname = host_name(self.config);
+        let pairs = self.config.tls.certificate_files.iter().zip(&self.config.tls.key_files);
+        let files = pairs.map(|(certificate, key)| CertificateFiles { certificate: certificate.clone(), key: key.clone() }).collect();
+        let tls = ServerTls::load(files, &hostname).context("see [tls] in the configuration")?;
+        let rooms = smtpd::Rooms {
+            accept: accept.with_recipients(smtp.recipients),
+            users: self.house.smtp_users.clone(),
+            tls: tls.clone(),
+            config: Arc::clone(self.config),
+            hostname,
+            clock: self.clock.clone(),
+            supervisor: self.supervisor.clone(),
+        };
+        let door = Door::new(rooms);
+        let submission = self.listen(&door, "smtp.submission_listen", smtp.submission_listen, Encryption::StartTls).await?;
+        let submissions = self.listen(&door, "smtp.submissions_listen", smtp.submissions_listen, Encryption::Implicit).await?;
+        if submission.is_some() || submissions.is_some() {
+            self.house.smtp_users.keep_last_used(self.supervisor);
+            if tls.is_self_signed() {
+                let fix = "name files in tls.certificate_files and tls.key_files, then start again";
+                tracing::warn!(fix, "SMTP clients are shown a certificate that nobody trusts, and most will refuse it");
+            }
+            smtpd::listen::watch_certificates(tls, &door, self.supervisor);
+        }
+        Ok([submission, submissions])
+    }
+
+    /// Listens for SMTP; none if it is off. An address that nobody asked for may be taken: that is told and no more.
+    async fn listen(&self, door: &Arc<Door>, option: &'static str, listen: Listen, encryption: Encryption) -> anyhow::Result<Option<SocketAddr>> {
+        let listener = match smtpd::Listener::bind(listen, encryption).await {
+            Ok(Some(listener)) => listener,
+            Ok(None) => return Ok(None),
+            Err(error) if matches!(listen, Listen::Everywhere(587 | 465)) => {
+                let fix = "free the port and give the program the right to it (CAP_NET_BIND_SERVICE), set another address, or \"\" for off";
+                tracing::warn!(option, %error, fix, "nobody can submit mail here: the address cannot be listened on");
+                return Ok(None);
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot listen on the address of {option}")),
+        };
+        let bound = listener.local_addr()?;
+        listener.serve(Arc::clone(door));
+        tracing::info!(address = %bound, ?encryption, "listening for SMTP");
+        Ok(Some(bound))
+    }
+
     /// Opens the HTTP door.
     async fn api(&self, accept: Accept) -> anyhow::Result<SocketAddr> {
         let (outbox, draining) = (self.house.outbox.clone(), self.supervisor.clone());
@@ -359,6 +424,7 @@ impl Start<'_> {
         let rooms = Rooms {
             accept,
             access: self.house.access.clone(),
+            smtp_users: self.house.smtp_users.clone(),
             domains: self.house.domains.clone(),
             outbox: self.house.outbox.clone(),
             events: self.house.events.clone(),

@@ -339,6 +339,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/smtp-users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List SMTP users
+         * @description Oldest first.
+         */
+        get: operations["list_smtp_users"];
+        put?: never;
+        /**
+         * Make an SMTP user
+         * @description The answer is the only one that shows the password. If it was lost, ask for another one. An `Idempotency-Key` has no effect here.
+         */
+        post: operations["create_smtp_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/smtp-users/{id}/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make another password
+         * @description The old one stops working: at once for new sessions, within a minute for open ones.
+         */
+        post: operations["change_smtp_user_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/smtp-users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove an SMTP user
+         * @description New sessions are refused at once, open ones within a minute. Mail that was submitted goes on.
+         */
+        delete: operations["remove_smtp_user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/suppressions": {
         parameters: {
             query?: never;
@@ -683,6 +747,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/egress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show source addresses */
+        get: operations["list_sources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sites/pause": {
         parameters: {
             query?: never;
@@ -899,7 +980,7 @@ export interface components {
             actor: components["schemas"]["Actor"];
             /**
              * @description What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`, `node.drain`, `node.resume`,
-             *     `key.create`, `key.revoke`, `domain.add`, `domain.remove`. More may be added.
+             *     `key.create`, `key.revoke`, `domain.add`, `domain.remove`, `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
              * @example queue.hold
              */
             action: string;
@@ -989,6 +1070,14 @@ export interface components {
              * @example pp_live_...
              */
             key: string;
+        };
+        /** @description An SMTP user with a password just made. */
+        CreatedSmtpUserView: components["schemas"]["SmtpUser"] & {
+            /**
+             * @description The password: shown this once, kept only as a hash.
+             * @example pp_smtp_...
+             */
+            password: string;
         };
         /** @description Where a delivery stands. The last five are final. */
         DeliveryState: ("queued" | "active" | "held" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled") | string;
@@ -1219,6 +1308,25 @@ export interface components {
          * @enum {string}
          */
         KeyScope: "full" | "send" | "read";
+        /** @description What a list of bad senders says of a source. */
+        ListingView: {
+            /** @description The list. */
+            zone: string;
+            /** @description `clear`, `listed`, or `unusable`: the list cannot be believed. */
+            state: string;
+            /** @description The list's codes and reason, or why it cannot be used. */
+            detail: string;
+            /**
+             * Format: date-time
+             * @description Since when it says so.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When it was asked last.
+             */
+            checked_at: string;
+        };
         /** @description A page of messages, newest first. */
         MessageList: {
             /** @description The messages. */
@@ -1307,6 +1415,17 @@ export interface components {
             expires_at?: string | null;
             /** @description Which prefix it gets; `live` unless said. */
             kind?: components["schemas"]["KeyKind"];
+        };
+        /** @description An SMTP user to make. */
+        NewSmtpUser: {
+            /**
+             * @description The name to sign in with: an address, which the user may then send as; or a plain name of 1 to 64 characters from `a-z 0-9 . _ -`, which
+             *     needs `send_as`. Unique over all projects.
+             * @example hello@example.com
+             */
+            username: string;
+            /** @description Further senders, at most 50: addresses, `*@example.com`, `*@*.example.com` for all domains below, or `*` for every domain of the project. */
+            send_as?: string[];
         };
         /** @description An entry to make. */
         NewSuppression: {
@@ -1774,6 +1893,81 @@ export interface components {
             /** @description Recipient domains seen there lately; not all of them where there are many. */
             domains: string[];
         };
+        /** @description A user as lists show it. */
+        SmtpUser: {
+            /**
+             * @description Its id.
+             * @example smu_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            id: string;
+            /**
+             * @description The name to sign in with: an address, or a plain name.
+             * @example hello@example.com
+             */
+            username: string;
+            /** @description Senders allowed beside the user's own address: addresses, `*@example.com`, `*@*.example.com`, or `*` for every domain of the project. */
+            send_as: string[];
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When its password was made.
+             */
+            password_changed_at: string;
+            /**
+             * Format: date-time
+             * @description When it last signed in, to the minute; null: never.
+             */
+            last_used_at?: string | null;
+        };
+        /** @description A page of SMTP users. */
+        SmtpUserList: {
+            /** @description The users, without their passwords. */
+            data: components["schemas"]["SmtpUser"][];
+            /** @description Where the next page starts; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description Source addresses. */
+        SourceList: {
+            /** @description All that are configured, pool by pool; none: the system chooses. */
+            data: components["schemas"]["SourceView"][];
+            /** @description Always null: the list is whole. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description How a source stands.
+         * @enum {string}
+         */
+        SourceState: "ok" | "warming" | "listed" | "failing";
+        /** @description A source address. */
+        SourceView: {
+            /** @description The address. */
+            address: string;
+            /** @description Its pool. */
+            pool: string;
+            /** @description Our name in EHLO from there. */
+            ehlo_name: string;
+            /**
+             * Format: int32
+             * @description Its share of the pool's mail, as weighed against the others.
+             */
+            weight: number;
+            /** @description It is of another host, reached through a proxy. */
+            via_proxy: boolean;
+            /** @description How it stands. */
+            state: components["schemas"]["SourceState"];
+            /** @description No mail leaves from it. */
+            paused: boolean;
+            /** @description Why it is failing or listed. */
+            reason?: string | null;
+            /** @description What lists of bad senders say. */
+            listings: components["schemas"]["ListingView"][];
+            /** @description Its ceilings of today; none: it may send all there is. */
+            warm_up: components["schemas"]["WarmUpView"][];
+        };
         /** @description How far a session got. */
         Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "auth" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
         /** @description A page of entries. */
@@ -1847,7 +2041,7 @@ export interface components {
          */
         TlsResult: "verified" | "encrypted" | "clear" | "starttls_not_supported" | "handshake_failed" | "certificate_host_mismatch" | "certificate_expired" | "certificate_not_trusted" | "tlsa_mismatch" | "tlsa_unavailable" | "mx_not_listed" | "require_tls_not_supported";
         /** @description What a delivery waits for. */
-        WaitReason: ("held" | "paused" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "due") | string;
+        WaitReason: ("held" | "paused" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "warming_up" | "source_listed" | "due") | string;
         /** @description Why a delivery was not sent yet. */
         Waiting: {
             /** @description What it waits for. */
@@ -1859,6 +2053,21 @@ export interface components {
             until?: string | null;
             /** @description The same for people, with what the site said. */
             detail: string;
+        };
+        /** @description What a warming source may send today. */
+        WarmUpView: {
+            /** @description The provider or site; null: each of the others. */
+            provider?: string | null;
+            /**
+             * Format: int64
+             * @description Recipients today (UTC), with those that nodes have set aside to send next; null for `provider` null.
+             */
+            sent?: number | null;
+            /**
+             * Format: int64
+             * @description Recipients at most today.
+             */
+            ceiling: number;
         };
     };
     responses: never;
@@ -3835,6 +4044,432 @@ export interface operations {
                 };
             };
             /** @description No such key: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_smtp_users: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of SMTP users. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SmtpUserList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_smtp_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSmtpUser"];
+            };
+        };
+        responses: {
+            /** @description The user with its password, shown this once. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedSmtpUserView"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The name is taken: `smtp-user-exists`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_smtp_user_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user: `smu_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The user with its new password, shown this once. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedSmtpUserView"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such user: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_smtp_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user: `smu_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such user: `not-found`. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6033,6 +6668,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SiteList"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The addresses that mail leaves from, how they stand, what they sent today and may send. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceList"];
                 };
             };
             /** @description No valid API key: `unauthorized`. */

@@ -36,6 +36,7 @@ pub struct Accept {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     domains: Domains,
     batcher: Batcher,
@@ -146,6 +147,14 @@ impl Accept {
         let unverified = if config.delivery.allow_unverified_domains { Unverified::Allowed } else { Unverified::Refused };
         let expire = Duration::from_secs(config.delivery.expire_seconds);
         Self { inner: Arc::new(Inner { domains, batcher, clock, limits: config.limits.clone(), expire, unverified }) }
+    }
+
+    /// The same door for a way in whose messages may have `recipients`: SMTP takes 100 at least (RFC 5321 4.5.3.1.8).
+    #[must_use]
+    pub fn with_recipients(&self, recipients: usize) -> Self {
+        let mut inner = Inner::clone(&self.inner);
+        inner.limits.recipients = recipients;
+        Self { inner: Arc::new(inner) }
     }
 
     /// Checks, composes and commits one message.

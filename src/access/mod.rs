@@ -1,11 +1,14 @@
-//! API keys and what they may do.
+//! API keys and SMTP users, and what they may do.
 //!
 //! Answers: who is calling, for which project, and what may they do (rule C1, fault A26). A key is shown once; the database
 //! holds its SHA-256 and a public part to find it by.
 //! Does not: read HTTP, count requests, or decide whether a domain is verified.
 
+pub mod smtp_users;
+
 mod audit;
 mod cache;
+mod password;
 mod token;
 
 #[cfg(test)]

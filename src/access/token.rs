@@ -15,7 +15,7 @@ const LIVE: &str = "pp_live_";
 const TEST: &str = "pp_test_";
 const LOOKUP_CHARACTERS: usize = 10;
 const SECRET_CHARACTERS: usize = 28;
-const CHECKSUM_CHARACTERS: usize = 6;
+pub(super) const CHECKSUM_CHARACTERS: usize = 6;
 const BODY_CHARACTERS: usize = LOOKUP_CHARACTERS + SECRET_CHARACTERS + CHECKSUM_CHARACTERS;
 
 /// A fresh key.
@@ -70,7 +70,7 @@ const fn prefix(test: bool) -> &'static str {
 }
 
 /// Characters from [`ALPHABET`], each equally likely: six random bits are thrown away when they are 62 or 63.
-fn random_characters(clock: &Clock, count: usize) -> String {
+pub(super) fn random_characters(clock: &Clock, count: usize) -> String {
     let mut text = String::with_capacity(count);
     while text.len() < count {
         let octets = clock.random::<64>();

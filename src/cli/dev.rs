@@ -4,6 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use serde_json::json;
 use super::context::{Context, obey_signals};
 use super::failure::Failure;
 use crate::access::{AccessError, NewKey, Scope};
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::model::{DomainName, Secret};
 use crate::serve::{self, House, Roles, Running};
 use crate::supervisor::Supervisor;
@@ -69,6 +70,12 @@ fn config(mut config: Config) -> Config {
     config.server.master_key_file = directory.join("master.key");
     if config.server.hostname.is_empty() {
         "dev.pennypost.test".clone_into(&mut config.server.hostname);
+    }
+    // Ports that need no privilege, on loopback. Only if nothing else was asked for.
+    for (listen, usual, port) in [(&mut config.smtp.submission_listen, 587, 1587), (&mut config.smtp.submissions_listen, 465, 1465)] {
+        if *listen == Listen::Everywhere(usual) {
+            *listen = Listen::At(SocketAddr::from(([127, 0, 0, 1], port)));
+        }
     }
     config.delivery.sandbox = true;
     config.delivery.allow_unverified_domains = true;

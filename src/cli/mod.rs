@@ -24,7 +24,9 @@ pub mod output;
 pub mod project;
 pub mod queue;
 pub mod send;
+mod send_smtp;
 pub mod serve;
+pub mod smtp_user;
 pub mod suppression;
 pub mod times;
 
@@ -79,6 +81,8 @@ enum Command {
     Domain(domain::DomainCommand),
     #[command(subcommand)]
     Key(key::KeyCommand),
+    #[command(subcommand)]
+    SmtpUser(smtp_user::SmtpUserCommand),
     Send(send::SendArgs),
     #[command(subcommand)]
     Suppression(suppression::SuppressionCommand),
@@ -130,11 +134,12 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Init(args) => init::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Dev(args) => dev::run(&context, args).await,
-        Command::Demo(args) => demo::run(&context, args).await,
+        Command::Demo(args) => Box::pin(demo::run(&context, args)).await,
         Command::Migrate(args) => migrate::run(&context, args).await,
         Command::Config(command) => config::run(&context, &command),
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Key(command) => key::run(&context, command).await,
+        Command::SmtpUser(command) => smtp_user::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Suppression(command) => suppression::run(&context, command).await,
         Command::Project(command) => project::run(&context, command).await,

@@ -1,4 +1,4 @@
-//! `pennypost send`: a test message over the API, and everything that becomes of it.
+//! `pennypost send`: a test message over the API or by SMTP, and everything that becomes of it.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -12,6 +12,7 @@ use super::client::ApiClient;
 use super::context::Context;
 use super::failure::Failure;
 use super::message::timeline;
+use super::send_smtp::{self, Letter, Port};
 use super::times::parse_duration;
 use crate::config::Config;
 use crate::model::Secret;
@@ -37,6 +38,9 @@ pub struct SendArgs {
     /// The API key; better as PENNYPOST_KEY in the environment, where no process list shows it
     #[arg(long)]
     key: Option<String>,
+    /// With `--via smtp465` or `smtp587`: the user to sign in as; the password is read from PENNYPOST_SMTP_PASSWORD. Without it, the API key is the password
+    #[arg(long)]
+    user: Option<String>,
     /// Where the gateway is; else where the configuration says it listens
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -50,6 +54,10 @@ pub struct SendArgs {
 pub enum Way {
     /// POST /v1/send
     Api,
+    /// SMTP on port 465: TLS from the first octet
+    Smtp465,
+    /// SMTP on port 587: STARTTLS
+    Smtp587,
 }
 
 /// Where the gateway of `config` answers.
@@ -71,10 +79,16 @@ pub async fn run(context: &Context, args: SendArgs) -> anyhow::Result<ExitCode> 
     let Some(key) = args.key.clone().or_else(|| std::env::var("PENNYPOST_KEY").ok()).filter(|key| !key.is_empty()) else {
         return Err(Failure::usage("an API key is needed").fix("set PENNYPOST_KEY; `pennypost key create` makes one").into());
     };
-    let Way::Api = args.via;
-    let client = ApiClient::new(&args.url.clone().unwrap_or_else(|| base_url(&config)), Some(Secret::new(key)), &context.clock)?;
-    let accepted = client.post("/v1/send", &request(&args)?).await?.expect_done("the message was not accepted")?;
-    let id = accepted.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let key = Secret::new(key);
+    let client = ApiClient::new(&args.url.clone().unwrap_or_else(|| base_url(&config)), Some(key.clone()), &context.clock)?;
+    let id = match args.via {
+        Way::Api => {
+            let accepted = client.post("/v1/send", &request(&args)?).await?.expect_done("the message was not accepted")?;
+            accepted.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
+        }
+        Way::Smtp465 => by_smtp(&config, Port::Implicit, &args, &key).await?,
+        Way::Smtp587 => by_smtp(&config, Port::StartTls, &args, &key).await?,
+    };
     if !context.output.is_json() {
         context.output.note(format!("accepted as {id}"));
     }
@@ -84,12 +98,29 @@ pub async fn run(context: &Context, args: SendArgs) -> anyhow::Result<ExitCode> 
 }
 
 fn request(args: &SendArgs) -> anyhow::Result<Value> {
+    Ok(json!({"from": args.from, "to": args.to, "subject": args.subject, "text": text(args)?}))
+}
+
+fn text(args: &SendArgs) -> anyhow::Result<String> {
     let mut text = args.text.clone();
     if text == "-" {
         text.clear();
         std::io::stdin().read_to_string(&mut text)?;
     }
-    Ok(json!({"from": args.from, "to": args.to, "subject": args.subject, "text": text}))
+    Ok(text)
+}
+
+async fn by_smtp(config: &Config, port: Port, args: &SendArgs, key: &Secret<String>) -> anyhow::Result<String> {
+    let (user, password) = match &args.user {
+        None => ("apikey", key.clone()),
+        Some(user) => {
+            let given = std::env::var("PENNYPOST_SMTP_PASSWORD").ok().filter(|password| !password.is_empty());
+            let password = given.ok_or_else(|| Failure::usage("the password of the SMTP user is needed").fix("set PENNYPOST_SMTP_PASSWORD"))?;
+            (user.as_str(), Secret::new(password))
+        }
+    };
+    let letter = Letter { from: &args.from, to: &args.to, subject: &args.subject, text: text(args)?, user, password: &password };
+    send_smtp::send(config, port, letter).await
 }
 
 /// Reads a message until every delivery is in a final state, or `wait` is over.

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::error::{Origin, Problem};
-use super::{Config, Database, Delivery, DeliveryTls, Limits, Server, check_egress};
+use super::{Config, Database, Delivery, DeliveryTls, Limits, Listen, Server, Smtp, Tls, check_egress};
 use crate::model::{DomainName, EmailAddress};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -19,6 +19,8 @@ pub fn doubts(config: &Config, origins: &BTreeMap<String, Origin>) -> Vec<Proble
     let mut doubts = Doubts { origins, found: Vec::new() };
     server(&mut doubts, &config.server);
     database(&mut doubts, &config.database);
+    smtp(&mut doubts, &config.smtp);
+    tls(&mut doubts, &config.tls);
     delivery(&mut doubts, &config.delivery);
     retries(&mut doubts, &config.delivery);
     sessions(&mut doubts, &config.delivery);
@@ -85,6 +87,22 @@ fn database(doubts: &mut Doubts<'_>, database: &Database) {
     let nowhere = url.is_empty() && database.data_dir.as_os_str().is_empty();
     doubts.add(nowhere, "database.data_dir", "is empty, and so is database.url", "set one of them");
     doubts.within("database.max_connections", database.max_connections, 3..=1000, "");
+}
+
+fn smtp(doubts: &mut Doubts<'_>, smtp: &Smtp) {
+    let (one, other) = (smtp.submission_listen, smtp.submissions_listen);
+    let some_port = one.addresses().iter().all(|address| address.port() != 0);
+    let same = one == other && one != Listen::Off && some_port;
+    doubts.add(same, "smtp.submissions_listen", "is the same as smtp.submission_listen", "use port 465 here and 587 there");
+    doubts.within("smtp.recipients", smtp.recipients, 100..=1000, "");
+    doubts.within("smtp.connections", smtp.connections, 1..=1_000_000, "");
+    doubts.within("smtp.connections_per_client", smtp.connections_per_client, 0..=smtp.connections.max(1), "");
+}
+
+fn tls(doubts: &mut Doubts<'_>, tls: &Tls) {
+    let (certificates, keys) = (tls.certificate_files.len(), tls.key_files.len());
+    let what = format!("names {keys}, while tls.certificate_files names {certificates}");
+    doubts.add(certificates != keys, "tls.key_files", what, "name one key for each certificate, in the same order");
 }
 
 fn delivery(doubts: &mut Doubts<'_>, delivery: &Delivery) {
@@ -167,6 +185,9 @@ fn memory(doubts: &mut Doubts<'_>, config: &Config) {
     let held = config.delivery.memory_octets;
     let what = format!("is {held}, less than one message may have (limits.message_octets = {message})");
     doubts.add(held < message, "delivery.memory_octets", what, format!("use {message} or more"));
+    let incoming = config.smtp.message_memory_octets;
+    let what = format!("is {incoming}: a message of limits.message_octets = {message} does not fit");
+    doubts.add(incoming < message.saturating_mul(2), "smtp.message_memory_octets", what, format!("use {} or more", message.saturating_mul(2)));
     let requests = config.limits.request_memory_octets;
     let what = format!("is {requests}: a message of limits.message_octets = {message} does not fit as JSON");
     doubts.add(requests < message.saturating_mul(2), "limits.request_memory_octets", what, format!("use {} or more", message.saturating_mul(2)));

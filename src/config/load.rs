@@ -156,7 +156,14 @@ impl Loaded {
     /// Makes relative paths count from the directory of the file, so that the program may be started from anywhere.
     fn settle_paths(&mut self) {
         let Some(directory) = self.file.as_deref().and_then(Path::parent) else { return };
-        let Config { server, database, delivery, delivery_tls, .. } = &mut self.config;
+        let Config { server, database, tls, delivery, delivery_tls, .. } = &mut self.config;
+        for (name, paths) in [("tls.certificate_files", &mut tls.certificate_files), ("tls.key_files", &mut tls.key_files)] {
+            if !matches!(self.origins.get(name), Some(Origin::Environment(_))) {
+                for path in paths.iter_mut() {
+                    *path = directory.join(&*path);
+                }
+            }
+        }
         for (name, path) in [
             ("server.master_key_file", &mut server.master_key_file),
             ("database.data_dir", &mut database.data_dir),
@@ -208,6 +215,7 @@ fn example(name: &str, model: Option<&Value>) -> String {
     let option = name.rsplit('.').next().unwrap_or_default();
     match (name, model) {
         ("delivery.egress", _) => "egress = [\"192.0.2.25\"]".to_owned(),
+        ("smtp.proxies", _) => "proxies = [\"192.0.2.1\", \"198.51.100.0/24\"]".to_owned(),
         ("delivery.source", _) => "[[delivery.source]] address = \"192.0.2.26\"".to_owned(),
         ("delivery.pool_rule", _) => "[[delivery.pool_rule]] pool = \"bulk\" stream = \"newsletter\"".to_owned(),
         ("delivery.smart_host_rule", _) => "[[delivery.smart_host_rule]] host = \"smtp.example.com:587\"".to_owned(),

@@ -8,6 +8,7 @@ mod check_egress;
 pub mod egress;
 pub mod environment;
 pub mod error;
+pub mod listen;
 pub mod load;
 mod secrets;
 pub mod suggest;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 use crate::model::Secret;
 
 pub use error::{ConfigError, Origin, Problem};
+pub use listen::{Listen, Network};
 pub use load::{Loaded, load};
 
 /// The text of `default.toml`.
@@ -35,6 +37,10 @@ pub struct Config {
     pub server: Server,
     /// `[database]`
     pub database: Database,
+    /// `[smtp]`
+    pub smtp: Smtp,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[delivery]`
     pub delivery: Delivery,
     /// `[delivery_tls]`
@@ -82,6 +88,36 @@ pub struct Database {
     pub bin_dir: PathBuf,
     /// Connections of this process at most.
     pub max_connections: u32,
+}
+
+/// `[smtp]`: submission by SMTP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smtp {
+    /// Where users submit by STARTTLS: port 587.
+    pub submission_listen: Listen,
+    /// Where users submit by TLS from the first octet: port 465.
+    pub submissions_listen: Listen,
+    /// Recipients of one message.
+    pub recipients: usize,
+    /// SMTP connections at once.
+    pub connections: usize,
+    /// SMTP connections of one client at once; zero: no limit but the one above.
+    pub connections_per_client: usize,
+    /// Octets of messages held at once while they come in; more are put off.
+    pub message_memory_octets: usize,
+    /// Proxies that tell whose connection they hand on (PROXY protocol).
+    pub proxies: Vec<Network>,
+}
+
+/// `[tls]`: the certificates that we show.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM files, each a certificate with its chain; empty: one is made that nobody trusts.
+    pub certificate_files: Vec<PathBuf>,
+    /// PEM files of their keys, in the same order.
+    pub key_files: Vec<PathBuf>,
 }
 
 /// `[delivery]`

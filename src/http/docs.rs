@@ -36,6 +36,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "Events", description = "Everything that happened, in order."),
         (name = "Domains", description = "Domains to send from, and the DNS records they need."),
         (name = "Keys", description = "API keys."),
+        (name = "SMTP users", description = "Who may submit mail by SMTP."),
         (name = "Queue", description = "What waits to be delivered, and control over it."),
         (name = "Nodes", description = "The processes that take part."),
         (name = "Audit", description = "Who changed what."),

@@ -23,6 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::accept::Accept;
+use crate::access::smtp_users::SmtpUsers;
 use crate::access::{Access, Audit, Caller};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -51,6 +52,8 @@ pub struct Rooms {
     pub accept: Accept,
     /// Knows keys.
     pub access: Access,
+    /// Knows SMTP users.
+    pub smtp_users: SmtpUsers,
     /// Knows domains.
     pub domains: Domains,
     /// Knows messages.

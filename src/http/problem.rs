@@ -62,6 +62,8 @@ pub enum Problem {
     DomainExists,
     /// Another project has proved this domain.
     DomainTaken,
+    /// The name of an SMTP user is taken.
+    SmtpUserExists,
     /// The idempotency key stands for another request.
     IdempotencyKeyReuse,
     /// The first request with this idempotency key is not answered yet.
@@ -158,6 +160,7 @@ impl Problem {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not know the method"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request came too slowly"),
             Self::DomainExists => (StatusCode::CONFLICT, "domain-exists", "The project already has this domain"),
+            Self::SmtpUserExists => (StatusCode::CONFLICT, "smtp-user-exists", "There is an SMTP user of this name"),
             Self::DomainTaken => (StatusCode::CONFLICT, "domain-taken", "Another project holds this domain"),
             Self::IdempotencyKeyReuse => (StatusCode::CONFLICT, "idempotency-key-reuse", "The idempotency key stands for another request"),
             Self::IdempotencyInProgress => (StatusCode::CONFLICT, "idempotency-in-progress", "The first request with this key is not answered yet"),
@@ -400,6 +403,7 @@ mod tests {
             Problem::RequestTimeout,
             Problem::DomainExists,
             Problem::DomainTaken,
+            Problem::SmtpUserExists,
             Problem::IdempotencyKeyReuse,
             Problem::IdempotencyInProgress,
             Problem::UriTooLong(8_192),

@@ -118,6 +118,10 @@ prefixed_id!(
     KeyId, "key_"
 );
 prefixed_id!(
+    /// A user who submits by SMTP.
+    SmtpUserId, "smu_"
+);
+prefixed_id!(
     /// An accepted message.
     MessageId, "msg_"
 );

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod page;
 pub mod reply;
 pub mod secret;
+pub mod sender;
 pub mod site_name;
 
 pub use actor::Actor;
@@ -23,7 +24,8 @@ pub use bounce::BounceClass;
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
-pub use id::{AuditId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SuppressionId};
+pub use id::{AuditId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SmtpUserId, SuppressionId};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;
+pub use sender::SenderPattern;
 pub use site_name::SiteName;

@@ -23,9 +23,11 @@ pub fn raise() -> Option<usize> {
 
 /// Lowers the numbers of connections that would take more than their share of `limit` files, and says so in the log.
 pub fn fit(config: &mut Config, limit: usize) {
-    let (limits, delivery) = (&mut config.limits, &mut config.delivery);
+    let (limits, delivery, smtp) = (&mut config.limits, &mut config.delivery, &mut config.smtp);
     lower("limits.connections", &mut limits.connections, limit / 2);
     limits.connections_per_client = limits.connections_per_client.min(limits.connections);
+    lower("smtp.connections", &mut smtp.connections, limit / 8);
+    smtp.connections_per_client = smtp.connections_per_client.min(smtp.connections);
     lower("delivery.max_connections", &mut delivery.max_connections, limit / 4);
     delivery.max_connections_per_domain = delivery.max_connections_per_domain.min(delivery.max_connections);
 }

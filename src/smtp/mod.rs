@@ -1,4 +1,4 @@
-//! SMTP as a client speaks it (RFC 5321): sessions, transactions, replies, time limits.
+//! SMTP (RFC 5321): as a client speaks it, with sessions, transactions, replies and time limits; and as a server does, in `server`.
 //!
 //! Answers: how one message is handed to one host over one connection, and what the host said about each recipient.
 //! Does not: choose hosts (see `net::mx`), judge replies (see `deliver::verdict`), sign, or keep a queue.
@@ -8,6 +8,7 @@ pub mod client;
 pub mod codec;
 pub mod command;
 pub mod extension;
+pub mod server;
 pub mod timeouts;
 
 mod content;

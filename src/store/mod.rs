@@ -28,6 +28,7 @@ pub(crate) mod domain;
 pub(crate) mod notice;
 pub(crate) mod project;
 pub(crate) mod report;
+pub(crate) mod smtp_user;
 pub(crate) mod suppression;
 pub(crate) mod tls;
 

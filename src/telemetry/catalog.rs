@@ -5,11 +5,13 @@
 pub(super) mod inbound;
 mod operator;
 mod page;
+mod smtp;
 
 use super::egress;
 use super::recorder::{Kind, Metric};
 pub(super) use operator::{NODE_DRAINED, PAUSES, QUEUE_CHANGES};
 pub use page::page;
+pub(super) use smtp::{SMTP_CONNECTIONS, SMTP_SIGN_INS, SMTP_TURNED_AWAY};
 
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 const SHORT_SECONDS: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25];
@@ -28,6 +30,9 @@ pub const ALL: &[&Metric] = &[
     &HTTP_SECONDS,
     &HTTP_CONNECTIONS,
     &HTTP_TURNED_AWAY,
+    &SMTP_CONNECTIONS,
+    &SMTP_TURNED_AWAY,
+    &SMTP_SIGN_INS,
     &DELIVERIES,
     &ATTEMPTS,
     &FAILURES,

@@ -64,6 +64,41 @@ pub fn turned_away() {
     HANDLES.turned_away.increment(1);
 }
 
+/// Tells how many SMTP connections of clients are open.
+pub fn smtp_connections(connections: usize) {
+    HANDLES.smtp_connections.set(float(connections as u64));
+}
+
+/// Counts one SMTP connection that there was no place for.
+pub fn smtp_turned_away() {
+    HANDLES.smtp_turned_away.increment(1);
+}
+
+/// How signing in by SMTP went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignIn {
+    /// They are in.
+    Taken,
+    /// User name or password is wrong, or they may not send.
+    Refused,
+    /// Too many guesses came before.
+    Locked,
+    /// It could not be found out.
+    Unavailable,
+}
+
+/// Counts one sign-in.
+pub fn smtp_sign_in(result: SignIn) {
+    HANDLES.smtp_sign_ins.add(result, 1, |result| {
+        [SharedString::const_str(match result {
+            SignIn::Taken => "taken",
+            SignIn::Refused => "refused",
+            SignIn::Locked => "locked",
+            SignIn::Unavailable => "unavailable",
+        })]
+    });
+}
+
 /// Tells how many files the process may open.
 pub fn file_limit(files: u64) {
     HANDLES.file_limit.set(float(files));
@@ -307,6 +342,9 @@ struct Handles {
     http_seconds: RwLock<Vec<(Box<str>, Histogram)>>,
     http_connections: Gauge,
     turned_away: Counter,
+    smtp_connections: Gauge,
+    smtp_turned_away: Counter,
+    smtp_sign_ins: Counters<SignIn>,
     deliveries: Counters<DeliveryState>,
     attempts: Counters<(Stage, Outcome)>,
     failures: Counters<(BounceClass, Outcome)>,
@@ -360,6 +398,9 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     http_seconds: RwLock::new(Vec::new()),
     http_connections: gauge(&catalog::HTTP_CONNECTIONS),
     turned_away: counter(&catalog::HTTP_TURNED_AWAY),
+    smtp_connections: gauge(&catalog::SMTP_CONNECTIONS),
+    smtp_turned_away: counter(&catalog::SMTP_TURNED_AWAY),
+    smtp_sign_ins: Counters::new(&catalog::SMTP_SIGN_INS),
     deliveries: Counters::new(&catalog::DELIVERIES),
     attempts: Counters::new(&catalog::ATTEMPTS),
     failures: Counters::new(&catalog::FAILURES),

@@ -16,6 +16,15 @@ DOMAIN, HOST = "sender.test", "mail.sender.test"
 FINAL = {"delivered", "bounced", "expired", "suppressed", "cancelled"}
 
 
+def free_ports(count):
+    """Ports of 127.0.0.1 that are free together."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
 class Gateway:
     """Made by `init`, with its records put into `zone`."""
 
@@ -24,15 +33,24 @@ class Gateway:
         self.log = f"{work}/gateway.log"
         self.child = None
         os.mkdir(self.directory)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        http, self.submission, self.submissions = free_ports(3)
+        self.url = f"http://127.0.0.1:{http}"
+        self.certificate = f"{self.directory}/cert.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"]
+        command += ["-addext", f"subjectAltName=DNS:{HOST}", "-keyout", f"{self.directory}/key.pem", "-out", self.certificate]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         with open(f"{self.directory}/pennypost.toml", "w", encoding="utf-8") as file:
             file.write(
                 f"""
 [server]
 hostname = "{HOST}"
 http_listen = "{self.url.removeprefix("http://")}"
+[smtp]
+submission_listen = "127.0.0.1:{self.submission}"
+submissions_listen = "127.0.0.1:{self.submissions}"
+[tls]
+certificate_files = ["cert.pem"]
+key_files = ["key.pem"]
 [delivery]
 mx_port = {mx_port}
 allow_private_addresses = true

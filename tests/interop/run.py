@@ -1,6 +1,6 @@
 """Checks Pennypost against programs that nobody here wrote; README.md says which. Started by scripts/interop.sh.
 
-    run.py [deliver] [dane] [fuzz]     all unless named
+    run.py [deliver] [dane] [submit] [fuzz]     all unless named
 
 PENNYPOST_INTEROP_KEEP=1 leaves the working directory with all logs.
 """
@@ -19,6 +19,7 @@ import letters
 import receivers
 import root
 import signatures
+import submit
 import zone
 from gateway import BINARY, Gateway
 from report import Report
@@ -138,6 +139,8 @@ def checks(report, work, parts):
             verify(report, gateway, running, arrived_at, opendkim)
         if "dane" in parts:
             dane.run(report, work, names, port)
+        if "submit" in parts:
+            submit.run(report, gateway, work, names.address)
         if "fuzz" in parts:
             fuzz.run(report, gateway, work)
         report.heading("the end")
@@ -151,7 +154,7 @@ def checks(report, work, parts):
 
 
 def main():
-    parts = sys.argv[1:] or ["deliver", "dane", "fuzz"]
+    parts = sys.argv[1:] or ["deliver", "dane", "submit", "fuzz"]
     if not os.path.exists(BINARY):
         raise SystemExit(f"interop: {BINARY} is missing: cargo build")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

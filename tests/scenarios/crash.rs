@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use pennypost::clock::Clock;
-use pennypost::config::Config;
+use pennypost::config::{Config, Listen};
 use pennypost::model::Secret;
 use pennypost::serve::{self, Roles};
 use pennypost::supervisor::Supervisor;
@@ -40,6 +40,7 @@ fn config_of(options: &serde_json::Value) -> Config {
     config.server.hostname = "mail.sender.example".into();
     config.server.http_listen = text("listen").parse().unwrap();
     config.server.master_key_file = text("key").into();
+    (config.smtp.submission_listen, config.smtp.submissions_listen) = (Listen::Off, Listen::Off);
     config.database.url = Secret::new(text("url"));
     config.database.max_connections = 6;
     config.delivery.allow_private_addresses = true;

@@ -174,7 +174,7 @@ async fn before_and_after_midnight() -> (World, Gateway, Gateway) {
 
 #[tokio::test]
 async fn the_same_request_before_and_after_midnight_makes_one_message() {
-    let (world, early, late) = before_and_after_midnight().await;
+    let (world, early, late) = Box::pin(before_and_after_midnight()).await;
     let first = id_of(&post(&early, "order-7", &body("one")).await);
     assert_eq!(id_of(&post(&late, "order-7", &body("one")).await), first);
     let second = id_of(&post(&late, "order-8", &body("one")).await);

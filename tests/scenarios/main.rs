@@ -49,6 +49,8 @@ mod schedule;
 mod session;
 mod sites;
 mod smart_host;
+mod smtp_session;
+mod smtp_submission;
 mod stages;
 mod storm;
 mod suppression;

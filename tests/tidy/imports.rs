@@ -40,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
     // doors: never the database, never the engine
     ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "accept", "ops"]),
+    ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "ops"]),
     // top
     (
         "serve",
@@ -59,6 +60,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "consumers",
             "ops",
             "http",
+            "smtpd",
         ],
     ),
     ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "ops", "serve"]),

@@ -29,7 +29,7 @@ use super::output::{Output, Tone};
 use super::send::{is_final, states};
 use crate::access::{NewKey, Scope};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::domains::DomainState;
 use crate::model::{DomainName, Secret};
 use crate::serve::{self, Roles, Running};
@@ -94,6 +94,8 @@ fn config(place: &Place, town: &Town) -> Config {
     let mut config = Config::default();
     HOSTNAME.clone_into(&mut config.server.hostname);
     config.server.http_listen = ([127, 0, 0, 1], 0).into();
+    config.smtp.submission_listen = Listen::Off;
+    config.smtp.submissions_listen = Listen::Off;
     config.server.master_key_file = place.directory().join("master.key");
     config.database.data_dir = place.directory().join("pg");
     config.delivery.mx_port = town.mx_port;

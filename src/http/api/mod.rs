@@ -13,6 +13,7 @@ pub mod queue;
 pub mod sandbox;
 pub mod send;
 pub mod sites;
+pub mod smtp_users;
 pub mod suppressions;
 
 use std::sync::Arc;
@@ -48,6 +49,9 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(domains::check))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
+        .routes(routes!(smtp_users::create, smtp_users::list))
+        .routes(routes!(smtp_users::change_password))
+        .routes(routes!(smtp_users::remove))
         .routes(routes!(suppressions::add, suppressions::list))
         .routes(routes!(suppressions::import))
         .routes(routes!(suppressions::export))

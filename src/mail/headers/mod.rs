@@ -8,9 +8,13 @@ mod finish;
 pub(in crate::mail) mod mailbox;
 mod nesting;
 mod problem;
+mod received;
+mod take;
 #[cfg(test)]
 mod tests;
 
 pub use self::check::{RawHeaders, check_raw};
 pub use self::finish::finish_raw;
 pub use self::problem::{MAX_FIELDS, MAX_HEADER_OCTETS, MAX_NESTING, MAX_PARTS, RawFault, RawProblem};
+pub use self::received::received;
+pub use self::take::{Taken, take_fields};

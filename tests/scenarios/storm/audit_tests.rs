@@ -18,7 +18,7 @@ async fn found(field: &Field) -> Findings {
 #[tokio::test]
 async fn the_audit_finds_what_was_lost_doubled_or_invented() {
     let plan = Plan { dice: Dice::from_env("AUDIT_SEED"), hosts: 3, nasty: false, messages: 6, large: 100 };
-    let field = Field::new(World::new().await, plan).await;
+    let field = Box::pin(Field::new(World::new().await, plan)).await;
     field.load.targets.lock().unwrap().truncate(1);
     let node = Node::start(&field.world, field.nodes[0], None);
     field.load.run(2).await;

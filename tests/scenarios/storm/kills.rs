@@ -40,7 +40,7 @@ async fn killed_at_any_step_and_at_any_instant_nothing_accepted_is_lost_and_ever
     let kills = size("CRASH_KILLS", 24);
     let dice = Dice::from_env("CRASH_SEED");
     let plan = Plan { dice, hosts: 12, nasty: false, messages: usize::MAX, large: 12 };
-    let field = Field::new(World::new().await, plan).await;
+    let field = Box::pin(Field::new(World::new().await, plan)).await;
     field.load.targets.lock().unwrap().truncate(1);
     let began = field.clock.tick();
     let mut operator = PgConnection::connect(&field.world.database_url).await.unwrap();

@@ -34,6 +34,8 @@ impl Node {
             ("SERVER__HOSTNAME", config.server.hostname.clone()),
             ("SERVER__HTTP_LISTEN", http.to_string()),
             ("SERVER__MASTER_KEY_FILE", config.server.master_key_file.display().to_string()),
+            ("SMTP__SUBMISSION_LISTEN", String::new()),
+            ("SMTP__SUBMISSIONS_LISTEN", String::new()),
             ("DATABASE__URL", world.database_url.clone()),
             ("DATABASE__MAX_CONNECTIONS", "6".to_owned()),
             ("DELIVERY__ALLOW_PRIVATE_ADDRESSES", "true".to_owned()),

@@ -62,7 +62,7 @@ async fn in_a_storm_every_recipient_ends_as_its_host_says() {
     let dice = Dice::from_env("STORM_SEED");
     let mut server = Server::start().await;
     let plan = Plan { dice, hosts, nasty: true, messages, large: 40 };
-    let field = Field::new(World::on(server.url()).await, plan).await;
+    let field = Box::pin(Field::new(World::on(server.url()).await, plan)).await;
     let began = field.clock.tick();
     let mut nodes = [0, 1].map(|place| Node::start(&field.world, field.nodes[place], None));
     let storm = weather(&field, &mut server, &mut nodes, dice);

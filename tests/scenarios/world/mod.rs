@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod relay;
 pub mod script;
 pub mod server;
+pub mod smtp;
 pub mod telling;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use pennypost::clock::Clock;
-use pennypost::config::{Config, environment::Environment};
+use pennypost::config::{Config, Listen, environment::Environment};
 use pennypost::lab::sink::{Sink, SinkSettings};
 use pennypost::lab::zone::Zone;
 use pennypost::model::Secret;
@@ -66,6 +67,7 @@ impl World {
         config.server.master_key_file = database::scratch().join(format!("key-{}-{}", block[0], block[1]));
         config.database.url = Secret::new(database_url.clone());
         config.database.max_connections = 6;
+        (config.smtp.submission_listen, config.smtp.submissions_listen) = (Listen::Off, Listen::Off);
         config.delivery.allow_private_addresses = true;
         config.delivery.allow_unverified_domains = true;
         config.delivery.mx_port = free_port(Ipv4Addr::new(127, block[0], block[1], 1));

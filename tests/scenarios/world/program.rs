@@ -43,6 +43,8 @@ pub fn command(world: &World, before: &str) -> Command {
         .env("PENNYPOST_SERVER__HOSTNAME", &config.server.hostname)
         .env("PENNYPOST_SERVER__HTTP_LISTEN", config.server.http_listen.to_string())
         .env("PENNYPOST_SERVER__MASTER_KEY_FILE", &config.server.master_key_file)
+        .env("PENNYPOST_SMTP__SUBMISSION_LISTEN", "")
+        .env("PENNYPOST_SMTP__SUBMISSIONS_LISTEN", "")
         .env("PENNYPOST_DELIVERY__ALLOW_PRIVATE_ADDRESSES", "true")
         .env("PENNYPOST_DELIVERY__ALLOW_UNVERIFIED_DOMAINS", "true")
         .env("PENNYPOST_DELIVERY__MX_PORT", config.delivery.mx_port.to_string())

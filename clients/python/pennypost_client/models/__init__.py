@@ -12,6 +12,7 @@ from .batch_response import BatchResponse
 from .bounce_class import BounceClass
 from .changed import Changed
 from .created_key_view import CreatedKeyView
+from .created_smtp_user_view import CreatedSmtpUserView
 from .delivery_view import DeliveryView
 from .dns_record import DnsRecord
 from .domain_list import DomainList
@@ -39,6 +40,7 @@ from .known_send_status import KnownSendStatus
 from .known_stage import KnownStage
 from .known_wait_reason import KnownWaitReason
 from .list_messages_state import ListMessagesState
+from .listing_view import ListingView
 from .message_list import MessageList
 from .message_summary import MessageSummary
 from .message_summary_metadata import MessageSummaryMetadata
@@ -46,6 +48,7 @@ from .message_summary_tags import MessageSummaryTags
 from .message_view import MessageView
 from .new_domain import NewDomain
 from .new_key import NewKey
+from .new_smtp_user import NewSmtpUser
 from .new_suppression import NewSuppression
 from .node_list import NodeList
 from .node_view import NodeView
@@ -72,6 +75,11 @@ from .site_list import SiteList
 from .site_pause_request import SitePauseRequest
 from .site_state import SiteState
 from .site_view import SiteView
+from .smtp_user import SmtpUser
+from .smtp_user_list import SmtpUserList
+from .source_list import SourceList
+from .source_state import SourceState
+from .source_view import SourceView
 from .suppression_list import SuppressionList
 from .suppression_origin import SuppressionOrigin
 from .suppression_reason import SuppressionReason
@@ -80,6 +88,7 @@ from .tag_condition import TagCondition
 from .tls_policy import TlsPolicy
 from .tls_result import TlsResult
 from .waiting import Waiting
+from .warm_up_view import WarmUpView
 
 __all__ = (
     "Actor",
@@ -94,6 +103,7 @@ __all__ = (
     "BounceClass",
     "Changed",
     "CreatedKeyView",
+    "CreatedSmtpUserView",
     "DeliveryView",
     "DnsRecord",
     "DomainList",
@@ -121,6 +131,7 @@ __all__ = (
     "KnownStage",
     "KnownWaitReason",
     "ListMessagesState",
+    "ListingView",
     "MessageList",
     "MessageSummary",
     "MessageSummaryMetadata",
@@ -128,6 +139,7 @@ __all__ = (
     "MessageView",
     "NewDomain",
     "NewKey",
+    "NewSmtpUser",
     "NewSuppression",
     "NodeList",
     "NodeView",
@@ -154,6 +166,11 @@ __all__ = (
     "SitePauseRequest",
     "SiteState",
     "SiteView",
+    "SmtpUser",
+    "SmtpUserList",
+    "SourceList",
+    "SourceState",
+    "SourceView",
     "SuppressionList",
     "SuppressionOrigin",
     "SuppressionReason",
@@ -162,4 +179,5 @@ __all__ = (
     "TlsPolicy",
     "TlsResult",
     "Waiting",
+    "WarmUpView",
 )

@@ -1,0 +1,190 @@
+//! One connection from its first octet to its last: whose it is, TLS, the session, and who judges what.
+//!
+//! Answers: in which order things happen. A listed proxy names the client first; a client that talks before it was greeted is sent away; replies are
+//! sent when all that came is worked off; a drain ends a session between two messages.
+//! Does not: know SMTP; `smtp::server::session` does.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf;
+
+use super::Door;
+use super::gate::{Full, Share};
+use super::listen::Encryption;
+use super::submission::{self, Submitter};
+use super::wire::{Got, PATIENCE, Wire};
+use crate::clock::Tick;
+use crate::model::Reply;
+use crate::net::proxy_protocol::{self, Header};
+use crate::smtp::client::Stream;
+use crate::smtp::server::reply;
+use crate::smtp::server::session::{Ask, Channel, Next, Session};
+use crate::telemetry::metrics;
+
+/// How long a proxy may take for its header.
+const PROXY_TIME: Duration = Duration::from_secs(10);
+/// Octets of a message that count as progress.
+const STEP_OCTETS: u64 = 64 * 1024;
+
+/// Serves a connection until it ends.
+///
+/// # Errors
+/// The connection broke, or the handshake failed.
+pub(super) async fn serve(stream: Box<dyn Stream>, peer: SocketAddr, encryption: Encryption, door: &Arc<Door>) -> io::Result<()> {
+    let mut wire = Wire::new(stream, door.clock.clone());
+    let Some(client) = client(&mut wire, peer, door).await? else { return Ok(()) };
+    let _place = match door.gate.enter(client) {
+        Ok(place) => place,
+        Err(full) => return turn_away(wire, client, full, encryption).await,
+    };
+    let channel = match encryption {
+        Encryption::StartTls => Channel::Clear,
+        Encryption::Implicit => {
+            let (inside, facts) = wire.start_tls(&door.tls).await?;
+            tracing::debug!(%client, tls = facts, "an SMTP session begins");
+            wire = inside;
+            Channel::Tls
+        }
+    };
+    let session = Session::new(Arc::clone(&door.settings), channel);
+    if wire.has_spoken().await {
+        // Who does not wait for the greeting sends blindly, as worms and forged requests do.
+        reply::write(&mut wire.output, &Reply::new(554, "5.5.0 wait for the greeting before you speak"));
+        return wire.close().await;
+    }
+    let now = door.clock.tick();
+    let run = Run { session, client, door, submitter: None, share: Share::default(), since: now, progress: now, mark: 0 };
+    run.lead(wire).await
+}
+
+/// Whose connection it is: the peer's, or what a listed proxy says. None: the proxy says nothing that can be understood.
+async fn client(wire: &mut Wire, peer: SocketAddr, door: &Door) -> io::Result<Option<IpAddr>> {
+    let peer = peer.ip().to_canonical();
+    if !door.config.smtp.proxies.iter().any(|network| network.holds(peer)) {
+        return Ok(Some(peer));
+    }
+    let deadline = door.clock.tick().plus(PROXY_TIME);
+    loop {
+        match proxy_protocol::read(&wire.input) {
+            Header::Whole { octets, client } => {
+                wire.input.advance(octets);
+                return Ok(Some(client.map_or(peer, |client| client.ip().to_canonical())));
+            }
+            // Octet by octet: what follows the header may be TLS already, and belongs to the handshake.
+            Header::Partial if wire.read_octet(deadline).await? == Got::Octets => {}
+            Header::Partial | Header::Invalid => {
+                tracing::warn!(proxy = %peer, "a proxy of smtp.proxies did not say whose connection it hands on; switch the PROXY protocol on there");
+                return Ok(None);
+            }
+        }
+    }
+}
+
+async fn turn_away(mut wire: Wire, client: IpAddr, full: Full, encryption: Encryption) -> io::Result<()> {
+    metrics::smtp_turned_away();
+    tracing::debug!(%client, ?full, "an SMTP connection was turned away");
+    // Within TLS a handshake would cost more than the connection that is refused.
+    if encryption == Encryption::StartTls {
+        let text = if full == Full::Client { "4.7.0 too many connections of yours" } else { "4.3.2 too many connections" };
+        reply::write(&mut wire.output, &Reply::new(421, text));
+        wire.flush().await?;
+    }
+    Ok(())
+}
+
+struct Run<'d> {
+    session: Session,
+    client: IpAddr,
+    door: &'d Arc<Door>,
+    submitter: Option<Submitter>,
+    share: Share,
+    /// When the session began.
+    since: Tick,
+    /// When it last got on.
+    progress: Tick,
+    /// Octets of the message at that time.
+    mark: u64,
+}
+
+impl Run<'_> {
+    async fn lead(mut self, mut wire: Wire) -> io::Result<()> {
+        self.session.greet(&mut wire.output);
+        loop {
+            match self.session.step(&mut wire.input, &mut wire.output) {
+                Next::Read => {
+                    self.note_progress(!wire.output.is_empty());
+                    wire.flush().await?;
+                    self.cover();
+                    if !self.read(&mut wire).await? {
+                        return Ok(());
+                    }
+                }
+                Next::Ask(ask) => {
+                    let told = self.judge(ask).await;
+                    self.session.answer(&mut wire.output, &told);
+                }
+                Next::StartTls => {
+                    wire.flush().await?;
+                    let (inside, facts) = wire.start_tls(&self.door.tls).await?;
+                    tracing::debug!(client = %self.client, tls = facts, "an SMTP session goes on in TLS");
+                    wire = inside;
+                    self.session.tls_started();
+                }
+                Next::Close => return wire.close().await,
+            }
+        }
+    }
+
+    fn note_progress(&mut self, replied: bool) {
+        let octets = self.session.content_octets();
+        if replied || octets >= self.mark + STEP_OCTETS {
+            (self.progress, self.mark) = (self.door.clock.tick(), octets);
+        }
+    }
+
+    /// Takes memory for what came of a message, or refuses the message.
+    fn cover(&mut self) {
+        if !self.door.budget.cover(&mut self.share, self.session.held()) {
+            self.session.refuse_content(Reply::new(452, "4.3.1 too many messages come in at once; try again in a minute"));
+        }
+    }
+
+    /// Reads on. False: the client has gone.
+    async fn read(&mut self, wire: &mut Wire) -> io::Result<bool> {
+        let begun = if self.session.is_signed_in() { self.progress } else { self.since };
+        let deadline = begun.plus(PATIENCE);
+        let got = if self.session.is_busy() { wire.read(deadline).await? } else { wire.read_or_drain(deadline, &self.door.supervisor).await? };
+        match got {
+            Got::Octets => {}
+            Got::Nothing => return Ok(false),
+            Got::Late => self.session.end(&mut wire.output, &Reply::new(421, "4.4.2 nothing came for too long, good bye")),
+            Got::Drain => self.session.end(&mut wire.output, &Reply::new(421, "4.3.2 this server stops now; come back in a moment")),
+        }
+        Ok(true)
+    }
+
+    async fn judge(&mut self, ask: Ask) -> Reply {
+        match ask {
+            Ask::SignIn(credentials) => match submission::sign_in(self.door, self.client, &credentials).await {
+                Ok(submitter) => {
+                    self.submitter = Some(submitter);
+                    self.progress = self.door.clock.tick();
+                    Reply::new(235, "2.7.0 welcome")
+                }
+                Err(reply) => reply,
+            },
+            Ask::Mail(from) => match &mut self.submitter {
+                Some(submitter) => submission::may_send(self.door, submitter, &from).await,
+                None => Reply::new(530, "5.7.0 sign in first, with AUTH"),
+            },
+            Ask::Rcpt(to) => submission::may_receive(&to),
+            Ask::Message(message) => match &self.submitter {
+                Some(submitter) => submission::take(self.door, submitter, *message).await,
+                None => Reply::new(530, "5.7.0 sign in first, with AUTH"),
+            },
+        }
+    }
+}

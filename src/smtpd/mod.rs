@@ -1,0 +1,81 @@
+//! The SMTP door: submission on 587 and 465.
+//!
+//! Answers: who may connect, sign in and send as whom; what is submitted goes the way of every message, through `accept`. The protocol itself is
+//! `smtp::server`'s; here are sockets, time limits and rules.
+//! Does not: take mail from the world, relay for anybody who has not signed in, or touch the database.
+
+pub mod attempts;
+pub mod listen;
+
+mod connection;
+mod gate;
+mod options;
+mod refusal;
+mod submission;
+mod wire;
+
+use std::sync::Arc;
+
+use crate::accept::Accept;
+use crate::access::smtp_users::SmtpUsers;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::net::server_tls::ServerTls;
+use crate::smtp::server::session::{Purpose, Settings};
+use crate::supervisor::Supervisor;
+use attempts::Attempts;
+use gate::{Budget, Gate};
+
+pub use listen::{Encryption, Listener};
+
+/// The rooms that the door leads to.
+pub struct Rooms {
+    /// Takes messages.
+    pub accept: Accept,
+    /// Knows users and keys.
+    pub users: SmtpUsers,
+    /// Certificates.
+    pub tls: ServerTls,
+    /// What the operator asked for.
+    pub config: Arc<Config>,
+    /// Our name.
+    pub hostname: String,
+    /// The time.
+    pub clock: Clock,
+    /// Tells of the drain.
+    pub supervisor: Supervisor,
+}
+
+/// What every connection can reach.
+pub struct Door {
+    rooms: Rooms,
+    settings: Arc<Settings>,
+    gate: Arc<Gate>,
+    budget: Budget,
+    attempts: Attempts,
+}
+
+impl Door {
+    /// Opens the door to `rooms`.
+    #[must_use]
+    pub fn new(rooms: Rooms) -> Arc<Self> {
+        let (smtp, limits) = (&rooms.config.smtp, &rooms.config.limits);
+        let settings = Settings {
+            hostname: rooms.hostname.clone(),
+            purpose: Purpose::Submission,
+            max_octets: limits.message_octets,
+            max_recipients: smtp.recipients,
+        };
+        let gate = Gate::new(smtp.connections, smtp.connections_per_client);
+        let (budget, attempts) = (Budget::new(smtp.message_memory_octets), Attempts::new(rooms.clock.clone()));
+        Arc::new(Self { rooms, settings: Arc::new(settings), gate, budget, attempts })
+    }
+}
+
+impl std::ops::Deref for Door {
+    type Target = Rooms;
+
+    fn deref(&self) -> &Rooms {
+        &self.rooms
+    }
+}

@@ -1,0 +1,144 @@
+//! Octets to and from one client, within time limits.
+//!
+//! Answers: a client that says nothing for five minutes, or drips, is sent away (RFC 5321 4.5.3.2.7); so is one that does not sign in within that time. What
+//! counts is progress: a command that is done, or 64 KiB of a message.
+//! Does not: understand what it carries.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{BufMut, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::clock::{Clock, Tick};
+use crate::net::server_tls::ServerTls;
+use crate::smtp::client::Stream;
+use crate::supervisor::Supervisor;
+
+/// Octets read at once.
+const READ_OCTETS: usize = 16 * 1024;
+/// How long a client may be without progress.
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
+/// How long a reply may take to be read.
+const WRITE_TIME: Duration = Duration::from_mins(1);
+/// How long a handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
+/// How long, and how much, is read and thrown away behind the last reply, so that it arrives before the connection is gone.
+const LINGER_TIME: Duration = Duration::from_secs(2);
+const LINGER_OCTETS: usize = 4 * 1024 * 1024;
+
+/// What reading brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Got {
+    /// Octets.
+    Octets,
+    /// The client has gone.
+    Nothing,
+    /// The time is over.
+    Late,
+    /// This process ends.
+    Drain,
+}
+
+/// One connection.
+pub(super) struct Wire {
+    stream: Box<dyn Stream>,
+    /// What has come.
+    pub(super) input: BytesMut,
+    /// What the next flush sends.
+    pub(super) output: Vec<u8>,
+    clock: Clock,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Box<dyn Stream>, clock: Clock) -> Self {
+        Self { stream, input: BytesMut::with_capacity(READ_OCTETS), output: Vec::with_capacity(1024), clock }
+    }
+
+    /// Sends what was said.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let writing = async {
+            self.stream.write_all(&self.output).await?;
+            self.stream.flush().await
+        };
+        self.clock.timeout(WRITE_TIME, writing).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        self.output.clear();
+        Ok(())
+    }
+
+    /// Reads some octets, until `deadline`.
+    pub(super) async fn read(&mut self, deadline: Tick) -> io::Result<Got> {
+        self.input.reserve(READ_OCTETS);
+        tokio::select! {
+            biased;
+            read = self.stream.read_buf(&mut self.input) => Ok(if read? == 0 { Got::Nothing } else { Got::Octets }),
+            () = self.clock.sleep_until(deadline) => Ok(Got::Late),
+        }
+    }
+
+    /// Reads one octet, until `deadline`.
+    pub(super) async fn read_octet(&mut self, deadline: Tick) -> io::Result<Got> {
+        tokio::select! {
+            biased;
+            read = self.stream.read_u8() => {
+                self.input.put_u8(read?);
+                Ok(Got::Octets)
+            }
+            () = self.clock.sleep_until(deadline) => Ok(Got::Late),
+        }
+    }
+
+    /// As [`Wire::read`], but ends when this process is asked to.
+    pub(super) async fn read_or_drain(&mut self, deadline: Tick, supervisor: &Supervisor) -> io::Result<Got> {
+        if supervisor.is_draining() {
+            return Ok(Got::Drain);
+        }
+        tokio::select! {
+            biased;
+            got = self.read(deadline) => got,
+            () = supervisor.draining() => Ok(Got::Drain),
+        }
+    }
+
+    /// True if the client has sent something already; nothing is waited for.
+    pub(super) async fn has_spoken(&mut self) -> bool {
+        if self.input.is_empty() {
+            self.input.reserve(READ_OCTETS);
+            let reading = self.stream.read_buf(&mut self.input);
+            tokio::pin!(reading);
+            // Polled once: whether anything is there now.
+            let _ = futures_util::poll!(reading.as_mut());
+        }
+        !self.input.is_empty()
+    }
+
+    /// Shakes hands; nothing that came before stays.
+    pub(super) async fn start_tls(self, tls: &ServerTls) -> io::Result<(Self, String)> {
+        let Self { stream, clock, .. } = self;
+        let (stream, facts) = clock.timeout(HANDSHAKE_TIME, tls.accept(stream)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        Ok((Self::new(Box::new(stream), clock), facts))
+    }
+
+    /// Sends what was said, and closes so that it arrives.
+    pub(super) async fn close(mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.stream.shutdown().await?;
+        let clock = self.clock.clone();
+        let reading = async {
+            let mut read = 0;
+            while read < LINGER_OCTETS {
+                self.input.clear();
+                self.input.reserve(READ_OCTETS);
+                match self.stream.read_buf(&mut self.input).await {
+                    Ok(octets) if octets > 0 => read += octets,
+                    _ => return,
+                }
+            }
+        };
+        let _ = clock.timeout(LINGER_TIME, reading).await;
+        Ok(())
+    }
+}
