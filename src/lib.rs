@@ -19,10 +19,13 @@ pub mod access;
 pub mod domains;
 pub mod events;
 pub mod outbox;
+pub mod suppressions;
 pub mod transit;
 // Flow
 pub mod accept;
+pub mod consumers;
 pub mod deliver;
+pub mod inbound;
 pub mod ops;
 // Doors
 pub mod http;

@@ -17,6 +17,8 @@ use crate::access::smtp_users::SmtpUsers;
 use crate::access::{Access, Audit};
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
+use crate::consumers::Suppress;
+use crate::deliver::class::Rules;
 use crate::deliver::egress::{self, Egress};
 use crate::deliver::limits::Providers;
 pub use crate::deliver::simulation;
@@ -31,16 +33,18 @@ use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
 use crate::net::server_tls::{CertificateFiles, ServerTls};
 use crate::net::tls;
+use crate::ops::notices::Notices;
 use crate::ops::tls::TlsUpkeep;
 use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
-use crate::outbox::{Claims, Outbox, handoff, settle};
+use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
 use crate::smtp::timeouts::Timeouts;
 use crate::smtpd::{self, Door, Encryption};
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
 use crate::supervisor::Supervisor;
+use crate::suppressions::Suppressions;
 use crate::telemetry::metrics;
 use crate::transit::{Transit, TransitParts};
 
@@ -105,6 +109,8 @@ pub struct House {
     pub events: Events,
     /// Who changed what.
     pub audit: Audit,
+    /// Who is not sent to.
+    pub suppressions: Suppressions,
     /// DNS.
     pub resolver: Resolver,
     /// What is known about TLS with the world's hosts.
@@ -133,10 +139,11 @@ impl House {
         let project = access.default_project().await?;
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
-        let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
+        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
+        let suppressions = Suppressions::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, resolver, transit, project, postgres })
+        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, suppressions, resolver, transit, project, postgres })
     }
 
     /// Closes the database; the private server stops unless another process uses it.
@@ -149,12 +156,21 @@ impl House {
     }
 }
 
-/// Reads the table of providers with the file that the configuration names.
+/// What is known of other people's servers: the program's tables with the files that the configuration names.
+#[derive(Debug)]
+pub struct Tables {
+    /// What replies mean.
+    pub rules: Arc<Rules>,
+    /// Limits of providers.
+    pub providers: Providers,
+}
+
+/// Reads the tables.
 ///
 /// # Errors
-/// The file cannot be used; the error names the entry and the fix.
-pub fn providers(config: &Config) -> anyhow::Result<Providers> {
-    Ok(Providers::load(&config.delivery)?)
+/// A file cannot be used; the error names each fault with its place.
+pub fn tables(config: &Config) -> anyhow::Result<Tables> {
+    Ok(Tables { rules: Rules::load(&config.delivery.bounce_rules)?, providers: Providers::load(&config.delivery)? })
 }
 
 fn transit(config: &Config, store: &Store, clock: &Clock, resolver: &Resolver) -> anyhow::Result<Transit> {
@@ -206,7 +222,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     if let Some(limit) = files::raise() {
         files::fit(&mut config, limit);
     }
-    let providers = providers(&config)?;
+    let tables = tables(&config)?;
     let house = House::open(&config, &clock).await?;
     let egress = if roles.deliver { Some(ways_out(&config, &house).await?) } else { None };
     let config = Arc::new(config);
@@ -215,7 +231,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = egress.map(|egress| start.engine(providers, egress));
+    let handoff = egress.map(|egress| start.engine(tables, egress));
     let accept = (roles.api || roles.worker || roles.smtp).then(|| start.accept(handoff));
     if let Some(accept) = accept.clone().filter(|_| roles.worker) {
         let housekeeping = housekeeping::Housekeeping {
@@ -226,9 +242,19 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
             retention: config.retention.clone(),
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
+        let notices = Notices {
+            store: house.store.clone(),
+            accept: accept.clone(),
+            clock: clock.clone(),
+            hostname: host_name(&config),
+            delay: Duration::from_secs(config.delivery.delay_notice_seconds),
+        };
+        supervisor.spawn("notices", notices.run(supervisor.clone()));
         let upkeep =
             TlsUpkeep { transit: house.transit.clone(), accept, project: house.project, resolver: house.resolver.clone(), clock: clock.clone() };
         supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));
+        let suppress = Suppress { store: house.store.clone(), clock: clock.clone() };
+        supervisor.spawn("suppress", suppress.run(supervisor.clone()));
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
     let [submission, submissions] = match &accept {
@@ -282,7 +308,7 @@ struct Start<'s> {
 
 impl Start<'_> {
     /// Starts the engine and what feeds it.
-    fn engine(&self, providers: Providers, egress: Egress) -> handoff::Handoff {
+    fn engine(&self, tables: Tables, egress: Egress) -> handoff::Handoff {
         let (handoff, arrivals) = handoff::channel();
         let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
         self.supervisor.spawn_essential("settle writer", writer.run());
@@ -299,7 +325,8 @@ impl Start<'_> {
             settler,
             timeouts: Timeouts::default(),
             tls: tls::opportunistic(),
-            providers,
+            rules: tables.rules,
+            providers: tables.providers,
             transit: self.house.transit.clone(),
         };
         let keeping = self.house.transit.clone().keep_results(self.supervisor.clone(), self.clock.clone());
@@ -403,6 +430,7 @@ impl Start<'_> {
             events: self.house.events.clone(),
             audit: self.house.audit.clone(),
             house: self.house.project,
+            suppressions: self.house.suppressions.clone(),
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),
@@ -425,14 +453,26 @@ async fn ways_out(config: &Config, house: &House) -> anyhow::Result<Egress> {
     if !delivery.sandbox {
         egress::check_addresses(delivery)?;
     }
+    Ok(Egress::new(delivery, &host_name(config), &projects(config, &house.access).await?)?)
+}
+
+/// What the outbox has to know of them. Nothing, where the configuration cannot be used: who delivers refuses that, others need not.
+async fn ways(config: &Config, access: &Access) -> anyhow::Result<Ways> {
+    let egress = Egress::new(&config.delivery, &host_name(config), &projects(config, access).await?);
+    Ok(egress.map_or_else(|_| Ways::default(), |egress| Ways::new(move |project, id, domain| egress.smart_host_of(project, id, domain))))
+}
+
+/// The projects that rules name, as far as they exist.
+async fn projects(config: &Config, access: &Access) -> anyhow::Result<HashMap<String, ProjectId>> {
+    let delivery = &config.delivery;
     let named = delivery.pool_rule.iter().map(|rule| &rule.project).chain(delivery.smart_host_rule.iter().map(|rule| &rule.project));
     let mut projects = HashMap::new();
     for name in named.filter(|name| !name.is_empty()) {
-        if let Some(id) = house.access.project_named(name).await? {
+        if let Some(id) = access.project_named(name).await? {
             projects.insert(name.clone(), id);
         }
     }
-    Ok(Egress::new(delivery, &host_name(config), &projects)?)
+    Ok(projects)
 }
 
 /// Folds recorded histogram values together now and then, or they would pile up until somebody reads `/metrics`.

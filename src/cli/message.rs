@@ -189,8 +189,9 @@ fn attempt_lines(attempt: &Value, transcript: bool) -> String {
         (None, _) => tls,
     };
     let unknown = if attempt.get("outcome_unknown").is_some_and(|value| value == true) { "  (may have arrived)" } else { "" };
+    let class = word("class").map(|class| format!(" ({class})")).unwrap_or_default();
     let mut text = format!(
-        "  {}  {}  {host}  {tls}{from}{by}{unknown}\n    {}\n",
+        "  {}  {}{class}  {host}  {tls}{from}{by}{unknown}\n    {}\n",
         word("at").unwrap_or_default(),
         word("outcome").unwrap_or_default(),
         word("reply").unwrap_or_default()

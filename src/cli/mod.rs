@@ -21,11 +21,13 @@ pub mod migrate;
 pub mod node;
 pub mod openapi;
 pub mod output;
+pub mod project;
 pub mod queue;
 pub mod send;
 mod send_smtp;
 pub mod serve;
 pub mod smtp_user;
+pub mod suppression;
 pub mod times;
 
 use std::path::PathBuf;
@@ -83,6 +85,10 @@ enum Command {
     SmtpUser(smtp_user::SmtpUserCommand),
     Send(send::SendArgs),
     #[command(subcommand)]
+    Suppression(suppression::SuppressionCommand),
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
+    #[command(subcommand)]
     Queue(queue::QueueCommand),
     #[command(subcommand)]
     Message(message::MessageCommand),
@@ -135,6 +141,8 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Key(command) => key::run(&context, command).await,
         Command::SmtpUser(command) => smtp_user::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
+        Command::Suppression(command) => suppression::run(&context, command).await,
+        Command::Project(command) => project::run(&context, command).await,
         Command::Queue(command) => queue::run(&context, command).await,
         Command::Message(command) => message::run(&context, command).await,
         Command::Node(command) => node::run(&context, command).await,

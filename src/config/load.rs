@@ -168,6 +168,7 @@ impl Loaded {
             ("server.master_key_file", &mut server.master_key_file),
             ("database.data_dir", &mut database.data_dir),
             ("database.bin_dir", &mut database.bin_dir),
+            ("delivery.bounce_rules", &mut delivery.bounce_rules),
             ("delivery.providers", &mut delivery.providers),
             ("delivery_tls.ca_file", &mut delivery_tls.ca_file),
         ] {

@@ -12,6 +12,7 @@ pub mod listen;
 pub mod load;
 mod secrets;
 pub mod suggest;
+pub mod warm_up;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -135,6 +136,12 @@ pub struct Delivery {
     pub smart_host: String,
     /// Mail that goes to other smart hosts, or to none.
     pub smart_host_rule: Vec<egress::SmartHostRule>,
+    /// Lists of bad senders that are asked about the source addresses.
+    pub dnsbl_zones: Vec<String>,
+    /// Seconds between two such checks.
+    pub dnsbl_seconds: u64,
+    /// What becomes of a source that is on one.
+    pub dnsbl_action: egress::ListingAction,
     /// Deliver to loopback, private and link-local addresses too.
     pub allow_private_addresses: bool,
     /// Keep all mail here, deliver nothing.
@@ -149,6 +156,8 @@ pub struct Delivery {
     pub greylist_seconds: u64,
     /// Seconds after which an undelivered message expires.
     pub expire_seconds: u64,
+    /// Seconds after which the author of a submitted message is told that it is delayed; 0: never.
+    pub delay_notice_seconds: u64,
     /// Sessions to all hosts together.
     pub max_connections: usize,
     /// Sessions to the hosts of one site that is in no table of providers, of all nodes together.
@@ -167,6 +176,8 @@ pub struct Delivery {
     pub node_timeout_seconds: u64,
     /// Seconds that SIGTERM gives open sessions to end.
     pub drain_seconds: u64,
+    /// A file of rules that say what replies mean, before or in place of the program's own; empty: none.
+    pub bounce_rules: PathBuf,
 }
 
 /// `[delivery_tls]`: TLS on the way out, where the receiving domain does not say itself how it wants it.

@@ -13,8 +13,8 @@ use super::sign::SignError;
 use super::verdict::{self, Verdict};
 use crate::clock::Tick;
 use crate::events::EventKind;
-use crate::model::EnhancedStatus;
 use crate::model::outcome::{Attempt, DeliveryState, Outcome, Stage};
+use crate::model::{BounceClass, EnhancedStatus};
 use crate::outbox::ClaimedDelivery;
 use crate::outbox::settle::Settlement;
 use crate::telemetry::metrics;
@@ -86,6 +86,7 @@ impl Engine {
             enhanced_status: Some(verdict.enhanced_status),
             outcome,
             scope: (!delivered).then_some(verdict.scope),
+            class: verdict.class,
             outcome_unknown: verdict.outcome_unknown,
             transcript: circumstances.transcript.clone(),
         };
@@ -94,6 +95,9 @@ impl Engine {
         }
         metrics::attempt(stage, outcome, took);
         metrics::egress_attempt(circumstances.way.pool.clone(), circumstances.way.source, circumstances.way.smart_host.clone(), outcome);
+        if let Some(class) = verdict.class {
+            metrics::failure(class, outcome);
+        }
         log_end(&delivery, &facts, next_at);
         self.write(delivery, outcome, next_at, &facts).await;
     }
@@ -123,7 +127,8 @@ impl Engine {
         };
         for delivery in deliveries {
             let reply = format!("the message cannot be signed: {error}");
-            let ending = Ending { stage: Stage::Sign, reply, verdict: verdict::verdict(Stage::Sign, verdict::Ending::Unsigned) };
+            let ending =
+                Ending { stage: Stage::Sign, reply, verdict: verdict::verdict(&self.parts.rules, Stage::Sign, verdict::Ending::Unsigned, None) };
             self.conclude(delivery, &circumstances, ending).await;
         }
     }
@@ -146,6 +151,7 @@ impl Engine {
             enhanced_status: Some(EnhancedStatus::new(2, 0, 0)),
             outcome: Outcome::Delivered,
             scope: None,
+            class: None,
             outcome_unknown: false,
             transcript: Vec::new(),
         };
@@ -182,14 +188,19 @@ fn log_end(delivery: &ClaimedDelivery, facts: &Attempt, next_at: Option<OffsetDa
     let host = facts.mx_host.as_deref().unwrap_or("-");
     let source = facts.source_ip.map(|address| address.to_string()).unwrap_or_default();
     let pool = facts.pool.as_deref().unwrap_or("-");
+    let class = class_name(facts);
     match facts.outcome {
         Outcome::Delivered => tracing::debug!(delivery = %id, host, source, pool, "delivered"),
         Outcome::Deferred => {
             let retry_at = next_at.map(|at| at.to_string()).unwrap_or_default();
-            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, reply = facts.reply, retry_at, "deferred");
+            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, class, reply = facts.reply, retry_at, "deferred");
         }
         Outcome::Bounced | Outcome::Expired => {
-            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
+            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, class, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
         }
     }
+}
+
+fn class_name(facts: &Attempt) -> &'static str {
+    facts.class.map_or("-", BounceClass::name)
 }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::attempt::Ending;
+use super::class::Rules;
 use super::engine::Engine;
 use super::fair::Work;
 use super::job::Job;
@@ -181,7 +182,7 @@ impl Engine {
                 let domain = wanted.smart_host.is_none().then(|| wanted.domain.clone());
                 Ok(Connected { session, tls: SessionTls { domain, need: wanted.need, facts }, from })
             }
-            Err(ending) => Err(Refused { ending: hardened(wanted.need, ending), facts, from, is_of_source }),
+            Err(ending) => Err(Refused { ending: hardened(&self.parts.rules, wanted.need, ending), facts, from, is_of_source }),
         }
     }
 
@@ -245,7 +246,11 @@ impl Engine {
             Ok(departure) => departure,
             Err(error) => {
                 transcript.push(format!("* {}: {error}", target.address));
-                let ending = Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) };
+                let ending = Ending {
+                    stage: Stage::Connect,
+                    reply: error.to_string(),
+                    verdict: verdict::verdict(&parts.rules, Stage::Connect, &error, Some(&target.host)),
+                };
                 return Tried { session: Err(ending), is_unsupported: false, from: None, is_of_source: error.is_of_the_source() };
             }
         };
@@ -265,7 +270,7 @@ impl Engine {
                     transcript.push(format!("* {fault}"));
                 }
                 let is_unsupported = failure.stage == Stage::Tls && matches!(failure.cause, Cause::Reply(_) | Cause::Fault(Fault::TlsNotOffered));
-                let verdict: Verdict = verdict::verdict(failure.stage, &failure.cause);
+                let verdict: Verdict = verdict::verdict(&parts.rules, failure.stage, &failure.cause, Some(&target.host));
                 let reply = match failure.stage {
                     Stage::Auth => format!("the smart host does not take our login: {}", failure.cause),
                     _ => failure.cause.to_string(),
@@ -340,7 +345,8 @@ impl Engine {
             let failure = Failure { result, sending_ip: None, mx_host: Some(target.host.clone()), mx_ip: None, detail: fault.to_string() };
             self.parts.transit.count(&wanted.domain, Facts { failure: Some(failure), ..head });
         }
-        let ending = Ending { stage: Stage::Tls, reply: fault.to_string(), verdict: verdict::verdict(Stage::Tls, fault) };
+        let verdict = verdict::verdict(&self.parts.rules, Stage::Tls, fault, Some(&target.host));
+        let ending = Ending { stage: Stage::Tls, reply: fault.to_string(), verdict };
         let facts = TlsFacts { got: None, policy: Some(fault.policy()), result: Some(fault.result()) };
         Refused { ending, facts, from: None, is_of_source: false }
     }
@@ -360,10 +366,10 @@ impl Engine {
 }
 
 /// What REQUIRETLS makes of a session that cannot be had: the message bounces when no host is left (RFC 8689 4.2.1).
-fn hardened(need: TlsNeed, ending: Ending) -> Ending {
+fn hardened(rules: &Rules, need: TlsNeed, ending: Ending) -> Ending {
     if need == TlsNeed::Required && ending.stage == Stage::Tls && ending.verdict.outcome == Outcome::Deferred {
         let fault = PolicyFault::RequireTls(ending.reply);
-        return Ending { stage: Stage::Tls, reply: fault.to_string(), verdict: verdict::verdict(Stage::Tls, &fault) };
+        return Ending { stage: Stage::Tls, reply: fault.to_string(), verdict: verdict::verdict(rules, Stage::Tls, &fault, None) };
     }
     ending
 }

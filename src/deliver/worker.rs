@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::attempt::{Circumstances, Ending};
+use super::class::Rules;
 use super::connect::{Connected, Refused, SessionTls, TlsFacts};
 use super::departure::Way;
 use super::egress::Route;
@@ -15,11 +16,13 @@ use super::engine::Engine;
 use super::fair::Work;
 use super::job::Job;
 use super::plan::Target;
+use super::return_path;
 use super::sign;
 use super::signal;
 use super::site::{Next, Site};
 use super::throttle::Signal;
 use super::verdict;
+use super::warm_up::Leave;
 use crate::clock::Tick;
 use crate::failpoint::Failpoint;
 use crate::model::message::TlsNeed;
@@ -188,6 +191,12 @@ impl Worker {
             self.engine.put_off(vec![job], until).await;
             return Then::Stay;
         }
+        let Leave::Now(job) = self.engine.permit(&self.site, job).await else {
+            self.site.give_turn_back();
+            return Then::Stay;
+        };
+        let (job, others) = return_path::separate(&self.engine.parts.domains, job).await;
+        others.into_iter().rev().for_each(|other| self.site.push_front(other));
         if !self.is_fit(&job).await {
             self.part().await;
         }
@@ -277,7 +286,7 @@ impl Worker {
         let targets = match self.engine.targets(&job.domain, job.priority(), &job.route).await {
             Ok(targets) => self.without_refused_paths(targets),
             Err(error) => {
-                return Err(Box::new(Unreached { circumstances, ending: unfound(&error), is_of_source: false }));
+                return Err(Box::new(Unreached { circumstances, ending: unfound(&self.engine.parts.rules, &error), is_of_source: false }));
             }
         };
         let has_ipv4 = targets.iter().any(|target| target.address.is_ipv4());
@@ -312,7 +321,7 @@ impl Worker {
                 circumstances.mx_ip = Some(target.address.ip());
                 (ending, is_of_source)
             }
-            None => (unfound(&MxError::NoUsableHost), false),
+            None => (unfound(&self.engine.parts.rules, &MxError::NoUsableHost), false),
         };
         Err(Box::new(Unreached { circumstances, ending, is_of_source }))
     }
@@ -348,12 +357,15 @@ impl Worker {
     async fn transact(&mut self, job: Job) {
         let clock = self.engine.parts.clock.clone();
         let (at, started) = (clock.now(), clock.tick());
+        let from = self.open.as_ref().and_then(|open| open.way.source);
+        let Some(job) = self.engine.within_ceiling(&self.site, from, job) else { return self.part().await };
+        let reverse_path = return_path::of(&self.engine.parts.domains, &job).await;
         let Some(open) = self.open.as_mut() else { return };
         let message = Arc::clone(&job.message);
         let signature = message.signature.get().map_or(&[][..], |fields| &fields[..]);
         let recipients: Vec<EmailAddress> = job.deliveries.iter().map(|delivery| delivery.recipient.clone()).collect();
         let transaction = Transaction {
-            reverse_path: &message.reverse_path,
+            reverse_path: &reverse_path,
             recipients: &recipients,
             content: &[signature, &message.content],
             size: signature.len() + message.content.len(),
@@ -370,6 +382,7 @@ impl Worker {
         if reused && was_not_begun(&sent) {
             // The host ended the session between two messages, or would not hear another: not an attempt. Start over in a fresh one.
             self.open = None;
+            self.engine.unspend(&self.site, &job.route, from, job.deliveries.len());
             self.site.give_turn_back();
             self.site.push_front(job);
             return;
@@ -392,6 +405,7 @@ impl Worker {
     async fn conclude_all(&self, job: Job, sent: Sent, circumstances: &Circumstances) -> Reuse {
         let Job { message, domain, hosts, route, deliveries } = job;
         let progress = sent.recipients.iter().any(|end| !matches!(end.end, End::NotTried(_)));
+        let is_shared = sent.recipients.iter().filter(|end| !matches!(end.stage, Stage::Mail | Stage::Rcpt)).count() > 1;
         let may_avoid_ipv6 = self.open.as_ref().is_some_and(|open| open.target.address.is_ipv6() && open.has_ipv4);
         let (mut again, mut refused_ipv6, mut delivered) = (Vec::new(), None, false);
         let mut gravest: Option<(Signal, Ending)> = None;
@@ -400,7 +414,9 @@ impl Worker {
                 // "Too many recipients": those behind the limit follow at once in a transaction of their own.
                 End::NotTried(_) if progress => again.push(delivery),
                 end => {
-                    let ending = Ending { stage, reply: end.to_string(), verdict: verdict::verdict(stage, &end) };
+                    let verdict = verdict::verdict(&self.engine.parts.rules, stage, &end, circumstances.mx_host.as_deref());
+                    let verdict = if is_shared && stage != Stage::Rcpt { verdict.of_several() } else { verdict };
+                    let ending = Ending { stage, reply: end.to_string(), verdict };
                     if may_avoid_ipv6 && signal::refuses_ipv6(&ending) {
                         // Not an attempt: it is the way that was refused, and there is another.
                         again.push(delivery);
@@ -455,8 +471,8 @@ impl Worker {
 }
 
 /// How an attempt ends that found no host.
-fn unfound(error: &MxError) -> Ending {
-    Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(Stage::Dns, error) }
+fn unfound(rules: &Rules, error: &MxError) -> Ending {
+    Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(rules, Stage::Dns, error, None) }
 }
 
 /// True if a session ended before the host can have begun the transaction.

@@ -8,6 +8,7 @@
 pub mod record;
 mod state;
 
+mod bounce;
 mod check;
 mod keys;
 pub mod render;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::mail::dkim::{DkimError, Signer};
+use crate::mail::verp::VerpKey;
 use crate::model::page::{Page, PageRequest};
 use crate::model::{DomainId, DomainName, ProjectId};
 use crate::net::dns::Resolver;
@@ -38,6 +40,7 @@ use check::Proof;
 use keys::KeyState;
 use state::Standing;
 
+pub use bounce::BouncePath;
 pub use keys::KeyError;
 pub use record::{DnsRecord, RecordPurpose, RecordState, RecordType, return_path};
 pub use seal::{SealError, Sealer};
@@ -162,14 +165,17 @@ struct Inner {
     settings: DomainSettings,
     senders: Recent<(ProjectId, DomainName), Option<SenderDomain>>,
     signers: Recent<DomainId, Arc<[Signer]>>,
+    paths: Recent<DomainId, Option<BouncePath>>,
+    verp: VerpKey,
 }
 
 impl Domains {
     /// Makes them of their parts.
     #[must_use]
     pub fn new(store: Store, clock: Clock, sealer: Sealer, resolver: Resolver, settings: DomainSettings) -> Self {
-        let (senders, signers) = (Recent::new(SENDER_FRESH), Recent::new(SIGNERS_FRESH));
-        Self { inner: Arc::new(Inner { store, clock, sealer, resolver, settings, senders, signers }) }
+        let (senders, signers, paths) = (Recent::new(SENDER_FRESH), Recent::new(SIGNERS_FRESH), Recent::new(SIGNERS_FRESH));
+        let verp = VerpKey::new(&sealer.derive("verp"));
+        Self { inner: Arc::new(Inner { store, clock, sealer, resolver, settings, senders, signers, paths, verp }) }
     }
 
     /// Adds a domain with new keys. Another project may have it too; only who proves it owns it.
@@ -420,6 +426,7 @@ impl Domains {
     fn forget(&self) {
         self.inner.senders.clear();
         self.inner.signers.clear();
+        self.inner.paths.clear();
     }
 }
 

@@ -24,11 +24,14 @@ pub enum EventKind {
     Suppressed,
     /// Taken back by the user.
     Cancelled,
+    /// The recipient called it spam.
+    Complained,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [Self::Accepted, Self::Deferred, Self::Delivered, Self::Bounced, Self::Expired, Self::Suppressed, Self::Cancelled];
+    pub const ALL: [Self; 8] =
+        [Self::Accepted, Self::Deferred, Self::Delivered, Self::Bounced, Self::Expired, Self::Suppressed, Self::Cancelled, Self::Complained];
 
     /// As the database keeps it. Numbers are never reused.
     #[must_use]
@@ -41,6 +44,7 @@ impl EventKind {
             Self::Expired => 5,
             Self::Suppressed => 6,
             Self::Cancelled => 7,
+            Self::Complained => 8,
         }
     }
 
@@ -61,13 +65,14 @@ impl EventKind {
             Self::Expired => "expired",
             Self::Suppressed => "suppressed",
             Self::Cancelled => "cancelled",
+            Self::Complained => "complained",
         }
     }
 
-    /// True if nothing follows for the delivery.
+    /// True if it ends the delivery.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Accepted | Self::Deferred)
+        !matches!(self, Self::Accepted | Self::Deferred | Self::Complained)
     }
 }
 
@@ -79,7 +84,7 @@ impl fmt::Display for EventKind {
 
 /// The text names no kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled")]
+#[error("expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled, complained")]
 pub struct UnknownKind;
 
 impl FromStr for EventKind {

@@ -31,6 +31,7 @@ use crate::domains::Domains;
 use crate::events::Events;
 use crate::model::ProjectId;
 use crate::outbox::Outbox;
+use crate::suppressions::Suppressions;
 use body::Budget;
 use limit::RateLimiter;
 use problem::Problem;
@@ -63,6 +64,8 @@ pub struct Rooms {
     pub audit: Audit,
     /// The project whose full keys may do what concerns the whole house.
     pub house: ProjectId,
+    /// Knows who is not sent to.
+    pub suppressions: Suppressions,
     /// Database there, migrations run, not draining.
     pub ready: Ready,
     /// For `/metrics`.

@@ -133,6 +133,10 @@ prefixed_id!(
     /// An entry of the audit trail.
     AuditId, "aud_"
 );
+prefixed_id!(
+    /// An entry of the suppression list.
+    SuppressionId, "sup_"
+);
 
 /// A running process: `nod_` and its incarnation in hexadecimal. A restart has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

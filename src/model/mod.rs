@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod address;
+pub mod bounce;
 pub mod domain_name;
 pub mod envelope;
 pub mod header;
@@ -19,10 +20,11 @@ pub mod site_name;
 
 pub use actor::Actor;
 pub use address::{EmailAddress, Mailbox};
+pub use bounce::BounceClass;
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
-pub use id::{AuditId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SmtpUserId};
+pub use id::{AuditId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SmtpUserId, SuppressionId};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;
 pub use sender::SenderPattern;

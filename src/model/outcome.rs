@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::bounce::BounceClass;
 use super::reply::EnhancedStatus;
 
 /// Where a delivery stands. The last five are final.
@@ -237,6 +238,9 @@ pub struct Attempt {
     /// What a failure says something about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
+    /// Why it failed, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<BounceClass>,
     /// True if the end of the content was sent and no reply came: the next hop may have taken the message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outcome_unknown: bool,
@@ -265,6 +269,7 @@ impl Attempt {
             enhanced_status: Some(EnhancedStatus::new(4, 4, 7)),
             outcome: Outcome::Expired,
             scope: None,
+            class: Some(BounceClass::Other),
             outcome_unknown: false,
             transcript: Vec::new(),
         }

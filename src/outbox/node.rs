@@ -16,7 +16,7 @@ use super::expiry::ExpiryGuard;
 use crate::clock::{Clock, Tick};
 use crate::failpoint::Failpoint;
 use crate::model::outcome::{Attempt, Outcome, Scope, Stage};
-use crate::model::{DeliveryId, MessageId};
+use crate::model::{BounceClass, DeliveryId, MessageId};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics;
@@ -315,6 +315,7 @@ impl Node {
             enhanced_status: None,
             outcome: Outcome::Deferred,
             scope: Some(Scope::Us),
+            class: Some(BounceClass::Network),
             outcome_unknown: true,
             transcript: Vec::new(),
         };

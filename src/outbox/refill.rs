@@ -17,6 +17,7 @@ use super::node::Node;
 use crate::clock::Clock;
 use crate::failpoint::Failpoint;
 use crate::model::message::{Priority, TlsNeed};
+use crate::model::outcome::DeliveryState;
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
 use crate::store::operator::PARKED;
@@ -74,7 +75,7 @@ impl Refill {
         }
     }
 
-    /// Looks at one stretch of lanes and claims what fits. Answers how many deliveries it handed over or put aside.
+    /// Looks at one stretch of lanes and claims what fits. Answers how many deliveries it handed over, put aside or ended.
     async fn round(&self, cursor: &mut i32) -> Result<usize, StoreError> {
         if self.claims.orders().is_drained() || !self.claims.has_room() || !self.node.may_send(self.node.incarnation()) {
             return Ok(0);
@@ -108,8 +109,8 @@ impl Refill {
         lanes.retain(|lane| self.claims.free_seats_in_a_hurry(*lane) > 0);
         for lanes in lanes.chunks(GROUP) {
             let (_, rooms) = rooms(lanes.iter().map(|lane| (*lane, self.claims.free_seats_in_a_hurry(*lane))));
-            let (known, parked) = self.claim(owner, lanes, &rooms, Due::Hurried).await?;
-            total += self.load(owner, known).await? + parked.len();
+            let Claim { ours, parked, ended } = self.claim(owner, lanes, &rooms, Due::Hurried).await?;
+            total += self.load(owner, ours).await? + parked.len() + ended.len();
         }
         Ok(total)
     }
@@ -117,21 +118,21 @@ impl Refill {
     async fn claim_group(&self, group: &[(i32, usize)]) -> Result<usize, StoreError> {
         let (lanes, rooms) = rooms(group.iter().copied());
         let owner = self.node.incarnation();
-        let (known, parked) = self.claim(owner, &lanes, &rooms, Due::Now { moved: self.clock.moved() }).await?;
+        let Claim { ours, parked, ended } = self.claim(owner, &lanes, &rooms, Due::Now { moved: self.clock.moved() }).await?;
         let mut counts: HashMap<i32, i32> = HashMap::new();
-        for lane in known.iter().map(|claimed| claimed.row.lane).chain(parked.iter().copied()) {
+        for lane in ours.iter().map(|claimed| claimed.row.lane).chain(parked.iter().copied()).chain(ended.iter().copied()) {
             *counts.entry(lane).or_default() += 1;
         }
         for (lane, room) in lanes.iter().zip(&rooms) {
             self.claims.set_backlog(*lane, counts.get(lane).copied().unwrap_or(0) >= *room);
         }
-        Ok(self.load(owner, known).await? + parked.len())
+        Ok(self.load(owner, ours).await? + parked.len() + ended.len())
     }
 
-    /// Claims, and enters what it got into the books at once. Answers the lanes of what was put aside too, for it is paused.
-    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due) -> Result<(Vec<Claimed>, Vec<i32>), StoreError> {
+    /// Claims, and enters what it got into the books at once.
+    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due) -> Result<Claim, StoreError> {
         let _claiming = self.claims.claiming().await;
-        let rows = match self.store.claim(owner, lanes, rooms, due).instrument(spans::outbox_claim()).await {
+        let rows = match self.store.claim(owner, lanes, rooms, due, self.clock.uuid()).instrument(spans::outbox_claim()).await {
             Ok(rows) => rows,
             Err(error) => {
                 // The claim may have been made and only its answer lost.
@@ -142,20 +143,26 @@ impl Refill {
         if !rows.is_empty() {
             Failpoint::ClaimMade.reach();
         }
+        let (ended, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.suppressed);
+        let ended: Vec<i32> = ended.into_iter().map(|row| row.lane).collect();
+        if !ended.is_empty() {
+            metrics::settled_finally(DeliveryState::Suppressed, ended.len() as u64);
+            tracing::info!(deliveries = ended.len(), "not sent: suppressed since they were accepted");
+        }
         metrics::claimed(rows.len() as u64);
-        let (mut known, mut parked) = (Vec::with_capacity(rows.len()), Vec::new());
+        let (mut ours, mut parked) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             match EmailAddress::parse(&row.recipient) {
                 Ok(_) if row.owner == PARKED => parked.push(row.lane),
                 Ok(recipient) => {
                     let id = DeliveryId { message: MessageId::from_uuid(row.message_id), rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0) };
                     let seat = self.claims.seat_for_fetched(row.lane, id);
-                    known.push(Claimed { row, recipient, seat });
+                    ours.push(Claimed { row, recipient, seat });
                 }
                 Err(error) => tracing::error!(message = %MessageId::from_uuid(row.message_id), %error, "a stored recipient is not an address"),
             }
         }
-        Ok((known, parked))
+        Ok(Claim { ours, parked, ended })
     }
 
     /// Fetches the content of claimed deliveries and hands them over, in portions; gives back what has no room. Answers how many
@@ -243,6 +250,15 @@ fn delivery(owner: i64, message: &Arc<OutboundMessage>, claimed: Claimed) -> Cla
         hurry: if row.hurried { Hurry::Asked } else { Hurry::None },
     };
     ClaimedDelivery::new(Arc::clone(message), seat, facts)
+}
+
+/// What came of asking for deliveries.
+struct Claim {
+    ours: Vec<Claimed>,
+    /// The lane of each that was put aside, for it is paused.
+    parked: Vec<i32>,
+    /// The lane of each that ended, for it was suppressed since it was accepted.
+    ended: Vec<i32>,
 }
 
 /// A claim without its message's content.

@@ -160,6 +160,7 @@ impl Outbox {
         domains.sort_unstable();
         domains.dedup();
         let sites = self.views(self.store.sites_of(&domains).await?);
+        let waits = self.store.egress_waits(project.uuid(), &message.message.stream, &domains).await?;
         let pauses = self.covers(project, &domains).await?;
         let nodes = if outstanding.iter().any(|row| row.owner > 0) { self.store.node_hosts().await?.into_iter().collect() } else { HashMap::new() };
         for delivery in &mut message.deliveries {
@@ -170,8 +171,8 @@ impl Outbox {
                 send_at: message.message.send_at,
                 last_reply: delivery.attempts.last().map(|attempt| attempt.reply.as_str()),
                 pause: pauses.of(domain),
-                // The more restrained, where a domain has moved from one site to another.
-                site: sites.iter().filter(|site| site.domains.iter().any(|known| known == domain)).max_by_key(|site| (site.until, site.since)),
+                site: self.ways.site(&sites, project, message.message.id, domain),
+                wait: waits.iter().find(|wait| wait.domain == domain),
                 nodes: &nodes,
             };
             delivery.waiting = Some(waiting::why(row, &about));
@@ -271,8 +272,9 @@ fn deliveries(message: MessageId, outstanding: &[Outstanding], events: &[EventVi
             waiting: None,
         });
         entry.attempts.extend(Attempt::deserialize(&event.data));
-        // Nothing follows a final event, whatever order the clocks of two nodes give them.
-        if !is_over(entry.state) {
+        // Nothing follows a final event, whatever order the clocks of two nodes give them, but the report that mail came back.
+        let came_back = entry.state == DeliveryState::Delivered && event.kind == EventKind::Bounced;
+        if !is_over(entry.state) || came_back {
             entry.state = state_after(event.kind);
         }
     }
@@ -309,7 +311,8 @@ const fn is_over(state: DeliveryState) -> bool {
 const fn state_after(kind: EventKind) -> DeliveryState {
     match kind {
         EventKind::Accepted | EventKind::Deferred => DeliveryState::Queued,
-        EventKind::Delivered => DeliveryState::Delivered,
+        // Who complains has it.
+        EventKind::Delivered | EventKind::Complained => DeliveryState::Delivered,
         EventKind::Bounced => DeliveryState::Bounced,
         EventKind::Expired => DeliveryState::Expired,
         EventKind::Suppressed => DeliveryState::Suppressed,

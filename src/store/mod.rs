@@ -12,6 +12,7 @@ mod limit;
 mod migrate;
 
 pub mod audit;
+pub mod egress;
 pub mod event;
 pub mod message;
 pub mod node;
@@ -22,9 +23,13 @@ pub mod pause;
 pub mod site;
 
 pub(crate) mod api_key;
+pub(crate) mod consumer;
 pub(crate) mod domain;
+pub(crate) mod notice;
 pub(crate) mod project;
+pub(crate) mod report;
 pub(crate) mod smtp_user;
+pub(crate) mod suppression;
 pub(crate) mod tls;
 
 use std::sync::Arc;

@@ -2,10 +2,12 @@
 //!
 //! Does not: count; the functions of [`super::metrics`] do. Bounds of buckets are in the metric's unit.
 
+pub(super) mod inbound;
 mod operator;
 mod page;
 mod smtp;
 
+use super::egress;
 use super::recorder::{Kind, Metric};
 pub(super) use operator::{NODE_DRAINED, PAUSES, QUEUE_CHANGES};
 pub use page::page;
@@ -33,8 +35,14 @@ pub const ALL: &[&Metric] = &[
     &SMTP_SIGN_INS,
     &DELIVERIES,
     &ATTEMPTS,
+    &FAILURES,
+    &SUPPRESSED_ADDRESSES,
+    &inbound::REPORTS,
+    &inbound::NOTICES,
     &ATTEMPT_SECONDS,
     &EGRESS_ATTEMPTS,
+    &egress::OVERFLOW,
+    &egress::SOURCE_LISTED,
     &SESSIONS_OPEN,
     &SESSIONS,
     &SITE_SIGNALS,
@@ -176,6 +184,24 @@ pub(super) const ATTEMPTS: Metric = Metric {
     meaning: "Attempts by how far they got and how they ended.",
     healthy: "end_of_data delivered for most",
     alert: "dns or connect deferred above 0.1 of all",
+};
+pub(super) const FAILURES: Metric = Metric {
+    name: "pennypost_failures_total",
+    kind: Kind::Counter,
+    unit: "attempts",
+    labels: &["class", "outcome"],
+    meaning: "Attempts that failed, by why and whether they are tried again.",
+    healthy: "rate and network deferred; some bad_mailbox bounced",
+    alert: "reputation or authentication above 0.01 of all attempts: receivers turn against you",
+};
+pub(super) const SUPPRESSED_ADDRESSES: Metric = Metric {
+    name: "pennypost_suppressed_addresses_total",
+    kind: Kind::Counter,
+    unit: "entries",
+    labels: &["origin"],
+    meaning: "Entries added to suppression lists, by who added them.",
+    healthy: "automatic below 0.02 of all deliveries",
+    alert: "automatic growing fast: a list of old or invented addresses is being sent to",
 };
 pub(super) const ATTEMPT_SECONDS: Metric = Metric {
     name: "pennypost_attempt_seconds",

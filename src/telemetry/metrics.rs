@@ -11,8 +11,10 @@ use metrics::{Counter, Gauge, Histogram, SharedString};
 use parking_lot::RwLock;
 
 use super::catalog;
+pub use super::egress::{Overflow, overflow, source_listed};
 pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
+use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
@@ -122,6 +124,28 @@ pub fn egress_attempt(pool: Option<Arc<str>>, source: Option<IpAddr>, smart_host
         let source = source.map_or(SharedString::const_str(""), |address| SharedString::from(address.to_string()));
         [text(pool), source, text(smart_host), SharedString::const_str(outcome_name(*outcome))]
     });
+}
+
+/// Counts one failed attempt by its class.
+pub fn failure(class: BounceClass, outcome: Outcome) {
+    HANDLES
+        .failures
+        .add((class, outcome), 1, |(class, outcome)| [SharedString::const_str(class.name()), SharedString::const_str(outcome_name(*outcome))]);
+}
+
+/// Counts entries added to suppression lists; `origin` is a fixed word such as `automatic`.
+pub fn suppressed_addresses(origin: &'static str, entries: u64) {
+    HANDLES.suppressed_addresses.add(origin, entries, |origin| [SharedString::const_str(origin)]);
+}
+
+/// Counts a message to a bounce address; both are fixed words, such as `bounce` and `told`.
+pub fn report(kind: &'static str, result: &'static str) {
+    HANDLES.reports.add((kind, result), 1, |(kind, result)| [SharedString::const_str(kind), SharedString::const_str(result)]);
+}
+
+/// Counts a delivery report to an author; `kind` is a fixed word such as `failed`.
+pub fn notice(kind: &'static str) {
+    HANDLES.notices.add(kind, 1, |kind| [SharedString::const_str(kind)]);
 }
 
 /// How opening an SMTP session went.
@@ -323,6 +347,10 @@ struct Handles {
     smtp_sign_ins: Counters<SignIn>,
     deliveries: Counters<DeliveryState>,
     attempts: Counters<(Stage, Outcome)>,
+    failures: Counters<(BounceClass, Outcome)>,
+    suppressed_addresses: Counters<&'static str>,
+    reports: Counters<(&'static str, &'static str)>,
+    notices: Counters<&'static str>,
     attempt_seconds: Histogram,
     egress_attempts: Counters<WayOut>,
     sessions_open: Gauge,
@@ -375,6 +403,10 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     smtp_sign_ins: Counters::new(&catalog::SMTP_SIGN_INS),
     deliveries: Counters::new(&catalog::DELIVERIES),
     attempts: Counters::new(&catalog::ATTEMPTS),
+    failures: Counters::new(&catalog::FAILURES),
+    suppressed_addresses: Counters::new(&catalog::SUPPRESSED_ADDRESSES),
+    reports: Counters::new(&catalog::inbound::REPORTS),
+    notices: Counters::new(&catalog::inbound::NOTICES),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     egress_attempts: Counters::new(&catalog::EGRESS_ATTEMPTS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),

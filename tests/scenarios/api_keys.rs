@@ -11,7 +11,7 @@ use super::world::gateway::eventually;
 use super::world::http;
 
 /// Every endpoint that needs a key, and the scopes that may use it.
-const ENDPOINTS: [(&str, &str, &str); 34] = [
+const ENDPOINTS: [(&str, &str, &str); 42] = [
     ("POST", "/v1/send", "full send"),
     ("POST", "/send", "full send"),
     ("POST", "/v1/send/batch", "full send"),
@@ -44,6 +44,14 @@ const ENDPOINTS: [(&str, &str, &str); 34] = [
     ("GET", "/v1/domains/dom_00000000000000000000000000/records", "full read"),
     ("POST", "/v1/domains/dom_00000000000000000000000000/check", "full"),
     ("DELETE", "/v1/domains/dom_00000000000000000000000000", "full"),
+    ("GET", "/v1/suppressions", "full read"),
+    ("POST", "/v1/suppressions", "full"),
+    ("POST", "/v1/suppressions/import", "full"),
+    ("GET", "/v1/suppressions/export", "full read"),
+    ("GET", "/v1/suppressions/sup_00000000000000000000000000", "full read"),
+    ("DELETE", "/v1/suppressions/sup_00000000000000000000000000", "full"),
+    ("GET", "/v1/project", "full read"),
+    ("PATCH", "/v1/project", "full"),
     ("GET", "/v1/keys", "full"),
     ("POST", "/v1/keys", "full"),
 ];
@@ -64,7 +72,7 @@ async fn each_endpoint_lets_in_only_the_scopes_it_is_for() {
             // A body that is refused by every endpoint, so that only the rights are tried.
             let answer = gateway.call_as(Some(key), method, path, b"{\"nothing\":1}").await;
             if scopes.contains(scope) {
-                assert!([200, 404, 422].contains(&answer.status), "{scope} {method} {path}: {}", answer.text());
+                assert!([200, 404, 415, 422].contains(&answer.status), "{scope} {method} {path}: {}", answer.text());
             } else {
                 answer.assert_problem(403, "insufficient-scope", &format!("{scope} {method} {path}"));
                 assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("insufficient_scope")));
@@ -85,7 +93,7 @@ async fn the_list_of_endpoints_above_is_whole() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             if operation["security"] == json!([{ "api_key": [] }]) && path != "/v1/keys/{id}" {
-                let nouns = [("messages", "msg"), ("domains", "dom"), ("nodes", "nod")];
+                let nouns = [("messages", "msg"), ("domains", "dom"), ("suppressions", "sup"), ("nodes", "nod")];
                 let kind = nouns.into_iter().find(|(noun, _)| path.contains(noun)).map_or("", |(_, prefix)| prefix);
                 let path = path.replace("{id}", &format!("{kind}_{nil}"));
                 assert!(

@@ -10,7 +10,7 @@ use super::world::gateway::eventually;
 use super::world::{Gateway, World};
 
 /// Greets only when the test says so.
-const LATE_GREETING: &str = "!wait\nS: 220 mx\nC: EHLO\nS: 250 mx\n!silence";
+const LATE_GREETING: &str = "!wait\nS: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\n!silence";
 
 /// A message for tomorrow.
 async fn later(world: &World, gateway: &Gateway, to: &str) -> String {
@@ -72,6 +72,12 @@ async fn held_and_paused_mail_outlives_restarts_takeovers_and_the_look_for_lost_
     gateway.post("/v1/queue/pause", &json!({ "recipient_domain": "paused.example", "reason": "x" })).await;
     lets_a_second_pass(&world, &gateway, |gateway| gateway.running.claims.orders().any()).await;
     let waits = gateway.send(&["bee@paused.example"]).await;
+    count(&world, "delivery where owner = -2", 1).await;
+    // What a pause keeps can be held, and what is released waits for the pause again.
+    let hold = json!({ "message": waits });
+    assert_eq!(gateway.post("/v1/queue/hold", &hold).await.json()["changed"], 1);
+    assert_eq!(state(&gateway, &waits, "bee@paused.example").await, "held");
+    assert_eq!(gateway.post("/v1/queue/release", &hold).await.json()["changed"], 1);
     count(&world, "delivery where owner = -2", 1).await;
     // One that ends in order, and one that is found silent by the next.
     gateway.stop().await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pennypost::lab::sink::{Sink, SinkSettings};
 use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
 
 use super::operator::{audit, lets_a_second_pass, other_project, state};
 use super::world::gateway::eventually;
@@ -63,6 +64,13 @@ async fn a_paused_site_gets_nothing_for_any_of_its_domains_from_any_node_until_i
     for (gateway, id) in [&one, &two].into_iter().zip(&ids) {
         gateway.delivery_in(id, "bee@open.example", "delivered").await;
     }
+    // What a claim meets is not put aside for the pause of another project.
+    let soon = (world.clock.now() + time::Duration::seconds(30)).format(&Rfc3339).unwrap();
+    let other_domain = json!({ "recipient_domain": "open.example", "reason": "theirs" }).to_string();
+    assert_eq!(one.call_as(Some(&other), "POST", "/v1/queue/pause", other_domain.as_bytes()).await.status, 200);
+    let claimed = one.send_with(&["bee@open.example"], json!({ "send_at": soon })).await;
+    world.advance(Duration::from_secs(31));
+    delivered(&world, &one, &claimed, "bee@open.example").await;
     parked(&world, 4).await;
     let seen = two.delivery(&ids[0], "bee@b.example").await;
     assert_eq!((&seen["state"], &seen["next_attempt_at"], &seen["waiting"]["reason"]), (&json!("queued"), &Value::Null, &json!("paused")));

@@ -28,18 +28,42 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("events", &["store", "mail", "net", "smtp"]),
     // A change of state is told together with its event, so the outbox names the kinds of events.
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
+    ("suppressions", &["store"]),
     ("transit", &["store", "mail", "net", "smtp"]),
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit"]),
+    ("consumers", &["store", "mail", "events", "outbox", "suppressions"]),
+    // What a report quotes is judged by the rules of the engine.
+    ("inbound", &["store", "mail", "domains", "events", "outbox", "deliver"]),
     // What the house itself writes goes out by the same door as everybody's mail.
     ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
     // doors: never the database, never the engine
-    ("http", &["mail", "net", "access", "domains", "events", "outbox", "accept", "ops"]),
+    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "accept", "ops"]),
     ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "ops"]),
     // top
-    ("serve", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept", "deliver", "ops", "http", "smtpd"]),
-    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "ops", "serve"]),
+    (
+        "serve",
+        &[
+            "store",
+            "mail",
+            "net",
+            "smtp",
+            "access",
+            "domains",
+            "events",
+            "outbox",
+            "suppressions",
+            "transit",
+            "accept",
+            "deliver",
+            "consumers",
+            "ops",
+            "http",
+            "smtpd",
+        ],
+    ),
+    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "ops", "serve"]),
     ("main", &["cli"]),
 ];
 

@@ -2,16 +2,19 @@
 
 pub mod batch;
 pub mod domains;
+pub mod egress;
 pub mod events;
 pub mod keys;
 pub mod messages;
 pub mod nodes;
 pub mod operator;
+pub mod project;
 pub mod queue;
 pub mod sandbox;
 pub mod send;
 pub mod sites;
 pub mod smtp_users;
+pub mod suppressions;
 
 use std::sync::Arc;
 
@@ -49,6 +52,11 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(smtp_users::create, smtp_users::list))
         .routes(routes!(smtp_users::change_password))
         .routes(routes!(smtp_users::remove))
+        .routes(routes!(suppressions::add, suppressions::list))
+        .routes(routes!(suppressions::import))
+        .routes(routes!(suppressions::export))
+        .routes(routes!(suppressions::get, suppressions::remove))
+        .routes(routes!(project::get, project::change))
         .routes(routes!(queue::list))
         .routes(routes!(operator::hold))
         .routes(routes!(operator::release))
@@ -61,6 +69,7 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(nodes::resume))
         .routes(routes!(nodes::audit))
         .routes(routes!(sites::list))
+        .routes(routes!(egress::list))
         .routes(routes!(sites::pause))
         .routes(routes!(sites::resume))
         .routes(routes!(sandbox::list))

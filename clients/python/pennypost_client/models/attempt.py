@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..models.bounce_class import BounceClass
 from ..models.known_failure_scope import KnownFailureScope
 from ..models.known_outcome import KnownOutcome
 from ..models.known_stage import KnownStage
@@ -37,6 +38,7 @@ class Attempt:
         tls_result (None | TlsResult | Unset):
         enhanced_status (None | str | Unset): The enhanced status: the server's, or ours (RFC 3463) where no reply came.
         scope (KnownFailureScope | None | str | Unset):
+        class_ (BounceClass | None | Unset):
         outcome_unknown (bool | Unset): True if the end of the content was sent and no reply came: the next hop may have
             taken the message.
         transcript (list[str] | Unset): The dialogue, `C: ` and `S: ` lines; content and secrets left out.
@@ -57,6 +59,7 @@ class Attempt:
     tls_result: None | TlsResult | Unset = UNSET
     enhanced_status: None | str | Unset = UNSET
     scope: KnownFailureScope | None | str | Unset = UNSET
+    class_: BounceClass | None | Unset = UNSET
     outcome_unknown: bool | Unset = UNSET
     transcript: list[str] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -146,6 +149,14 @@ class Attempt:
         else:
             scope = self.scope
 
+        class_: None | str | Unset
+        if isinstance(self.class_, Unset):
+            class_ = UNSET
+        elif isinstance(self.class_, BounceClass):
+            class_ = self.class_.value
+        else:
+            class_ = self.class_
+
         outcome_unknown = self.outcome_unknown
 
         transcript: list[str] | Unset = UNSET
@@ -183,6 +194,8 @@ class Attempt:
             field_dict["enhanced_status"] = enhanced_status
         if scope is not UNSET:
             field_dict["scope"] = scope
+        if class_ is not UNSET:
+            field_dict["class"] = class_
         if outcome_unknown is not UNSET:
             field_dict["outcome_unknown"] = outcome_unknown
         if transcript is not UNSET:
@@ -341,6 +354,23 @@ class Attempt:
 
         scope = _parse_scope(d.pop("scope", UNSET))
 
+        def _parse_class_(data: object) -> BounceClass | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                class_type_0 = BounceClass(data)
+
+                return class_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(BounceClass | None | Unset, data)
+
+        class_ = _parse_class_(d.pop("class", UNSET))
+
         outcome_unknown = d.pop("outcome_unknown", UNSET)
 
         transcript = cast(list[str], d.pop("transcript", UNSET))
@@ -361,6 +391,7 @@ class Attempt:
             tls_result=tls_result,
             enhanced_status=enhanced_status,
             scope=scope,
+            class_=class_,
             outcome_unknown=outcome_unknown,
             transcript=transcript,
         )
