@@ -32,7 +32,7 @@ impl Gateway {
 
     pub(super) async fn start_on(world: &World, roles: Roles, clock: &Clock) -> Self {
         let supervisor = Supervisor::default();
-        let running = serve::run(world.config.clone(), roles, supervisor.clone(), clock.clone()).await.unwrap();
+        let running = Box::pin(serve::run(world.config.clone(), roles, supervisor.clone(), clock.clone())).await.unwrap();
         let house = &running.house;
         match house.domains.add(house.project, DomainName::parse("sender.example").unwrap()).await {
             Ok(_) | Err(DomainError::Exists) => {}

@@ -51,7 +51,7 @@ pub struct World {
 impl World {
     /// A world with an empty database and an empty zone.
     pub async fn new() -> Self {
-        Self::on(database::fresh().await).await
+        Box::pin(Self::on(database::fresh().await)).await
     }
 
     /// A world on a database that the test brings along.
