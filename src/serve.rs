@@ -36,7 +36,7 @@ use crate::ops::tls::TlsUpkeep;
 use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
-use crate::outbox::{Claims, Outbox, handoff, settle};
+use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
@@ -133,7 +133,7 @@ impl House {
         let project = access.default_project().await?;
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
-        let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
+        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
         let suppressions = Suppressions::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
@@ -387,14 +387,26 @@ async fn ways_out(config: &Config, house: &House) -> anyhow::Result<Egress> {
     if !delivery.sandbox {
         egress::check_addresses(delivery)?;
     }
+    Ok(Egress::new(delivery, &host_name(config), &projects(config, &house.access).await?)?)
+}
+
+/// What the outbox has to know of them. Nothing, where the configuration cannot be used: who delivers refuses that, others need not.
+async fn ways(config: &Config, access: &Access) -> anyhow::Result<Ways> {
+    let egress = Egress::new(&config.delivery, &host_name(config), &projects(config, access).await?);
+    Ok(egress.map_or_else(|_| Ways::default(), |egress| Ways::new(move |project, id, domain| egress.smart_host_of(project, id, domain))))
+}
+
+/// The projects that rules name, as far as they exist.
+async fn projects(config: &Config, access: &Access) -> anyhow::Result<HashMap<String, ProjectId>> {
+    let delivery = &config.delivery;
     let named = delivery.pool_rule.iter().map(|rule| &rule.project).chain(delivery.smart_host_rule.iter().map(|rule| &rule.project));
     let mut projects = HashMap::new();
     for name in named.filter(|name| !name.is_empty()) {
-        if let Some(id) = house.access.project_named(name).await? {
+        if let Some(id) = access.project_named(name).await? {
             projects.insert(name.clone(), id);
         }
     }
-    Ok(Egress::new(delivery, &host_name(config), &projects)?)
+    Ok(projects)
 }
 
 /// Folds recorded histogram values together now and then, or they would pile up until somebody reads `/metrics`.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{plain, printable, table};
+use crate::config::Config;
 use crate::model::{DomainName, MessageId, SiteName};
 use crate::outbox::{Change, Paused, Selection, Target, Verb};
 use crate::serve::House;
@@ -20,6 +21,8 @@ pub enum QueueCommand {
     List,
     /// Mail hosts that are sent less than could be, and why
     Sites,
+    /// Source addresses: how they stand, what they sent today
+    Egress,
     /// Keep deliveries back until they are released
     Hold(Which),
     /// Let held deliveries go on
@@ -129,12 +132,12 @@ pub fn parse_cursor(text: &str) -> Result<uuid::Uuid, String> {
 pub async fn run(context: &Context, command: QueueCommand) -> anyhow::Result<ExitCode> {
     let config = context.load()?.config;
     let house = context.open(&config).await?;
-    let ended = work(context, &house, command).await;
+    let ended = work(context, &config, &house, command).await;
     house.close().await?;
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-async fn work(context: &Context, house: &House, command: QueueCommand) -> anyhow::Result<()> {
+async fn work(context: &Context, config: &Config, house: &House, command: QueueCommand) -> anyhow::Result<()> {
     match command {
         QueueCommand::List => list(context, house).await,
         QueueCommand::Hold(which) => select(context, house, Verb::Hold, which).await,
@@ -165,7 +168,38 @@ async fn work(context: &Context, house: &House, command: QueueCommand) -> anyhow
             context.output.show(&json!({"recipient_domain": domain, "site": site, "resumed": true}), || "the pause is over".to_owned())
         }
         QueueCommand::Sites => sites(context, house).await,
+        QueueCommand::Egress => egress(context, config, house).await,
     }
+}
+
+async fn egress(context: &Context, config: &Config, house: &House) -> anyhow::Result<()> {
+    let sources = house.outbox.sources(&config.delivery, &config.server.hostname).await?;
+    let rows = sources.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+    let lines = || {
+        let shown = sources.iter().zip(&rows).map(|(source, row)| {
+            let ceilings = source.warm_up.iter().map(|of| {
+                let provider = of.provider.as_deref().unwrap_or("each other");
+                of.sent.map_or_else(|| format!("{provider} 0/{}", of.ceiling), |sent| format!("{provider} {sent}/{}", of.ceiling))
+            });
+            let mut row = row.clone();
+            if let Some(fields) = row.as_object_mut() {
+                fields.insert("today".to_owned(), ceilings.collect::<Vec<_>>().join(", ").into());
+            }
+            row
+        });
+        let columns = [
+            ("SOURCE", "/address"),
+            ("POOL", "/pool"),
+            ("NAME", "/ehlo_name"),
+            ("WEIGHT", "/weight"),
+            ("STATE", "/state"),
+            ("PAUSED", "/paused"),
+            ("TODAY", "/today"),
+            ("REASON", "/reason"),
+        ];
+        table(&columns, &shown.collect::<Vec<_>>())
+    };
+    context.output.show(&json!({"data": rows, "next_cursor": null}), lines)
 }
 
 async fn sites(context: &Context, house: &House) -> anyhow::Result<()> {

@@ -57,7 +57,7 @@ impl Doubts<'_> {
     }
 
     /// `value` must be within `range`.
-    fn within<T: PartialOrd + Display + Copy>(&mut self, option: &str, value: T, range: RangeInclusive<T>, unit: &str) {
+    pub(super) fn within<T: PartialOrd + Display + Copy>(&mut self, option: &str, value: T, range: RangeInclusive<T>, unit: &str) {
         let (least, most) = (range.start(), range.end());
         let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
         self.add(!range.contains(&value), option, format!("is {value}"), format!("use {least} to {most}{unit}"));

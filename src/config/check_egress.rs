@@ -14,10 +14,14 @@ use crate::model::message::Label;
 
 /// A source may weigh so much at most.
 const MAX_WEIGHT: u32 = 1000;
+/// The days of a warm-up at most, and its highest ceiling.
+const MAX_DAYS: usize = 366;
+const MAX_CEILING: u64 = 1_000_000_000;
 
 pub(super) fn egress(doubts: &mut Doubts<'_>, delivery: &Delivery) {
     sources(doubts, delivery);
     pool_rules(doubts, delivery);
+    lists(doubts, delivery);
     let public = delivery.source_addresses().into_iter().find(|address| is_public(*address));
     if let (true, Some(address)) = (delivery.allow_private_addresses, public) {
         let what = format!("is on while mail leaves from the public address {address}: senders could reach your inner network");
@@ -54,10 +58,46 @@ fn sources(doubts: &mut Doubts<'_>, delivery: &Delivery) {
     }
     for (number, source) in delivery.source.iter().enumerate() {
         proxy_of(doubts, number + 1, source);
+        warm_up(doubts, number + 1, source);
     }
     let homeless = !seen.is_empty() && !seen.iter().any(|(_, pool)| *pool == DEFAULT_POOL);
     let what = "has no source in the pool \"default\", which takes all mail that no delivery.pool_rule puts elsewhere";
     doubts.add(homeless, "delivery.source", what, "give one source pool = \"default\", or leave its pool out");
+}
+
+fn warm_up(doubts: &mut Doubts<'_>, table: usize, source: &Source) {
+    let mut seen = BTreeSet::new();
+    for (number, schedule) in source.warm_up.iter().enumerate() {
+        let place = format!("(table {table}, warm_up {})", number + 1);
+        let mut doubt = |doubtful, what: String, fix: &str| doubts.add(doubtful, "delivery.source", format!("{place} {what}"), fix);
+        let name = &schedule.provider;
+        doubt(!seen.insert(name), format!("is the second for provider {name:?}"), "keep one for each provider, and one without");
+        let is_odd = name.contains(char::is_whitespace) || name.chars().any(char::is_uppercase);
+        doubt(is_odd, format!("has provider {name:?}"), "use a name as `pennypost queue sites` shows it, in lower case");
+        let (start, growth, end) = (schedule.start, schedule.growth, schedule.end);
+        doubt(start == 0 || start > end, format!("has start {start} and end {end}"), "use a start of 1 or more and an end that is not below it");
+        doubt(!(1..=1000).contains(&growth), format!("has growth {growth}"), "use 1 to 1000 percent; 50 makes 150 of 100");
+        doubt(end > MAX_CEILING, format!("has end {end}"), "leave the schedule out where there is nothing to limit");
+        let days = schedule.days.len();
+        doubt(days > MAX_DAYS, format!("has {days} days"), "write 366 at most");
+        let high = schedule.days.iter().find(|ceiling| **ceiling > MAX_CEILING);
+        doubt(high.is_some(), format!("has a day of {}", high.copied().unwrap_or(0)), "leave out the days where there is nothing to limit");
+    }
+}
+
+fn lists(doubts: &mut Doubts<'_>, delivery: &Delivery) {
+    let mut seen = BTreeSet::new();
+    for zone in &delivery.dnsbl_zones {
+        let is_odd = DomainName::parse(zone).map_or(true, |name| name.as_str() != zone);
+        doubts.add(is_odd, "delivery.dnsbl_zones", format!("holds {zone:?}"), "name zones of lists in lower case, like bl.spamcop.net");
+        doubts.add(!seen.insert(zone), "delivery.dnsbl_zones", format!("holds {zone:?} twice"), "name it once");
+    }
+    doubts.within(
+        "delivery.dnsbl_seconds",
+        delivery.dnsbl_seconds,
+        300..=7 * 86_400,
+        "seconds; more often than every few minutes annoys their operators",
+    );
 }
 
 fn proxy_of(doubts: &mut Doubts<'_>, table: usize, source: &Source) {
@@ -99,6 +139,8 @@ fn pool_rules(doubts: &mut Doubts<'_>, delivery: &Delivery) {
 fn smart_host_rule(doubts: &mut Doubts<'_>, table: usize, rule: &SmartHostRule) {
     let mut doubt = |doubtful, what: String, fix: &str| doubts.add(doubtful, "delivery.smart_host_rule", format!("(table {table}) {what}"), fix);
     let to_mx = rule.host == MX_HOSTS;
+    let is_idle = to_mx && rule.overflow;
+    doubt(is_idle, "has host \"mx\" and overflow: it is the way that mail cannot take".to_owned(), "name the smart host that takes it");
     let fix = "write host:port, like smtp.example.com:587 or [2001:db8::1]:587; or \"mx\" for the MX hosts";
     doubt(!to_mx && host_and_port(&rule.host).is_none(), format!("has host {:?}", rule.host), fix);
     if let (false, Err(error)) = (rule.domain.is_empty(), DomainName::parse(&rule.domain)) {

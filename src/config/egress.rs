@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::Delivery;
+use super::warm_up::WarmUp;
 use crate::model::Secret;
 
 /// The pool of messages that no rule puts into another.
@@ -45,6 +46,19 @@ pub struct Source {
     /// The password, read from one of these when the configuration is loaded.
     #[serde(skip)]
     pub proxy_password: Secret<String>,
+    /// How much it may send while it is new.
+    #[serde(default)]
+    pub warm_up: Vec<WarmUp>,
+}
+
+/// What becomes of a source that is on a list of bad senders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListingAction {
+    /// It is not used as long as it is listed.
+    Pause,
+    /// It is used; the log, the metrics and the API tell.
+    Alert,
 }
 
 /// What a proxy speaks.
@@ -111,6 +125,9 @@ pub struct SmartHostRule {
     /// Percent of the messages that fit otherwise.
     #[serde(default = "hundred")]
     pub share: u8,
+    /// Only mail that no source address may send now.
+    #[serde(default)]
+    pub overflow: bool,
     /// Whether TLS is used; none: by the port, see [`SmartHostRule::tls`].
     #[serde(default)]
     pub tls: Option<SmartHostTls>,
@@ -161,6 +178,7 @@ impl Delivery {
             proxy_password_file: PathBuf::new(),
             proxy_password_env: String::new(),
             proxy_password: Secret::default(),
+            warm_up: Vec::new(),
         };
         self.egress.iter().map(plain).chain(self.source.iter().cloned()).collect()
     }

@@ -207,6 +207,34 @@ ca_file = "ca.pem"
 }
 
 #[test]
+fn schedules_and_lists_that_cannot_be_meant_are_all_named() {
+    insta::assert_snapshot!(complaint("[[delivery.source]]\naddress = \"192.0.2.26\"\n[[delivery.source.warm_up]]\nsince = \"tomorrow\"\n"));
+    insta::assert_snapshot!(complaint(
+        r#"[delivery]
+dnsbl_zones = ["BL.example", "bl.example", "bl.example", "no zone"]
+dnsbl_seconds = 10
+[[delivery.source]]
+address = "192.0.2.26"
+[[delivery.source.warm_up]]
+since = 2026-12-01
+start = 100
+end = 50
+growth = 0
+[[delivery.source.warm_up]]
+since = 2026-12-01
+start = 0
+[[delivery.source.warm_up]]
+since = 2026-12-01
+provider = "Google"
+days = [1, 10000000000]
+[[delivery.smart_host_rule]]
+host = "mx"
+overflow = true
+"#
+    ));
+}
+
+#[test]
 fn mail_that_expires_before_its_second_attempt_is_doubtful() {
     insta::assert_snapshot!(complaint("[delivery]\nretry_seconds = [60, 0]\nexpire_seconds = 30\n"));
 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod load;
 mod secrets;
 pub mod suggest;
+pub mod warm_up;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -99,6 +100,12 @@ pub struct Delivery {
     pub smart_host: String,
     /// Mail that goes to other smart hosts, or to none.
     pub smart_host_rule: Vec<egress::SmartHostRule>,
+    /// Lists of bad senders that are asked about the source addresses.
+    pub dnsbl_zones: Vec<String>,
+    /// Seconds between two such checks.
+    pub dnsbl_seconds: u64,
+    /// What becomes of a source that is on one.
+    pub dnsbl_action: egress::ListingAction,
     /// Deliver to loopback, private and link-local addresses too.
     pub allow_private_addresses: bool,
     /// Keep all mail here, deliver nothing.

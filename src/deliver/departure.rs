@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::egress::{Route, Source};
+use super::egress::{AILING, Route, Source};
 use super::engine::Engine;
 use super::plan::Target;
 use crate::net::dial::{self, DialError};
+use crate::store::egress::FailureRow;
 
 /// What the record says about the way of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,13 +55,23 @@ impl Engine {
                 Err(error) if error.is_of_the_source() => {
                     tracing::warn!(source = %source.address, %error, "a source address cannot be used; another of its pool is tried");
                     transcript.push(format!("* from {}: {error}", source.address));
-                    self.parts.egress.ails(source.address, self.parts.clock.tick());
+                    self.note_failure(source.address, &error).await;
                     last = Some(error);
                 }
                 other => return other,
             }
         }
         Err(last.unwrap_or_else(|| DialError::Resources("no source address".to_owned())))
+    }
+
+    /// Passes a source over for a while, and lets people know.
+    async fn note_failure(&self, source: IpAddr, error: &DialError) {
+        let clock = &self.parts.clock;
+        self.parts.egress.ails(source, clock.tick());
+        let row = FailureRow { source: source.to_string(), reason: error.to_string(), until: clock.now() + AILING };
+        if let Err(error) = self.parts.store.put_source_failure(&row).await {
+            tracing::debug!(%error, "that a source address failed could not be written down");
+        }
     }
 
     async fn leave(&self, target: &Target, source: Option<&Arc<Source>>) -> Result<Departure, DialError> {

@@ -12,18 +12,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
+use super::listing::Listed;
 use super::smart_host::{SmartHost, SmartHostError, SmartHostRule};
 use crate::clock::Tick;
 use crate::config;
 use crate::config::egress::{DEFAULT_POOL, ProxyKind, proxy};
+use crate::config::warm_up::{WarmUp, schedule_for};
 use crate::model::{DomainName, MessageId, ProjectId};
 use crate::net::proxy::{Protocol, Proxy};
 use crate::outbox::OutboundMessage;
 
 /// How long a source that could not be used comes last.
-const AILING: Duration = Duration::from_mins(5);
+pub(super) const AILING: Duration = Duration::from_mins(5);
 
 /// An address that mail leaves from.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +37,15 @@ pub struct Source {
     /// The proxy on the host that has the address; none: this one has it.
     pub proxy: Option<Proxy>,
     weight: u32,
+    warm_up: Vec<WarmUp>,
+}
+
+impl Source {
+    /// How much it may send to a provider, or the site of one that is in no table; none: as much as there is.
+    #[must_use]
+    pub fn warm_up_for(&self, name: &str) -> Option<&WarmUp> {
+        schedule_for(&self.warm_up, name)
+    }
 }
 
 /// Sources that share the mail of some messages.
@@ -111,7 +122,12 @@ pub struct Egress {
     pools: Vec<Pool>,
     pool_rules: Vec<PoolRule>,
     smart_hosts: Vec<SmartHostRule>,
+    /// Those that take only what no source may send.
+    overflow: Vec<SmartHostRule>,
+    /// Some source warms up.
+    has_warm_up: bool,
     ailing: Mutex<HashMap<IpAddr, Tick>>,
+    listed: RwLock<HashMap<IpAddr, Listed>>,
 }
 
 impl Egress {
@@ -131,7 +147,7 @@ impl Egress {
                     ProxyKind::HaProxy => Protocol::HaProxy,
                 },
             });
-            let made = Arc::new(Source { proxy, address: source.address, ehlo_name, weight: source.weight });
+            let made = Arc::new(Source { proxy, address: source.address, ehlo_name, weight: source.weight, warm_up: source.warm_up });
             match pools.iter_mut().find(|pool| *pool.name == *source.pool) {
                 Some(pool) => pool.sources.push(made),
                 None => pools.push(Pool { name: Arc::from(source.pool), sources: vec![made] }),
@@ -143,13 +159,15 @@ impl Egress {
             let pool = pools.iter().position(|pool| *pool.name == *rule.pool).unwrap_or(0);
             pool_rules.push(PoolRule { project, stream: rule.stream.clone(), pool });
         }
-        let mut smart_hosts = Vec::with_capacity(settings.smart_host_rule.len() + 1);
+        let (mut smart_hosts, mut overflow) = (Vec::with_capacity(settings.smart_host_rule.len() + 1), Vec::new());
         for (number, rule) in settings.smart_host_rule.iter().enumerate() {
             let project = project_of(projects, &rule.project, "delivery.smart_host_rule", number + 1)?;
-            smart_hosts.push(SmartHostRule::new(rule, project, number + 1)?);
+            let made = SmartHostRule::new(rule, project, number + 1)?;
+            if rule.overflow { overflow.push(made) } else { smart_hosts.push(made) }
         }
         smart_hosts.extend(SmartHostRule::for_all(&settings.smart_host));
-        Ok(Self { pools, pool_rules, smart_hosts, ailing: Mutex::default() })
+        let has_warm_up = pools.iter().flat_map(|pool| &pool.sources).any(|source| !source.warm_up.is_empty());
+        Ok(Self { pools, pool_rules, smart_hosts, overflow, has_warm_up, ailing: Mutex::default(), listed: RwLock::default() })
     }
 
     /// The way of a message to the recipients of a domain.
@@ -174,6 +192,41 @@ impl Egress {
             }
         }
         (None, is_one_of_several)
+    }
+
+    /// The smart host, `host:port`, that a message goes by; none: the MX hosts.
+    #[must_use]
+    pub fn smart_host_of(&self, project: ProjectId, id: MessageId, domain: &DomainName) -> Option<Arc<str>> {
+        let (smart_host, _) = self.smart_host(&Subject { id, project, stream: "", domain });
+        smart_host.map(|host| host.label())
+    }
+
+    /// The way of a message that no source of its own may send now: by the smart host that takes such mail, if one does.
+    #[must_use]
+    pub fn overflow(&self, message: &OutboundMessage, domain: &DomainName, route: &Route) -> Option<Route> {
+        let of = Subject { id: message.id, project: message.project, stream: &message.stream, domain };
+        let host = self.overflow.iter().find(|rule| rule.fits(&of) && rule.takes(&of))?.host()?;
+        // Its receivers see the smart host: the sources that may not send to them may send to it.
+        let pool = self.pools.iter().find(|pool| route.pool.as_ref() == Some(&pool.name));
+        let sources = pool.map_or_else(|| route.sources.clone(), |pool| ranked(pool, &of));
+        Some(Route { pool: route.pool.clone(), sources, smart_host: Some(host), is_one_of_several: true })
+    }
+
+    /// True if some source may not send everything now.
+    #[must_use]
+    pub fn binds(&self) -> bool {
+        self.has_warm_up || !self.listed.read().is_empty()
+    }
+
+    /// The list that a source is on, if that keeps it from being used.
+    #[must_use]
+    pub fn listed(&self, address: IpAddr) -> Option<Listed> {
+        self.listed.read().get(&address).cloned()
+    }
+
+    /// Says which sources are on lists and not to be used.
+    pub fn set_listed(&self, listed: HashMap<IpAddr, Listed>) {
+        *self.listed.write() = listed;
     }
 
     /// True if a rule leads to the smart host with this label.

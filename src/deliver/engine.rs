@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
 use super::class::Rules;
@@ -19,6 +20,7 @@ use super::places::Places;
 use super::schedule::Schedule;
 use super::sharing::Known;
 use super::site::{Hire, Site};
+use super::warm_up::Ceilings;
 use super::worker::Worker;
 use crate::clock::{Clock, Tick};
 use crate::config;
@@ -95,6 +97,8 @@ pub struct Engine {
     pub(super) parts: EngineParts,
     pub(super) schedule: Schedule,
     pub(super) own: OwnAddresses,
+    /// What sources that warm up may send.
+    pub(super) ceilings: Ceilings,
     supervisor: Supervisor,
     pub(super) places: Places,
     pub(super) missing: Mutex<HashMap<DomainName, Missing>>,
@@ -116,6 +120,7 @@ impl Engine {
             parts,
             schedule,
             own,
+            ceilings: Ceilings::default(),
             supervisor,
             places: Places::default(),
             missing: Mutex::default(),
@@ -136,6 +141,8 @@ impl Engine {
             tracing::warn!(%error, "what is known of sites could not be read; it will be");
         }
         self.supervisor.spawn("sharing of sites", Arc::clone(&self).share(store));
+        let engine = Arc::clone(&self);
+        self.spawn("lists of bad senders", async move { engine.watch_lists().await });
         loop {
             let group = tokio::select! {
                 group = arrivals.next() => group,
@@ -266,12 +273,17 @@ impl Engine {
 
     /// Gives these jobs back to the database, not due before `until`, and says nothing about others in their lanes.
     pub(super) async fn put_off(&self, jobs: Vec<Job>, until: Tick) {
+        let clock = &self.parts.clock;
+        self.release(jobs, clock.now() + until.since(clock.tick())).await;
+    }
+
+    /// As [`Engine::put_off`], until a time.
+    pub(super) async fn release(&self, jobs: Vec<Job>, until: OffsetDateTime) {
         let refs: Vec<_> = jobs.iter().flat_map(|job| &job.deliveries).map(|delivery| (delivery.owner, delivery.id())).collect();
         if refs.is_empty() {
             return;
         }
-        let clock = &self.parts.clock;
-        match self.parts.node.release(&refs, clock.now() + until.since(clock.tick())).await {
+        match self.parts.node.release(&refs, until).await {
             Ok(_) => jobs.into_iter().flat_map(|job| job.deliveries).for_each(|mut delivery| delivery.mark_settled()),
             // Dropped unsettled, they are given back with the next heartbeat.
             Err(error) => tracing::warn!(%error, "deliveries could not be given back at once"),

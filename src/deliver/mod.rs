@@ -1,7 +1,7 @@
 //! The engine: takes claimed deliveries to the mail servers of their recipients.
 //!
 //! What delivering means, in order: choose the way out (`egress`), find the next hops (`plan`), open or reuse a session (`worker`) from
-//! a source address (`departure`) as TLS policy wants it (`tls_policy`, `connect`), sign once (`sign`), send one
+//! a source address (`departure`) that may send it (`warm_up`, `listing`) as TLS policy wants it (`tls_policy`, `connect`), sign once (`sign`), send one
 //! transaction (`smtp::client`), judge each reply (`verdict`), write the outcome (`attempt`, `outbox::settle`).
 //! A refusal is a value; only `verdict` says deferred or bounced (invariant 7). No database connection is held during any of it.
 
@@ -15,6 +15,7 @@ pub mod fair;
 mod heed;
 pub mod job;
 pub mod limits;
+pub mod listing;
 pub mod missing;
 mod orders;
 pub mod pace;
@@ -31,6 +32,7 @@ pub mod smart_host;
 pub mod throttle;
 pub mod tls_policy;
 pub mod verdict;
+mod warm_up;
 pub mod worker;
 
 pub use engine::{Engine, EngineParts};

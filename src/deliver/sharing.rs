@@ -52,9 +52,9 @@ impl Engine {
                 tracing::warn!(%error, "what is known of sites could not be exchanged; trying again");
             }
             if round % CLEAN_UP == 0
-                && let Err(error) = store.forget_sites().await
+                && let Err(error) = clean_up(&store, &self.parts.clock).await
             {
-                tracing::debug!(%error, "old sites stay");
+                tracing::debug!(%error, "what is old stays");
             }
             round += 1;
             if is_last {
@@ -65,6 +65,7 @@ impl Engine {
                 () = self.draining() => {}
             }
         }
+        self.ceilings.give_back(&store).await;
         if let Err(error) = store.remove_sender(self.parts.node.incarnation()).await {
             tracing::debug!(%error, "others find out by silence that this node delivers no more");
         }
@@ -120,6 +121,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+async fn clean_up(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    store.forget_sites().await?;
+    store.forget_egress(clock.now()).await?;
+    Ok(())
 }
 
 fn adopt(site: &Site, row: &SiteRow, clock: &Clock) {

@@ -22,6 +22,7 @@ use super::signal;
 use super::site::{Next, Site};
 use super::throttle::Signal;
 use super::verdict;
+use super::warm_up::Leave;
 use crate::clock::Tick;
 use crate::failpoint::Failpoint;
 use crate::model::message::TlsNeed;
@@ -190,6 +191,10 @@ impl Worker {
             self.engine.put_off(vec![job], until).await;
             return Then::Stay;
         }
+        let Leave::Now(job) = self.engine.permit(&self.site, job).await else {
+            self.site.give_turn_back();
+            return Then::Stay;
+        };
         let (job, others) = return_path::separate(&self.engine.parts.domains, job).await;
         others.into_iter().rev().for_each(|other| self.site.push_front(other));
         if !self.is_fit(&job).await {
@@ -352,6 +357,8 @@ impl Worker {
     async fn transact(&mut self, job: Job) {
         let clock = self.engine.parts.clock.clone();
         let (at, started) = (clock.now(), clock.tick());
+        let from = self.open.as_ref().and_then(|open| open.way.source);
+        let Some(job) = self.engine.within_ceiling(&self.site, from, job) else { return self.part().await };
         let reverse_path = return_path::of(&self.engine.parts.domains, &job).await;
         let Some(open) = self.open.as_mut() else { return };
         let message = Arc::clone(&job.message);
@@ -375,6 +382,7 @@ impl Worker {
         if reused && was_not_begun(&sent) {
             // The host ended the session between two messages, or would not hear another: not an attempt. Start over in a fresh one.
             self.open = None;
+            self.engine.unspend(&self.site, &job.route, from, job.deliveries.len());
             self.site.give_turn_back();
             self.site.push_front(job);
             return;

@@ -6,6 +6,7 @@
 pub mod claims;
 pub mod content;
 pub mod control;
+pub mod egress;
 pub mod expiry;
 pub mod handoff;
 pub mod lane;
@@ -20,6 +21,7 @@ pub mod settle;
 pub mod sites;
 pub mod view;
 pub mod waiting;
+pub mod ways;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
@@ -35,15 +37,18 @@ pub use pauses::{PauseView, Paused, Target};
 pub use selection::{Selection, SelectionError};
 
 pub use claims::{ClaimedDelivery, Claims, Hurry, OutboundMessage};
+pub use egress::SourceView;
 pub use new_message::{IdempotencyKey, NewMessage, Origin};
 pub use sites::{SiteState, SiteView};
 pub use view::{DeliveryView, MessageFilter, MessageSummary, MessageView, QueueLane};
+pub use ways::Ways;
 
 /// Reads and controls the outbox on behalf of a project. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     store: Store,
     clock: Clock,
+    ways: Ways,
 }
 
 /// A message's content as it was accepted: without our signature.
@@ -58,10 +63,10 @@ pub struct StoredContent {
 }
 
 impl Outbox {
-    /// Over a database.
+    /// Over a database, for mail that takes these ways.
     #[must_use]
-    pub const fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+    pub const fn new(store: Store, clock: Clock, ways: Ways) -> Self {
+        Self { store, clock, ways }
     }
 
     /// The content of a project's message.

@@ -160,6 +160,7 @@ impl Outbox {
         domains.sort_unstable();
         domains.dedup();
         let sites = self.views(self.store.sites_of(&domains).await?);
+        let waits = self.store.egress_waits(project.uuid(), &message.message.stream, &domains).await?;
         let pauses = self.covers(project, &domains).await?;
         let nodes = if outstanding.iter().any(|row| row.owner > 0) { self.store.node_hosts().await?.into_iter().collect() } else { HashMap::new() };
         for delivery in &mut message.deliveries {
@@ -170,8 +171,8 @@ impl Outbox {
                 send_at: message.message.send_at,
                 last_reply: delivery.attempts.last().map(|attempt| attempt.reply.as_str()),
                 pause: pauses.of(domain),
-                // The more restrained, where a domain has moved from one site to another.
-                site: sites.iter().filter(|site| site.domains.iter().any(|known| known == domain)).max_by_key(|site| (site.until, site.since)),
+                site: self.ways.site(&sites, project, message.message.id, domain),
+                wait: waits.iter().find(|wait| wait.domain == domain),
                 nodes: &nodes,
             };
             delivery.waiting = Some(waiting::why(row, &about));

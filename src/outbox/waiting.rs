@@ -1,7 +1,7 @@
 //! Why not yet: for each delivery that waits, what it waits for and how long.
 //!
-//! Answers: one reason, the one without which it could go, in the order held, scheduled, paused, site paused, retry, site slowed, in line. Pure but
-//! for the name of the node that has it.
+//! Answers: one reason, the one without which it could go, in the order held, scheduled, paused, sources warming up or listed, site paused,
+//! retry, site slowed, in line. Pure but for the name of the node that has it.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::pauses::PauseView;
 use super::sites::{SiteState, SiteView};
+use crate::store::egress::WaitRow;
 use crate::store::message::Outstanding;
 use crate::store::operator::PARKED;
 use crate::store::outbox::{HELD, WAITING};
@@ -34,6 +35,10 @@ pub enum WaitReason {
     SiteSlowed,
     /// A node has it, and sends it or has others to send before.
     InLine,
+    /// The source addresses of its pool warm up, and have sent what they may today.
+    WarmingUp,
+    /// The source addresses of its pool are on lists of bad senders.
+    SourceListed,
     /// It is due; no node had room for it yet.
     Due,
 }
@@ -64,6 +69,8 @@ pub struct Circumstances<'c> {
     pub pause: Option<&'c PauseView>,
     /// The site of its domain, if it is held back or was lately.
     pub site: Option<&'c SiteView>,
+    /// What no source address might send, of its project, stream and domain.
+    pub wait: Option<&'c WaitRow>,
     /// Names of nodes.
     pub nodes: &'c HashMap<i64, String>,
 }
@@ -71,7 +78,9 @@ pub struct Circumstances<'c> {
 /// Why a delivery waits.
 #[must_use]
 pub fn why(row: &Outstanding, about: &Circumstances<'_>) -> Waiting {
-    let Circumstances { now, send_at, last_reply, pause, site, nodes } = *about;
+    let Circumstances { now, send_at, last_reply, pause, site, wait, nodes } = *about;
+    // What was given back for it is due at that very time, or when it expires.
+    let wait = wait.filter(|wait| wait.until > now && (row.next_at == wait.until || row.attempt == 0 && row.next_at > now));
     let paused = site.filter(|site| site.state == SiteState::Paused);
     let slowed = site.filter(|site| site.state == SiteState::Slowed);
     match row.owner {
@@ -83,6 +92,7 @@ pub fn why(row: &Outstanding, about: &Circumstances<'_>) -> Waiting {
         PARKED => {
             Waiting { reason: WaitReason::Due, until: None, detail: "the pause that it waited for is over; it goes on within seconds".to_owned() }
         }
+        WAITING if wait.is_some() => of_sources(row, wait),
         // A retry that is planned for later than the end of the pause does not wait for the pause.
         WAITING if paused.and_then(|site| site.until).is_some_and(|until| row.attempt == 0 || row.next_at <= until) => of_pause(row, paused),
         WAITING if row.next_at > now && row.attempt > 0 => Waiting {
@@ -118,6 +128,11 @@ fn of_operator(pause: Option<&PauseView>) -> Waiting {
 fn of_node(host: Option<&String>) -> Waiting {
     let node = host.map_or("a node", String::as_str);
     Waiting { reason: WaitReason::InLine, until: None, detail: format!("{node} has it, and sends it or has others to send before") }
+}
+
+fn of_sources(row: &Outstanding, wait: Option<&WaitRow>) -> Waiting {
+    let reason = if wait.is_some_and(|wait| wait.reason == "source_listed") { WaitReason::SourceListed } else { WaitReason::WarmingUp };
+    Waiting { reason, until: Some(row.next_at), detail: wait.map(|wait| wait.detail.clone()).unwrap_or_default() }
 }
 
 fn of_pause(row: &Outstanding, site: Option<&SiteView>) -> Waiting {
@@ -170,7 +185,7 @@ mod tests {
         let row =
             Outstanding { message_id: uuid::Uuid::nil(), rcpt_no: 0, owner, attempt, next_at: at(due), recipient: "bee@example.net".to_owned() };
         let nodes = HashMap::from([(7, "mail1".to_owned())]);
-        let about = Circumstances { now: at(0), send_at: send_at.map(at), last_reply: Some("450 later"), pause, site, nodes: &nodes };
+        let about = Circumstances { now: at(0), send_at: send_at.map(at), last_reply: Some("450 later"), pause, site, wait: None, nodes: &nodes };
         let Waiting { reason, until, detail } = why(&row, &about);
         (reason, until, detail)
     }
@@ -198,6 +213,32 @@ mod tests {
         }
         let scheduled = told_in(WAITING, 0, 5, Some(5), None, by);
         assert_eq!((scheduled.0, scheduled.1), (WaitReason::Scheduled, Some(at(5))));
+    }
+
+    #[test]
+    fn what_no_source_may_send_waits_for_that_and_what_has_another_time_of_its_own_does_not() {
+        let nodes = HashMap::new();
+        for (until, attempt, due, reason) in [
+            (60, 0, 60, WaitReason::WarmingUp),
+            (60, 3, 60, WaitReason::WarmingUp),
+            // Its expiry comes first.
+            (60, 0, 30, WaitReason::WarmingUp),
+            (60, 3, 30, WaitReason::Retry),
+            (60, 0, -1, WaitReason::Due),
+            (-1, 0, 5, WaitReason::SitePaused),
+        ] {
+            let row = Outstanding {
+                message_id: uuid::Uuid::nil(),
+                rcpt_no: 0,
+                owner: WAITING,
+                attempt,
+                next_at: at(due),
+                recipient: "bee@example.net".to_owned(),
+            };
+            let wait = WaitRow { domain: "example.net".into(), reason: "warming_up".into(), detail: "used up".into(), until: at(until) };
+            let about = Circumstances { now: at(0), send_at: None, last_reply: None, pause: None, site: None, wait: Some(&wait), nodes: &nodes };
+            assert_eq!(why(&row, &about).reason, reason, "{until} {attempt} {due}");
+        }
     }
 
     #[test]

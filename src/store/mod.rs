@@ -12,6 +12,7 @@ mod limit;
 mod migrate;
 
 pub mod audit;
+pub mod egress;
 pub mod event;
 pub mod message;
 pub mod node;

@@ -6,6 +6,7 @@ pub(super) mod inbound;
 mod operator;
 mod page;
 
+use super::egress;
 use super::recorder::{Kind, Metric};
 pub(super) use operator::{NODE_DRAINED, PAUSES, QUEUE_CHANGES};
 pub use page::page;
@@ -35,6 +36,8 @@ pub const ALL: &[&Metric] = &[
     &inbound::NOTICES,
     &ATTEMPT_SECONDS,
     &EGRESS_ATTEMPTS,
+    &egress::OVERFLOW,
+    &egress::SOURCE_LISTED,
     &SESSIONS_OPEN,
     &SESSIONS,
     &SITE_SIGNALS,

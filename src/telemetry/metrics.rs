@@ -11,6 +11,7 @@ use metrics::{Counter, Gauge, Histogram, SharedString};
 use parking_lot::RwLock;
 
 use super::catalog;
+pub use super::egress::{Overflow, overflow, source_listed};
 pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
 use crate::model::BounceClass;

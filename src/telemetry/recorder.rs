@@ -113,6 +113,10 @@ pub(super) fn labelled_histogram(metric: &'static Metric, value: SharedString) -
     RECORDER.register_histogram(&key_of(metric, [value]), &METADATA)
 }
 
+pub(super) fn labelled_gauge<const N: usize>(metric: &'static Metric, values: [SharedString; N]) -> Gauge {
+    RECORDER.register_gauge(&key_of(metric, values), &METADATA)
+}
+
 fn key_of<const N: usize>(metric: &'static Metric, values: [SharedString; N]) -> Key {
     let labels = metric.labels.iter().zip(values).map(|(name, value)| Label::new(*name, value)).collect::<Vec<_>>();
     Key::from_parts(metric.name, labels)

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use pennypost::access::{NewKey, Scope};
 use pennypost::config::egress::{PoolRule, SmartHostRule, Source};
 use pennypost::lab::sink::{Sink, SinkSettings};
+use pennypost::model::ProjectId;
 use pennypost::serve::{self, Roles};
 use pennypost::supervisor::Supervisor;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::world::World;
 use super::world::telling::last_attempt;
+use super::world::{World, http};
 
 fn source(address: IpAddr, pool: &str, ehlo_name: &str) -> Source {
     toml::from_str(&format!("address = \"{address}\"\nehlo_name = \"{ehlo_name}\"\npool = \"{pool}\"")).unwrap()
@@ -112,6 +114,43 @@ async fn a_source_is_of_the_ip_version_of_its_destination() {
         assert_eq!(last_attempt(&delivery)["source_ip"], json!(address));
         assert_eq!((sink.received()[0].peer.ip(), sink.received()[0].helo.as_str()), (address, name));
     }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn source_addresses_are_shown_to_the_first_project_only() {
+    let mut world = World::new().await;
+    world.config.delivery.source = vec![source(world.fresh_address(), "bulk", ""), source(world.fresh_address(), "default", "out.sender.example")];
+    let gateway = world.gateway().await;
+    let shown = gateway.get("/v1/egress").await.json();
+    let of = |source: &Value| ["pool", "ehlo_name", "state"].map(|field| source[field].as_str().unwrap().to_owned());
+    let words: Vec<_> = shown["data"].as_array().unwrap().iter().map(of).collect();
+    assert_eq!(words, [["bulk", "mail.sender.example", "ok"], ["default", "out.sender.example", "ok"]], "{shown:#}");
+    let id = uuid::Uuid::from_u128(7);
+    world.execute(&format!("insert into project (id, name) values ('{id}', 'shop')")).await;
+    let new = NewKey { name: "shop".into(), scope: Scope::Full, domains: None, expires_at: None, test: false };
+    let key = gateway.running.house.access.create_key(ProjectId::from_uuid(id), new).await.unwrap();
+    let bearer = format!("Bearer {}", key.secret.expose());
+    let answer = http::call(gateway.http, "GET", "/v1/egress", &[("authorization", &bearer)], b"").await;
+    assert_eq!((answer.status, answer.json()["type"].as_str().map(|kind| kind.ends_with("insufficient-scope"))), (403, Some(true)));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn no_source_of_the_other_ip_version_is_tried() {
+    let mut world = World::new().await;
+    let (four, six): (IpAddr, IpAddr) = (world.fresh_address(), "::1".parse().unwrap());
+    world.config.delivery.source = vec![source(four, "default", ""), source(six, "six", "")];
+    world.config.delivery.pool_rule = vec![rule("six", "", "six")];
+    let sink = world.accepting_mx("example.net").await;
+    let gateway = world.gateway().await;
+    // A pool without an address of the host's version cannot reach it; that is no failure of its source.
+    let id = gateway.send_with(&["bee@example.net"], json!({ "stream": "six" })).await;
+    let delivery = gateway.attempted(&id, "bee@example.net", 1).await;
+    assert_eq!((&delivery["state"], &last_attempt(&delivery)["stage"]), (&json!("bounced"), &json!("dns")), "{delivery:#}");
+    let shown = gateway.get("/v1/egress").await.json();
+    assert!(shown["data"].as_array().unwrap().iter().all(|source| source["state"] == "ok"), "{shown:#}");
+    assert_eq!(sink.counts().connections, 0);
     gateway.stop().await;
 }
 

@@ -182,24 +182,77 @@ async fn a_smart_host_is_a_site_of_its_own_and_holds_up_no_mail_that_goes_anothe
 }
 
 #[tokio::test]
-async fn what_a_recipients_domain_wants_of_its_hosts_does_not_bind_a_smart_host() {
+async fn who_asks_is_told_of_the_site_that_a_message_waits_for_where_its_domain_has_two() {
     let mut world = World::new().await;
-    let authority = world.authority();
     let relay = Relay::start(&world, STARTTLS).await;
-    world.config.delivery.smart_host_rule = vec![rule(&relay)];
-    world.config.delivery.max_connections_per_domain = 1;
-    let mx = world.accepting_mx("example.net").await;
-    world.policy_host("example.net", "1", &authority.identity("mta-sts.example.net"), &policy("enforce", "mx1.example.net", 86_400)).await;
-    world.zone.add("_smtp._tls.example.net TXT \"v=TLSRPTv1; rua=mailto:tls@example.net\"").unwrap();
+    world.config.delivery.smart_host_rule = vec![SmartHostRule { share: 50, password: Secret::new("guess".into()), ..rule(&relay) }];
+    world.publish_host("example.net");
     let gateway = world.gateway().await;
-    let id = gateway.send(&["bee@example.net", "bee@sub.example.net"]).await;
-    for recipient in ["bee@example.net", "bee@sub.example.net"] {
-        let delivery = gateway.delivery_in(&id, recipient, "delivered").await;
-        assert_eq!(last_attempt(&delivery)["tls_policy"], "verify", "{delivery:#}");
+    let to = "bee@example.net";
+    // One does not take our login, at the other nobody listens.
+    eventually(async || {
+        gateway.send(&[to]).await;
+        world.advance(Duration::from_secs(3));
+        let sites = gateway.get("/v1/sites").await.json();
+        let resting = sites["data"].as_array().unwrap().iter().filter(|site| site["state"] == "paused").count();
+        if resting == 2 { Ok(()) } else { Err(sites.to_string()) }
+    })
+    .await;
+    let mut told = [0, 0];
+    for _ in 0..16 {
+        let id = gateway.send(&[to]).await;
+        let delivery = gateway.delivery_when(&id, to, |delivery| delivery["waiting"]["reason"] == "site_paused").await;
+        let detail = delivery["waiting"]["detail"].as_str().unwrap();
+        let is_relay = detail.contains(&relay.host());
+        assert!(is_relay || detail.contains(".example.net for now"), "{detail}");
+        told[usize::from(is_relay)] += 1;
+        gateway.post(&format!("/v1/messages/{id}/retry"), &json!({})).await;
+        let delivery = gateway.attempted(&id, to, 1).await;
+        assert_eq!(last_attempt(&delivery).get("smart_host").is_some(), is_relay, "{detail}: {delivery:#}");
     }
-    assert_eq!((mx.counts().connections, relay.count("AUTH"), relay.count("MAIL")), (0, 1, 2), "one session serves both domains");
+    assert!(told.iter().all(|count| *count > 0), "{told:?}");
     gateway.stop().await;
-    assert_eq!(world.number("select count(*) from tls_result").await, 0, "it is no session with a host of the domain");
+}
+
+#[tokio::test]
+async fn a_login_that_was_refused_is_not_tried_at_another_address_of_the_smart_host() {
+    let mut world = World::new().await;
+    let relay = Relay::start(&world, STARTTLS).await;
+    let wrong = SmartHostRule { password: Secret::new("guess".into()), ..rule(&relay) };
+    world.zone.add(&format!("{} A {}", relay.host().split(':').next().unwrap(), world.fresh_address())).unwrap();
+    world.config.delivery.smart_host_rule = vec![wrong];
+    let gateway = world.gateway().await;
+    let id = gateway.send(&["bee@example.net"]).await;
+    // Whichever address comes first: where the other one does, the relay is next.
+    for attempt in 1..=8 {
+        let delivery = gateway.attempted(&id, "bee@example.net", attempt).await;
+        assert_eq!(last_attempt(&delivery)["stage"], "auth", "{delivery:#}");
+        gateway.post(&format!("/v1/messages/{id}/retry"), &json!({})).await;
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_recipients_domain_wants_of_its_hosts_does_not_bind_a_smart_host() {
+    for (tls, policy_name) in [(None, "verify"), (Some(SmartHostTls::Opportunistic), "prefer")] {
+        let mut world = World::new().await;
+        let authority = world.authority();
+        let relay = Relay::start(&world, STARTTLS).await;
+        world.config.delivery.smart_host_rule = vec![SmartHostRule { tls, ..rule(&relay) }];
+        world.config.delivery.max_connections_per_domain = 1;
+        let mx = world.accepting_mx("example.net").await;
+        world.policy_host("example.net", "1", &authority.identity("mta-sts.example.net"), &policy("enforce", "mx1.example.net", 86_400)).await;
+        world.zone.add("_smtp._tls.example.net TXT \"v=TLSRPTv1; rua=mailto:tls@example.net\"").unwrap();
+        let gateway = world.gateway().await;
+        let id = gateway.send(&["bee@example.net", "bee@sub.example.net"]).await;
+        for recipient in ["bee@example.net", "bee@sub.example.net"] {
+            let delivery = gateway.delivery_in(&id, recipient, "delivered").await;
+            assert_eq!(last_attempt(&delivery)["tls_policy"], policy_name, "{delivery:#}");
+        }
+        assert_eq!((mx.counts().connections, relay.count("AUTH"), relay.count("MAIL")), (0, 1, 2), "one session serves both domains");
+        gateway.stop().await;
+        assert_eq!(world.number("select count(*) from tls_result").await, 0, "it is no session with a host of the domain");
+    }
 }
 
 #[tokio::test]

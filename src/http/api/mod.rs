@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod domains;
+pub mod egress;
 pub mod events;
 pub mod keys;
 pub mod messages;
@@ -64,6 +65,7 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(nodes::resume))
         .routes(routes!(nodes::audit))
         .routes(routes!(sites::list))
+        .routes(routes!(egress::list))
         .routes(routes!(sites::pause))
         .routes(routes!(sites::resume))
         .routes(routes!(sandbox::list))

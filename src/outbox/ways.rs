@@ -1,0 +1,42 @@
+//! Which way a message goes, as far as the outbox has to know: by which smart host, if by any.
+//!
+//! Answers: of the sites that a domain's mail goes to, the one that a message waits for. Does not: know the rules; who sends does, and says so.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::sites::SiteView;
+use crate::model::{DomainName, MessageId, ProjectId};
+
+/// The name, `host:port`, of the smart host that a project's message for a domain goes by; none: the domain's own hosts.
+type SmartHostOf = dyn Fn(ProjectId, MessageId, &DomainName) -> Option<Arc<str>> + Send + Sync;
+
+/// Knows the way of each message, or nothing.
+#[derive(Clone, Default)]
+pub struct Ways(Option<Arc<SmartHostOf>>);
+
+impl Ways {
+    /// Knows what `smart_host_of` knows.
+    pub fn new(smart_host_of: impl Fn(ProjectId, MessageId, &DomainName) -> Option<Arc<str>> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(smart_host_of)))
+    }
+
+    /// Of these sites the one that holds up a message for a domain: the more restrained, where the domain has moved from one to another.
+    pub(super) fn site<'s>(&self, sites: &'s [SiteView], project: ProjectId, message: MessageId, domain: &str) -> Option<&'s SiteView> {
+        let way = self.0.as_ref().and_then(|of| DomainName::parse(domain).ok().map(|name| of(project, message, &name)));
+        let is_on_the_way = |site: &&SiteView| match &way {
+            None => true,
+            Some(Some(smart_host)) => site.name == **smart_host,
+            // The names of mail hosts have no port.
+            Some(None) => !site.name.contains(':'),
+        };
+        let has_domain = |site: &&SiteView| site.domains.iter().any(|known| known == domain);
+        sites.iter().filter(has_domain).filter(is_on_the_way).max_by_key(|site| (site.until, site.since))
+    }
+}
+
+impl fmt::Debug for Ways {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.0.is_some() { "Ways(known)" } else { "Ways(unknown)" })
+    }
+}
