@@ -54,7 +54,7 @@ fn guess(report: &RecipientReport) -> Stage {
 fn is_sure(class: BounceClass, stage: Stage, report: &RecipientReport) -> bool {
     match class {
         BounceClass::BadMailbox if report.status.is_some_and(names_mailbox) => true,
-        BounceClass::BadMailbox => (stage != Stage::EndOfData || is_plain(report)) && !is_contradicted(report),
+        BounceClass::BadMailbox => (stage != Stage::EndOfData || is_plain(report)) && !is_contradicted(report) && !is_hearsay(report),
         BounceClass::BadDomain => report.status.is_none_or(|status| status.class != 4),
         _ => false,
     }
@@ -68,6 +68,15 @@ fn is_plain(report: &RecipientReport) -> bool {
     PLAIN.iter().any(|words| low.contains(words))
 }
 
+/// Words that pass on what some host said, of which nothing is quoted.
+const HEARSAY: &[&str] = &["user unknown", "unknown user", "this user doesn't have a"];
+
+/// True if no number was quoted at all, and the words are not those of a host about a directory of its own.
+fn is_hearsay(report: &RecipientReport) -> bool {
+    let low = report.diagnostic.to_lowercase();
+    report.code.is_none() && report.status.is_none() && HEARSAY.iter().any(|words| low.contains(words))
+}
+
 /// True if the host says with the same breath that it is a matter of policy, or in words that stand for half a dozen reasons (RFC 5321 4.2.3).
 fn is_contradicted(report: &RecipientReport) -> bool {
     let of_policy = report.status.is_some_and(|status| status.subject == 7 && report.reply.contains(&status.to_string()));
@@ -78,4 +87,57 @@ fn is_contradicted(report: &RecipientReport) -> bool {
 /// True of a status that says that there is no such mailbox (RFC 3463 3.2).
 const fn names_mailbox(status: EnhancedStatus) -> bool {
     status.subject == 1 && matches!(status.detail, 1 | 3 | 6 | 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EmailAddress;
+
+    fn reported(action: Action, code: Option<u16>, status: Option<&str>, stage: Option<Stage>, words: &str) -> RecipientReport {
+        RecipientReport {
+            recipient: EmailAddress::parse("bee@example.net").unwrap(),
+            original_recipient: None,
+            action,
+            status: status.map(|status| status.parse().unwrap()),
+            code,
+            stage,
+            diagnostic: words.to_owned(),
+            reply: if code.is_some() { words.to_owned() } else { String::new() },
+            remote_mta: None,
+        }
+    }
+
+    #[test]
+    fn only_what_is_said_plainly_is_hard() {
+        use BounceClass::{BadDomain, BadMailbox, Full, Network, Policy};
+        let rules = Rules::built_in();
+        for (action, code, status, stage, words, class, hard) in [
+            (Action::Failed, Some(550), Some("5.1.1"), None, "5.1.1 User unknown", BadMailbox, true),
+            (Action::Failed, Some(550), None, Some(Stage::Rcpt), "User unknown", BadMailbox, true),
+            (Action::Failed, Some(550), None, Some(Stage::EndOfData), "User unknown", BadMailbox, false),
+            (
+                Action::Failed,
+                Some(554),
+                None,
+                Some(Stage::EndOfData),
+                "delivery error: dd This user doesn't have a yahoo.com account",
+                BadMailbox,
+                true,
+            ),
+            (Action::Failed, Some(550), Some("5.7.1"), Some(Stage::Rcpt), "5.7.1 Recipient address rejected: User unknown", BadMailbox, false),
+            (Action::Failed, None, None, None, "bee@example.net [User unknown]", BadMailbox, false),
+            (Action::Failed, None, None, None, "User Bee (bee@example.net) not listed in Domino Directory", BadMailbox, true),
+            (Action::Delayed, Some(450), Some("4.1.1"), None, "4.1.1 User unknown", BadMailbox, false),
+            (Action::Failed, None, Some("5.4.4"), None, "Host or domain name not found", BadDomain, true),
+            (Action::Failed, None, Some("4.4.4"), None, "Host or domain name not found", BadDomain, false),
+            (Action::Failed, Some(552), Some("5.2.2"), None, "5.2.2 Mailbox full", Full, false),
+            (Action::Failed, None, None, None, "Could not deliver for the last 432000 seconds. Giving up.", Network, false),
+            (Action::Failed, Some(550), None, None, "Denied by policy", Policy, false),
+        ] {
+            let report = reported(action, code, status, stage, words);
+            assert_eq!(meaning(&rules, &report), Some(Meaning { class, hard }), "{words} {status:?} {stage:?}");
+        }
+        assert_eq!(meaning(&rules, &reported(Action::Relayed, Some(250), Some("2.0.0"), None, "ok")), None);
+    }
 }

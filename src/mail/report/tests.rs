@@ -224,6 +224,12 @@ fn hostile_reports_are_read_in_bounds() {
     assert_eq!(read(nested.as_bytes()), Arrival::Other);
     let at = format!("From: mailer-daemon@example.org\nSubject: Undelivered mail\n\n{}", "@a.b<".repeat(150_000));
     let _ = read(at.as_bytes());
+    let crowd = (0..40_000)
+        .map(|number| format!("<a{number}@b.example> to <c{number}@d.example>{}", if number % 20 == 0 { "\n" } else { " " }))
+        .collect::<Vec<_>>()
+        .concat();
+    let crowd = format!("From: mailer-daemon@example.org\nSubject: Undelivered mail\n\n{crowd}");
+    assert!(delivery(&crowd).recipients.len() <= MAX_RECIPIENTS);
     let long = format!("From: mailer-daemon@example.org\nSubject: Undelivered mail\n\n<bee@example.net>: 550 {}", "word ".repeat(100_000));
     let report = delivery(&long);
     assert!(report.recipients[0].diagnostic.len() <= super::MAX_DIAGNOSTIC);

@@ -9,8 +9,11 @@ use super::said::{Said, said};
 use super::{Action, MAX_DIAGNOSTIC, MAX_RECIPIENTS, RecipientReport, phrases};
 use crate::model::EmailAddress;
 
-/// Lines of one report that are looked at.
+/// Lines of one report that are looked at, and addresses in them.
 const MAX_LINES: usize = 2_000;
+const MAX_ADDRESSES: usize = 5_000;
+/// Lines before a recipient that may say why.
+const MAX_BEFORE: usize = 60;
 
 /// How sure it is that an address is one that was not reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,18 +99,17 @@ fn places(listed: Vec<EmailAddress>, lines: &[&str]) -> Vec<Candidate> {
 fn best(lines: &[&str], anatomy: &Anatomy) -> Vec<Candidate> {
     let mut own: Vec<EmailAddress> = anatomy.field("to").chain(anatomy.field("from")).flat_map(addresses).map(|found| found.address).collect();
     let mut all: Vec<Candidate> = Vec::new();
-    for (number, line) in lines.iter().enumerate() {
-        for found in addresses(line) {
-            let Some(weight) = weigh(line, &found) else {
-                own.push(found.address);
-                continue;
-            };
-            let candidate = Candidate { address: found.address, line: number, weight };
-            match all.iter().position(|known| known.address == candidate.address) {
-                Some(known) => all.get_mut(known).into_iter().filter(|known| known.weight < weight).for_each(|known| *known = candidate.clone()),
-                None if all.len() < MAX_RECIPIENTS => all.push(candidate),
-                None => {}
-            }
+    let everywhere = lines.iter().enumerate().flat_map(|(number, line)| addresses(line).into_iter().map(move |found| (number, *line, found)));
+    for (number, line, found) in everywhere.take(MAX_ADDRESSES) {
+        let Some(weight) = weigh(line, &found) else {
+            own.push(found.address);
+            continue;
+        };
+        let candidate = Candidate { address: found.address, line: number, weight };
+        match all.iter().position(|known| known.address == candidate.address) {
+            Some(known) => all.get_mut(known).into_iter().filter(|known| known.weight < weight).for_each(|known| *known = candidate.clone()),
+            None if all.len() < MAX_RECIPIENTS => all.push(candidate),
+            None => {}
         }
     }
     for found in addresses(anatomy.first("subject")) {
@@ -173,7 +175,8 @@ fn pick(own: Said, lines: &[&str], candidate: &Candidate, subject: &str) -> Said
     if own.code.is_some() || own.status.is_some() || phrases::tells_reason(&own.text.replace(&address, "")) {
         return own;
     }
-    let before = reason(lines, 0, candidate.line.min(lines.len()));
+    let line = candidate.line.min(lines.len());
+    let before = reason(lines, line.saturating_sub(MAX_BEFORE), line);
     if before.code.is_some() || before.status.is_some() || phrases::tells_reason(&before.text) {
         return before;
     }
