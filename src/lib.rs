@@ -25,6 +25,7 @@ pub mod transit;
 pub mod accept;
 pub mod consumers;
 pub mod deliver;
+pub mod inbound;
 pub mod ops;
 // Doors
 pub mod http;

@@ -31,6 +31,7 @@ use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
 use crate::net::tls;
+use crate::ops::notices::Notices;
 use crate::ops::tls::TlsUpkeep;
 use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
@@ -231,6 +232,14 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
             retention: config.retention.clone(),
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
+        let notices = Notices {
+            store: house.store.clone(),
+            accept: accept.clone(),
+            clock: clock.clone(),
+            hostname: host_name(&config),
+            delay: Duration::from_secs(config.delivery.delay_notice_seconds),
+        };
+        supervisor.spawn("notices", notices.run(supervisor.clone()));
         let upkeep =
             TlsUpkeep { transit: house.transit.clone(), accept, project: house.project, resolver: house.resolver.clone(), clock: clock.clone() };
         supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));

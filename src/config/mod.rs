@@ -120,6 +120,8 @@ pub struct Delivery {
     pub greylist_seconds: u64,
     /// Seconds after which an undelivered message expires.
     pub expire_seconds: u64,
+    /// Seconds after which the author of a submitted message is told that it is delayed; 0: never.
+    pub delay_notice_seconds: u64,
     /// Sessions to all hosts together.
     pub max_connections: usize,
     /// Sessions to the hosts of one site that is in no table of providers, of all nodes together.

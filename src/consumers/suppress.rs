@@ -81,6 +81,8 @@ impl Suppress {
         let address = EmailAddress::parse(event.recipient.as_deref()?).ok()?;
         let class = event.data.get("class").and_then(|class| class.as_str()?.parse::<BounceClass>().ok());
         let (reason, stream) = match EventKind::from_stored(event.kind)? {
+            // What was reported by mail says itself whether it is sure enough.
+            _ if event.data.get("condemns_address").and_then(serde_json::Value::as_bool) == Some(false) => return None,
             EventKind::Bounced if class.is_some_and(BounceClass::condemns_address) => ("bounce", String::new()),
             EventKind::Complained => ("complaint", event.stream.clone().unwrap_or_default()),
             _ => return None,

@@ -1,7 +1,7 @@
 //! Internet messages: written, checked, signed. Octets in, octets out.
 //!
 //! Answers: the octets of a message from a draft (`compose`), the faults of a message given whole (`headers`), DKIM keys and signatures (`dkim`),
-//! what a list shows of a message (`parse`). Knows the RFCs and nothing of Pennypost.
+//! what a list shows of a message (`parse`), what comes back about one (`report`). Knows the RFCs and nothing of Pennypost.
 //! Does not: read clocks, files, networks or the database. What it did not write itself it never reflows.
 
 pub mod compose;
@@ -11,6 +11,7 @@ pub mod headers;
 pub mod lines;
 pub mod media;
 pub mod parse;
+pub mod report;
 pub mod tls_report;
 pub mod verp;
 

@@ -2,4 +2,5 @@
 
 pub mod files;
 pub mod housekeeping;
+pub mod notices;
 pub mod tls;

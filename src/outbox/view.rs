@@ -272,8 +272,9 @@ fn deliveries(message: MessageId, outstanding: &[Outstanding], events: &[EventVi
             waiting: None,
         });
         entry.attempts.extend(Attempt::deserialize(&event.data));
-        // Nothing follows a final event, whatever order the clocks of two nodes give them.
-        if !is_over(entry.state) {
+        // Nothing follows a final event, whatever order the clocks of two nodes give them, but the report that mail came back.
+        let came_back = entry.state == DeliveryState::Delivered && event.kind == EventKind::Bounced;
+        if !is_over(entry.state) || came_back {
             entry.state = state_after(event.kind);
         }
     }

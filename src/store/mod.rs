@@ -25,7 +25,9 @@ pub mod site;
 pub(crate) mod api_key;
 pub(crate) mod consumer;
 pub(crate) mod domain;
+pub(crate) mod notice;
 pub(crate) mod project;
+pub(crate) mod report;
 pub(crate) mod suppression;
 pub(crate) mod tls;
 

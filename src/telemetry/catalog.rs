@@ -2,6 +2,7 @@
 //!
 //! Does not: count; the functions of [`super::metrics`] do. Bounds of buckets are in the metric's unit.
 
+pub(super) mod inbound;
 mod operator;
 mod page;
 
@@ -31,6 +32,8 @@ pub const ALL: &[&Metric] = &[
     &ATTEMPTS,
     &FAILURES,
     &SUPPRESSED_ADDRESSES,
+    &inbound::REPORTS,
+    &inbound::NOTICES,
     &ATTEMPT_SECONDS,
     &EGRESS_ATTEMPTS,
     &egress::OVERFLOW,

@@ -103,6 +103,16 @@ pub fn suppressed_addresses(origin: &'static str, entries: u64) {
     HANDLES.suppressed_addresses.add(origin, entries, |origin| [SharedString::const_str(origin)]);
 }
 
+/// Counts a message to a bounce address; both are fixed words, such as `bounce` and `told`.
+pub fn report(kind: &'static str, result: &'static str) {
+    HANDLES.reports.add((kind, result), 1, |(kind, result)| [SharedString::const_str(kind), SharedString::const_str(result)]);
+}
+
+/// Counts a delivery report to an author; `kind` is a fixed word such as `failed`.
+pub fn notice(kind: &'static str) {
+    HANDLES.notices.add(kind, 1, |kind| [SharedString::const_str(kind)]);
+}
+
 /// How opening an SMTP session went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionResult {
@@ -301,6 +311,8 @@ struct Handles {
     attempts: Counters<(Stage, Outcome)>,
     failures: Counters<(BounceClass, Outcome)>,
     suppressed_addresses: Counters<&'static str>,
+    reports: Counters<(&'static str, &'static str)>,
+    notices: Counters<&'static str>,
     attempt_seconds: Histogram,
     egress_attempts: Counters<WayOut>,
     sessions_open: Gauge,
@@ -352,6 +364,8 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     attempts: Counters::new(&catalog::ATTEMPTS),
     failures: Counters::new(&catalog::FAILURES),
     suppressed_addresses: Counters::new(&catalog::SUPPRESSED_ADDRESSES),
+    reports: Counters::new(&catalog::inbound::REPORTS),
+    notices: Counters::new(&catalog::inbound::NOTICES),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     egress_attempts: Counters::new(&catalog::EGRESS_ATTEMPTS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),

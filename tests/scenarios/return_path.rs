@@ -8,7 +8,7 @@ use super::world::script::{TAKEN, after_hello};
 use super::world::{Gateway, ScriptedHost, World};
 
 /// Publishes all records of `sender.example` and has them checked.
-async fn publish(world: &World, gateway: &Gateway, but: &[&str]) -> Value {
+pub(super) async fn publish(world: &World, gateway: &Gateway, but: &[&str]) -> Value {
     let domains = gateway.get("/v1/domains").await.json();
     let domain = domains["data"].as_array().unwrap().iter().find(|domain| domain["name"] == "sender.example").unwrap().clone();
     for record in domain["records"].as_array().unwrap() {
@@ -24,7 +24,7 @@ async fn publish(world: &World, gateway: &Gateway, but: &[&str]) -> Value {
 }
 
 /// The addresses of the MAIL commands a host heard.
-fn reverse_paths(host: &ScriptedHost) -> Vec<String> {
+pub(super) fn reverse_paths(host: &ScriptedHost) -> Vec<String> {
     let path = |line: &String| Some(line.strip_prefix("MAIL FROM:<")?.split_once('>')?.0.to_owned());
     host.heard().iter().filter_map(path).collect()
 }

@@ -1,0 +1,248 @@
+//! A report that arrived: matched with what was sent, and told.
+//!
+//! Answers: which deliveries a report is about, and writes `bounced` or `complained` about each, once however often the report comes.
+//! Matched by the token of the envelope (`mail::verp`), else by a token in the returned message, else by Message-ID. A token proves that who reports has
+//! had the message; a Message-ID proves nothing, so what is matched by it is told as unverified and suppresses nobody (F10).
+//! Does not: believe a report of a delay or of success; the timeline has what we saw ourselves.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+
+use super::classify::meaning;
+use crate::clock::Clock;
+use crate::deliver::class::Rules;
+use crate::domains::Domains;
+use crate::events::EventKind;
+use crate::mail::report::{self, Action, Arrival, DeliveryReport, FeedbackReport, Original, RecipientReport};
+use crate::mail::verp::{Named, VerpError};
+use crate::model::{BounceClass, DeliveryId, EmailAddress, MessageId};
+use crate::store::notice;
+use crate::store::report::{self as table, RecipientRow, ReportedRow};
+use crate::store::{Store, StoreError, Tx};
+use crate::telemetry::metrics;
+
+/// Takes what comes back.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    /// The database.
+    pub store: Store,
+    /// Whose tokens are whose.
+    pub domains: Domains,
+    /// Time.
+    pub clock: Clock,
+    /// What replies mean.
+    pub rules: Arc<Rules>,
+}
+
+/// What became of a message that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Events were written.
+    Told {
+        /// `bounced` or `complained`.
+        kind: EventKind,
+        /// About these.
+        deliveries: Vec<DeliveryId>,
+    },
+    /// Nothing follows from it.
+    Nothing(Nothing),
+}
+
+/// Why nothing follows from a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// A machine's answer: absent, received, read.
+    AutoReply,
+    /// No report at all.
+    NoReport,
+    /// It tells of a delay or of success, or of feedback that is no complaint.
+    NoFailure,
+    /// It was told before.
+    Known,
+    /// It is about no message that is still here, or about nobody whom that went to.
+    NotFound,
+}
+
+/// Why a message is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum InboundError {
+    /// The address it came to names nothing of ours: 550 5.1.1 to RCPT.
+    #[error("the address names no message: {0}")]
+    UnknownAddress(VerpError),
+    /// The database: 451 4.3.0, it comes again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How a report was matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    Token,
+    MessageId,
+}
+
+impl Inbound {
+    /// Reads a message that came to the bounce address `recipient` and tells what it reports.
+    ///
+    /// # Errors
+    /// [`InboundError`]; then nothing was written.
+    pub async fn report_arrived(&self, recipient: &EmailAddress, message: &[u8]) -> Result<Heard, InboundError> {
+        let named = self.domains.read_bounce_address(recipient).map_err(|error| {
+            metrics::report("any", "refused");
+            tracing::info!(%error, "a report to an address that is none of ours is refused");
+            InboundError::UnknownAddress(error)
+        })?;
+        self.take(Some(named), message).await
+    }
+
+    /// Reads a report that came by another way, as complaints come to an address that was registered for them.
+    ///
+    /// # Errors
+    /// [`InboundError::Store`]; then nothing was written.
+    pub async fn report_forwarded(&self, message: &[u8]) -> Result<Heard, InboundError> {
+        self.take(None, message).await
+    }
+
+    async fn take(&self, named: Option<Named>, message: &[u8]) -> Result<Heard, InboundError> {
+        let (what, heard) = match report::read(message) {
+            Arrival::AutoReply(_) => ("auto_reply", Heard::Nothing(Nothing::AutoReply)),
+            Arrival::Other => ("other", Heard::Nothing(Nothing::NoReport)),
+            Arrival::Delivery(report) => ("bounce", self.bounced(named, &report).await?),
+            Arrival::Feedback(report) => ("complaint", self.complained(named, &report).await?),
+        };
+        let result = match &heard {
+            Heard::Told { .. } => "told",
+            Heard::Nothing(Nothing::Known) => "known",
+            Heard::Nothing(Nothing::NotFound) => "not_found",
+            Heard::Nothing(_) => "ignored",
+        };
+        metrics::report(what, result);
+        match &heard {
+            Heard::Told { kind, deliveries } => tracing::info!(%kind, ?deliveries, "a report was told"),
+            Heard::Nothing(why) => tracing::debug!(what, ?why, "nothing follows from a message to a bounce address"),
+        }
+        Ok(heard)
+    }
+
+    async fn bounced(&self, named: Option<Named>, report: &DeliveryReport) -> Result<Heard, InboundError> {
+        let failed: Vec<&RecipientReport> = report.recipients.iter().filter(|recipient| recipient.action == Action::Failed).collect();
+        if failed.is_empty() {
+            return Ok(Heard::Nothing(Nothing::NoFailure));
+        }
+        let facts = |recipient: &RecipientReport, evidence| self.facts_of_bounce(report, recipient, evidence);
+        let reported: Vec<_> = failed
+            .into_iter()
+            .map(|recipient| Reported {
+                addresses: [Some(&recipient.recipient), recipient.original_recipient.as_ref()].into_iter().flatten().cloned().collect(),
+                about: recipient,
+            })
+            .collect();
+        self.tell(named, &report.original, EventKind::Bounced, &reported, facts).await
+    }
+
+    async fn complained(&self, named: Option<Named>, report: &FeedbackReport) -> Result<Heard, InboundError> {
+        if !report.kind.is_complaint() {
+            return Ok(Heard::Nothing(Nothing::NoFailure));
+        }
+        let facts = |(): &(), evidence| {
+            json!({
+                "source": "report", "verified": evidence == Evidence::Token, "at": self.now(), "feedback_type": report.kind.name(), "user_agent": report.user_agent,
+                "condemns_address": evidence == Evidence::Token,
+            })
+        };
+        let reported = [Reported { addresses: report.recipients.clone(), about: &() }];
+        self.tell(named, &report.original, EventKind::Complained, &reported, facts).await
+    }
+
+    /// Writes an event about each recipient that the report names and the message had.
+    async fn tell<T>(
+        &self,
+        named: Option<Named>,
+        original: &Original,
+        kind: EventKind,
+        reported: &[Reported<'_, T>],
+        facts: impl Fn(&T, Evidence) -> Value,
+    ) -> Result<Heard, InboundError> {
+        let mut tx = self.store.begin().await?;
+        let Some((named, evidence)) = self.find(&mut tx, named, original).await? else { return Ok(Heard::Nothing(Nothing::NotFound)) };
+        let message = match named {
+            Named::Message(message) => message,
+            Named::Delivery(delivery) => delivery.message,
+        };
+        let Some(project) = table::lock(&mut tx, message.uuid()).await? else { return Ok(Heard::Nothing(Nothing::NotFound)) };
+        let known = table::recipients(&mut tx, message.uuid()).await?;
+        let mut rows: Vec<ReportedRow> = Vec::new();
+        for one in reported {
+            let Some(row) = one.find(&known, named, reported.len()) else { continue };
+            // What waits to be tried again is not over, whatever somebody reports of it.
+            if kind == EventKind::Bounced && row.outstanding || rows.iter().any(|other| other.rcpt_no == row.rcpt_no) {
+                continue;
+            }
+            let (id, data) = (self.clock.uuid(), facts(one.about, evidence));
+            rows.push(ReportedRow { id, rcpt_no: row.rcpt_no, kind: kind.to_stored(), recipient: row.recipient.clone(), data });
+        }
+        if rows.is_empty() {
+            return Ok(Heard::Nothing(Nothing::NotFound));
+        }
+        let new = table::insert(&mut tx, project, message.uuid(), &rows).await?;
+        notice::wake(&mut tx, message.uuid(), self.clock.now()).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        let deliveries =
+            new.into_iter().filter_map(|rcpt_no| Some(DeliveryId { message, rcpt_no: u16::try_from(rcpt_no).ok()? })).collect::<Vec<_>>();
+        Ok(if deliveries.is_empty() { Heard::Nothing(Nothing::Known) } else { Heard::Told { kind, deliveries } })
+    }
+
+    /// What a report is about, and how that is known.
+    async fn find(&self, tx: &mut Tx, named: Option<Named>, original: &Original) -> Result<Option<(Named, Evidence)>, InboundError> {
+        let within = || original.return_path.as_ref().and_then(|path| self.domains.read_bounce_address(path).ok());
+        if let Some(named) = named.or_else(within) {
+            return Ok(Some((named, Evidence::Token)));
+        }
+        let Some(header) = &original.message_id else { return Ok(None) };
+        let own = header.split_once('@').and_then(|(local, _)| local.parse::<MessageId>().ok());
+        let message = match own {
+            Some(message) => Some(message),
+            None => table::by_foreign_id(tx, header).await?.map(MessageId::from_uuid),
+        };
+        Ok(message.map(|message| (Named::Message(message), Evidence::MessageId)))
+    }
+
+    fn facts_of_bounce(&self, report: &DeliveryReport, recipient: &RecipientReport, evidence: Evidence) -> Value {
+        let meaning = meaning(&self.rules, recipient);
+        let class = meaning.map_or(BounceClass::Other, |meaning| meaning.class);
+        let hard = meaning.is_some_and(|meaning| meaning.hard);
+        let verified = evidence == Evidence::Token;
+        json!({
+            "source": "report", "verified": verified, "at": self.now(), "class": class, "hard": hard,
+            "condemns_address": verified && class.condemns_address() && (hard || class != BounceClass::BadMailbox),
+            "enhanced_status": recipient.status, "reply_code": recipient.code, "reply": recipient.diagnostic,
+            "remote_mta": recipient.remote_mta, "reporting_mta": report.reporting_mta, "reported_recipient": recipient.recipient.to_string(),
+        })
+    }
+
+    fn now(&self) -> String {
+        self.clock.now().format(&Rfc3339).unwrap_or_default()
+    }
+}
+
+/// Addresses of one recipient, and what is said about them.
+struct Reported<'r, T> {
+    addresses: Vec<EmailAddress>,
+    about: &'r T,
+}
+
+impl<T> Reported<'_, T> {
+    /// The recipient of the message that is meant: by token, by address, or because there is only one of both.
+    fn find<'k>(&self, known: &'k [RecipientRow], named: Named, reported: usize) -> Option<&'k RecipientRow> {
+        if let Named::Delivery(delivery) = named {
+            return known.iter().find(|row| u16::try_from(row.rcpt_no).is_ok_and(|rcpt_no| rcpt_no == delivery.rcpt_no));
+        }
+        let same = |row: &&RecipientRow| self.addresses.iter().any(|address| address.to_string().eq_ignore_ascii_case(&row.recipient));
+        known.iter().find(same).or(match known {
+            [only] if reported == 1 => Some(only),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,294 @@
+//! Tells the authors of submitted mail what became of it: failed, delayed, or delivered where that was asked for (RFC 3461, RFC 3464).
+//!
+//! Answers: one report for recipients that fare alike, to the reverse-path, exactly once: what is about to be told is written first, and sent under an
+//! idempotency key made of it. A report is a message like any other, signed by the author's domain. Who may get one was asked when the message was
+//! submitted: its reverse-path is an address of the author's, so no stranger ever does. Mail with a null reverse-path, and mail of the API, whose
+//! events say the same, has none. Does not: pass what was asked for on to the next hop, so what that takes is `relayed` and not `delivered`.
+
+mod due;
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use self::due::{Kind, Standing, Told, Wishes, due};
+use crate::accept::{Accept, AcceptError};
+use crate::access::{Caller, Scope};
+use crate::clock::{Clock, first_id_at, time_of};
+use crate::events::EventKind;
+use crate::mail::report::Action;
+use crate::mail::report::compose::{Notice, NoticeRecipient, compose};
+use crate::model::{BounceClass, EmailAddress, EnhancedStatus, KeyId, MessageId, ProjectId};
+use crate::outbox::{IdempotencyKey, content};
+use crate::store::consumer;
+use crate::store::message::{ContentRow, MessageHead};
+use crate::store::notice::{self as table, NoticeRow};
+use crate::store::{Store, StoreError};
+use crate::supervisor::Supervisor;
+use crate::telemetry::metrics;
+
+/// The name of the cursor, which stands at the newest message that was found.
+const NAME: &str = "notices";
+/// How often messages are looked for.
+const POLL: Duration = Duration::from_secs(5);
+/// A message may become visible this much later than its id says.
+const LATE: Duration = Duration::from_mins(15);
+/// How long a message is looked after: what comes back about it later is told no more.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+/// How long one node has for what it took up.
+const LEASE: Duration = Duration::from_mins(1);
+const CHUNK: i64 = 100;
+/// Longest time between two looks at a message that is not over.
+const LONGEST: Duration = Duration::from_mins(15);
+
+/// Sends reports.
+pub struct Notices {
+    /// The database.
+    pub store: Store,
+    /// Takes the reports.
+    pub accept: Accept,
+    /// Time.
+    pub clock: Clock,
+    /// Our name.
+    pub hostname: String,
+    /// When a delay is told; zero: never.
+    pub delay: Duration,
+}
+
+/// A report that is about to be sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Pending {
+    kind: Kind,
+    rcpt_nos: Vec<u16>,
+}
+
+/// A message and all that is known about it.
+struct Subject {
+    head: MessageHead,
+    content: ContentRow,
+    wishes: Wishes,
+    standings: Vec<Standing>,
+}
+
+impl Notices {
+    /// Runs until the process drains.
+    pub async fn run(self, supervisor: Supervisor) {
+        while !supervisor.is_draining() {
+            if let Err(error) = self.round().await {
+                metrics::database_error(error.kind());
+                tracing::warn!(%error, "delivery reports could not be looked after; trying again");
+            }
+            tokio::select! {
+                () = self.clock.sleep(POLL) => {}
+                () = supervisor.draining() => {}
+            }
+        }
+    }
+
+    async fn round(&self) -> Result<(), StoreError> {
+        self.discover().await?;
+        let now = self.clock.now();
+        for row in table::due(&self.store, now, now + LEASE, CHUNK).await? {
+            self.look(row).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes up messages that were submitted.
+    async fn discover(&self) -> Result<(), StoreError> {
+        let mut tx = self.store.begin().await?;
+        let Some(cursor) = consumer::take(&mut tx, NAME).await?.map(|cursor| cursor.event_id) else { return Ok(()) };
+        let now = self.clock.now();
+        let found = table::discover(&mut tx, first_id_at(time_of(cursor) - LATE), now, CHUNK * 10).await?;
+        let to = found.last().map_or(cursor, |last| cursor.max(*last));
+        consumer::advance(&mut tx, NAME, 0, to).await?;
+        table::forget(&mut tx, first_id_at(now - KEPT)).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Tells what is due about one message.
+    async fn look(&self, row: NoticeRow) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut told: Told = serde_json::from_value(row.told).unwrap_or_default();
+        let Some(subject) = self.subject(row.project_id, row.message_id).await? else {
+            return table::keep(&self.store, row.message_id, &json!(told), None, now + KEPT).await;
+        };
+        let mut next = row.pending.and_then(|pending| serde_json::from_value::<Pending>(pending).ok());
+        let age = Duration::try_from(now - time_of(row.message_id)).unwrap_or_default();
+        loop {
+            let pending = match next.take() {
+                Some(pending) => pending,
+                None => match due(&subject.standings, &subject.wishes, &told, age, self.delay).pop_first() {
+                    Some((kind, rcpt_nos)) => Pending { kind, rcpt_nos },
+                    None => break,
+                },
+            };
+            table::keep(&self.store, row.message_id, &json!(told), Some(&json!(pending)), now + LEASE).await?;
+            if !self.send(row.message_id, &subject, &pending).await {
+                return Ok(());
+            }
+            for rcpt_no in pending.rcpt_nos {
+                told.entry(rcpt_no).or_default().push(pending.kind);
+            }
+        }
+        let again = if subject.standings.iter().all(Standing::is_over) { KEPT } else { self.wait(age) };
+        table::keep(&self.store, row.message_id, &json!(told), None, now + again).await
+    }
+
+    /// How long until the next look: less for a young message, and not past the time at which a delay is told.
+    fn wait(&self, age: Duration) -> Duration {
+        let wait = (age / 4).clamp(POLL, LONGEST);
+        match self.delay.checked_sub(age) {
+            Some(left) if !left.is_zero() => wait.min(left.max(POLL)),
+            _ => wait,
+        }
+    }
+
+    async fn subject(&self, project: Uuid, id: Uuid) -> Result<Option<Subject>, StoreError> {
+        let Some(head) = self.store.message(project, id).await? else { return Ok(None) };
+        let Some(content) = self.store.content(project, id).await? else { return Ok(None) };
+        let mut standings: Vec<Standing> = Vec::new();
+        for row in self.store.outstanding(&[id]).await? {
+            standings.push(Standing { rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0), recipient: row.recipient, last: None, facts: Value::Null });
+        }
+        for event in self.store.timeline(&[id]).await? {
+            let (Some(rcpt_no), Some(recipient), Some(kind)) =
+                (event.rcpt_no.and_then(|number| u16::try_from(number).ok()), event.recipient, EventKind::from_stored(event.kind))
+            else {
+                continue;
+            };
+            if kind == EventKind::Complained {
+                continue;
+            }
+            let fresh = Standing { rcpt_no, recipient, last: Some(kind), facts: event.data };
+            match standings.iter_mut().find(|known| known.rcpt_no == rcpt_no) {
+                // What came back is the last word, whatever order the clocks of two nodes give the events.
+                Some(known) if known.last == Some(EventKind::Bounced) => {}
+                Some(known) => *known = fresh,
+                None => standings.push(fresh),
+            }
+        }
+        standings.sort_by_key(|standing| standing.rcpt_no);
+        let wishes = Wishes::of(&head.metadata);
+        Ok(Some(Subject { head, content, wishes, standings }))
+    }
+
+    /// Sends a report; false if it has to be tried again.
+    async fn send(&self, id: Uuid, subject: &Subject, pending: &Pending) -> bool {
+        let id = MessageId::from_uuid(id);
+        let Some(report) = self.report(id, subject, pending) else {
+            tracing::warn!(message = %id, "a delivery report cannot be made: the addresses of the message are none");
+            return true;
+        };
+        let sent = self.submit(id, subject, pending, report).await;
+        match &sent {
+            Ok(()) => {
+                metrics::notice(pending.kind.name());
+                tracing::info!(message = %id, kind = pending.kind.name(), recipients = pending.rcpt_nos.len(), "delivery report sent");
+                true
+            }
+            Err(error @ (AcceptError::Overloaded | AcceptError::StorageFull | AcceptError::Unavailable(_) | AcceptError::InProgress)) => {
+                tracing::warn!(message = %id, %error, "a delivery report could not be sent; trying again");
+                false
+            }
+            Err(error) => {
+                metrics::notice("given_up");
+                tracing::warn!(message = %id, %error, "a delivery report could not be sent and is given up");
+                true
+            }
+        }
+    }
+
+    fn report(&self, id: MessageId, subject: &Subject, pending: &Pending) -> Option<Vec<u8>> {
+        let to = EmailAddress::parse(&subject.content.reverse_path).ok()?;
+        let author = EmailAddress::parse(&subject.head.header_from).ok()?;
+        let from = EmailAddress::parse(&format!("mailer-daemon@{}", author.domain())).ok()?;
+        let those = subject.standings.iter().filter(|standing| pending.rcpt_nos.contains(&standing.rcpt_no));
+        let facts: Vec<(EmailAddress, &Standing, Facts)> =
+            those.filter_map(|standing| Some((EmailAddress::parse(&standing.recipient).ok()?, standing, Facts::of(standing)))).collect();
+        let recipients: Vec<NoticeRecipient<'_>> = facts
+            .iter()
+            .map(|(address, standing, facts)| NoticeRecipient {
+                address,
+                original: subject.wishes.about(&standing.recipient).and_then(|wish| wish.orcpt.as_deref()),
+                action: match pending.kind {
+                    Kind::Failed => Action::Failed,
+                    Kind::Delayed => Action::Delayed,
+                    Kind::Relayed => Action::Relayed,
+                },
+                status: facts.status.unwrap_or(match pending.kind {
+                    Kind::Failed => EnhancedStatus::new(5, 0, 0),
+                    Kind::Delayed => EnhancedStatus::new(4, 0, 0),
+                    Kind::Relayed => EnhancedStatus::new(2, 0, 0),
+                }),
+                class: facts.class,
+                reply: facts.reply.as_deref(),
+                host: facts.host.as_deref(),
+                last_attempt: facts.at,
+                retry_until: Some(subject.head.expires_at),
+            })
+            .collect();
+        if recipients.is_empty() {
+            return None;
+        }
+        let original = content::unpack(subject.content.encoding, subject.content.content.clone(), subject.content.size).ok()?;
+        Some(compose(&Notice {
+            from: &from,
+            to: &to,
+            reporting_mta: &self.hostname,
+            envelope_id: subject.wishes.envid.as_deref(),
+            arrived: time_of(id.uuid()),
+            recipients: &recipients,
+            original: &original,
+            returned: subject.wishes.returned(),
+        }))
+    }
+
+    async fn submit(&self, id: MessageId, subject: &Subject, pending: &Pending, report: Vec<u8>) -> Result<(), AcceptError> {
+        let request = json!({
+            "envelope": { "from": "<>", "to": subject.content.reverse_path },
+            "raw": STANDARD.encode(&report),
+            "stream": "delivery-reports",
+        });
+        let request = serde_json::from_value(request).map_err(|error| AcceptError::Unavailable(error.to_string()))?;
+        let project = ProjectId::from_uuid(subject.content.project_id);
+        let caller = Caller { project, key: KeyId::from_uuid(Uuid::nil()), name: "delivery reports".into(), scope: Scope::Send, domains: None };
+        // The same for the same report, whatever else became known in the meantime.
+        let name = format!("{id} {} {:?}", pending.kind.name(), pending.rcpt_nos);
+        let request_hash: [u8; 32] = digest::digest(&digest::SHA256, name.as_bytes()).as_ref().try_into().unwrap_or_default();
+        let key = IdempotencyKey { key: format!("delivery-report {}", STANDARD.encode(request_hash)), request_hash };
+        self.accept.send(&caller, request, Some(key)).await.map(|_| ())
+    }
+}
+
+/// What the last event says.
+struct Facts {
+    status: Option<EnhancedStatus>,
+    class: Option<BounceClass>,
+    reply: Option<String>,
+    host: Option<String>,
+    at: Option<OffsetDateTime>,
+}
+
+impl Facts {
+    fn of(standing: &Standing) -> Self {
+        let text = |name: &str| standing.facts.get(name).and_then(Value::as_str).map(str::to_owned).filter(|text| !text.is_empty());
+        let suppressed =
+            (standing.last == Some(EventKind::Suppressed)).then(|| "not sent: the address is on the suppression list of this system".to_owned());
+        let code = standing.facts.get("reply_code").and_then(Value::as_u64);
+        Self {
+            status: text("enhanced_status").and_then(|status| status.parse().ok()),
+            class: text("class").and_then(|class| class.parse().ok()),
+            reply: suppressed.or_else(|| text("reply")).map(|reply| code.map_or(reply.clone(), |code| format!("{code} {reply}"))),
+            host: text("mx_host").or_else(|| text("remote_mta")),
+            at: text("at").and_then(|at| OffsetDateTime::parse(&at, &Rfc3339).ok()),
+        }
+    }
+}
