@@ -683,6 +683,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/egress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show source addresses */
+        get: operations["list_sources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sites/pause": {
         parameters: {
             query?: never;
@@ -1219,6 +1236,25 @@ export interface components {
          * @enum {string}
          */
         KeyScope: "full" | "send" | "read";
+        /** @description What a list of bad senders says of a source. */
+        ListingView: {
+            /** @description The list. */
+            zone: string;
+            /** @description `clear`, `listed`, or `unusable`: the list cannot be believed. */
+            state: string;
+            /** @description The list's codes and reason, or why it cannot be used. */
+            detail: string;
+            /**
+             * Format: date-time
+             * @description Since when it says so.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When it was asked last.
+             */
+            checked_at: string;
+        };
         /** @description A page of messages, newest first. */
         MessageList: {
             /** @description The messages. */
@@ -1774,6 +1810,44 @@ export interface components {
             /** @description Recipient domains seen there lately; not all of them where there are many. */
             domains: string[];
         };
+        /** @description Source addresses. */
+        SourceList: {
+            /** @description All that are configured, pool by pool; none: the system chooses. */
+            data: components["schemas"]["SourceView"][];
+            /** @description Always null: the list is whole. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description How a source stands.
+         * @enum {string}
+         */
+        SourceState: "ok" | "warming" | "listed" | "failing";
+        /** @description A source address. */
+        SourceView: {
+            /** @description The address. */
+            address: string;
+            /** @description Its pool. */
+            pool: string;
+            /** @description Our name in EHLO from there. */
+            ehlo_name: string;
+            /**
+             * Format: int32
+             * @description Its share of the pool's mail, as weighed against the others.
+             */
+            weight: number;
+            /** @description It is of another host, reached through a proxy. */
+            via_proxy: boolean;
+            /** @description How it stands. */
+            state: components["schemas"]["SourceState"];
+            /** @description No mail leaves from it. */
+            paused: boolean;
+            /** @description Why it is failing or listed. */
+            reason?: string | null;
+            /** @description What lists of bad senders say. */
+            listings: components["schemas"]["ListingView"][];
+            /** @description Its ceilings of today; none: it may send all there is. */
+            warm_up: components["schemas"]["WarmUpView"][];
+        };
         /** @description How far a session got. */
         Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "auth" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
         /** @description A page of entries. */
@@ -1847,7 +1921,7 @@ export interface components {
          */
         TlsResult: "verified" | "encrypted" | "clear" | "starttls_not_supported" | "handshake_failed" | "certificate_host_mismatch" | "certificate_expired" | "certificate_not_trusted" | "tlsa_mismatch" | "tlsa_unavailable" | "mx_not_listed" | "require_tls_not_supported";
         /** @description What a delivery waits for. */
-        WaitReason: ("held" | "paused" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "due") | string;
+        WaitReason: ("held" | "paused" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "warming_up" | "source_listed" | "due") | string;
         /** @description Why a delivery was not sent yet. */
         Waiting: {
             /** @description What it waits for. */
@@ -1859,6 +1933,21 @@ export interface components {
             until?: string | null;
             /** @description The same for people, with what the site said. */
             detail: string;
+        };
+        /** @description What a warming source may send today. */
+        WarmUpView: {
+            /** @description The provider or site; null: each of the others. */
+            provider?: string | null;
+            /**
+             * Format: int64
+             * @description Recipients today (UTC), with those that nodes have set aside to send next; null for `provider` null.
+             */
+            sent?: number | null;
+            /**
+             * Format: int64
+             * @description Recipients at most today.
+             */
+            ceiling: number;
         };
     };
     responses: never;
@@ -6033,6 +6122,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SiteList"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The addresses that mail leaves from, how they stand, what they sent today and may send. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceList"];
                 };
             };
             /** @description No valid API key: `unauthorized`. */

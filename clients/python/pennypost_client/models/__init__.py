@@ -39,6 +39,7 @@ from .known_send_status import KnownSendStatus
 from .known_stage import KnownStage
 from .known_wait_reason import KnownWaitReason
 from .list_messages_state import ListMessagesState
+from .listing_view import ListingView
 from .message_list import MessageList
 from .message_summary import MessageSummary
 from .message_summary_metadata import MessageSummaryMetadata
@@ -72,6 +73,9 @@ from .site_list import SiteList
 from .site_pause_request import SitePauseRequest
 from .site_state import SiteState
 from .site_view import SiteView
+from .source_list import SourceList
+from .source_state import SourceState
+from .source_view import SourceView
 from .suppression_list import SuppressionList
 from .suppression_origin import SuppressionOrigin
 from .suppression_reason import SuppressionReason
@@ -80,6 +84,7 @@ from .tag_condition import TagCondition
 from .tls_policy import TlsPolicy
 from .tls_result import TlsResult
 from .waiting import Waiting
+from .warm_up_view import WarmUpView
 
 __all__ = (
     "Actor",
@@ -121,6 +126,7 @@ __all__ = (
     "KnownStage",
     "KnownWaitReason",
     "ListMessagesState",
+    "ListingView",
     "MessageList",
     "MessageSummary",
     "MessageSummaryMetadata",
@@ -154,6 +160,9 @@ __all__ = (
     "SitePauseRequest",
     "SiteState",
     "SiteView",
+    "SourceList",
+    "SourceState",
+    "SourceView",
     "SuppressionList",
     "SuppressionOrigin",
     "SuppressionReason",
@@ -162,4 +171,5 @@ __all__ = (
     "TlsPolicy",
     "TlsResult",
     "Waiting",
+    "WarmUpView",
 )
