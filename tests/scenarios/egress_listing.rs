@@ -8,7 +8,9 @@ use pennypost::lab::zone::ZoneFault;
 use serde_json::{Value, json};
 
 use super::world::World;
+use super::world::database;
 use super::world::gateway::{Gateway, eventually};
+use super::world::program::command;
 use super::world::telling::{attempts, last_attempt};
 
 const TO: &str = "bee@example.net";
@@ -168,4 +170,41 @@ async fn mail_of_listed_sources_goes_to_the_smart_host_that_takes_the_overflow_a
     assert_eq!((&delivery["state"], &last_attempt(&delivery)["stage"]), (&json!("bounced"), &json!("dns")), "{delivery:#}");
     gateway.stop().await;
     assert_eq!(world.number("select count(*) from source_listing").await, 0);
+}
+
+#[tokio::test]
+async fn the_command_shows_how_source_addresses_stand() {
+    let (world, _) = with_list(0).await;
+    let file = database::scratch().join(format!("egress-{}.toml", world.config.delivery.mx_port));
+    let text = r#"
+[delivery]
+dnsbl_zones = ["bl.example"]
+[[delivery.source]]
+address = "192.0.2.26"
+[[delivery.source]]
+address = "192.0.2.27"
+pool = "bulk"
+weight = 3
+ehlo_name = "out.sender.example"
+[[delivery.source.warm_up]]
+since = 2999-01-01
+[[delivery.source.warm_up]]
+since = 2999-01-01
+provider = "google"
+"#;
+    std::fs::write(&file, text).unwrap();
+    let run = |more: &[&str]| {
+        let output = command(&world, "").arg("--config").arg(&file).args(["queue", "egress"]).args(more).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&[]).contains("192.0.2.26"));
+    let listing = "'192.0.2.26', 'bl.example', 'listed', '127.0.0.4 sends spam', now(), now()";
+    world.execute(&format!("insert into source_listing (source, zone, state, detail, since, checked_at) values ({listing})")).await;
+    let lines: Vec<Vec<String>> = run(&[]).lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
+    assert_eq!(lines[0].join(" "), "SOURCE POOL NAME WEIGHT STATE PAUSED TODAY REASON");
+    assert_eq!(lines[1].join(" "), "192.0.2.26 default mail.sender.example 1 listed true bl.example: 127.0.0.4 sends spam");
+    assert_eq!(lines[2].join(" "), "192.0.2.27 bulk out.sender.example 3 warming false each other 0/0, google 0/0 -");
+    let shown: Value = serde_json::from_str(&run(&["--json"])).unwrap();
+    assert_eq!(shown["data"][1]["warm_up"][1], json!({ "provider": "google", "sent": 0, "ceiling": 0 }), "{shown:#}");
 }
