@@ -74,6 +74,8 @@ pub enum ResolverError {
 pub struct Resolver {
     servers: Arc<[Server]>,
     preferred: Arc<AtomicUsize>,
+    /// Where they are, in the same order.
+    addresses: Arc<[IpAddr]>,
     /// What the servers say of DNSSEC is believed.
     is_trusted: bool,
 }
@@ -103,9 +105,16 @@ impl Resolver {
             servers.iter().map(|server| name_server(*server)).collect()
         };
         let is_trusted = dnssec::is_trusted(trust, name_servers.iter().map(|server| server.ip));
+        let addresses = name_servers.iter().map(|server| server.ip).collect();
         let limit = limit.checked_div(u32::try_from(name_servers.len()).unwrap_or(1)).unwrap_or(limit);
         let servers = name_servers.into_iter().map(|server| one_server(server, limit)).collect::<Result<_, _>>()?;
-        Ok(Self { servers, preferred: Arc::default(), is_trusted })
+        Ok(Self { servers, preferred: Arc::default(), addresses, is_trusted })
+    }
+
+    /// The servers that are asked.
+    #[must_use]
+    pub fn servers(&self) -> &[IpAddr] {
+        &self.addresses
     }
 
     /// The MX records of a domain as they stand: preference and host (lower case, no final dot; empty for the root).

@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod dane;
 pub mod dial;
 pub mod dns;
+pub mod dnsbl;
 pub mod dnssec;
 pub mod https;
 pub mod mta_sts;
