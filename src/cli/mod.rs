@@ -10,6 +10,7 @@ pub mod config;
 pub mod context;
 pub mod demo;
 pub mod dev;
+pub mod doctor;
 pub mod domain;
 pub mod failure;
 pub mod health;
@@ -76,6 +77,7 @@ enum Command {
     #[command(subcommand)]
     Key(key::KeyCommand),
     Send(send::SendArgs),
+    Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
     Queue(queue::QueueCommand),
     #[command(subcommand)]
@@ -124,6 +126,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Key(command) => key::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
+        Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Queue(command) => queue::run(&context, command).await,
         Command::Message(command) => message::run(&context, command).await,
         Command::Openapi(args) => openapi::run(&context, args),

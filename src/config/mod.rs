@@ -37,6 +37,8 @@ pub struct Config {
     pub delivery_tls: DeliveryTls,
     /// `[dns]`
     pub dns: Dns,
+    /// `[doctor]`
+    pub doctor: Doctor,
     /// `[retention]`
     pub retention: Retention,
     /// `[limits]`
@@ -182,6 +184,20 @@ pub enum DnssecTrust {
     Trust,
     /// None.
     Off,
+}
+
+/// `[doctor]`: what `pennypost doctor` asks in the world.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doctor {
+    /// Domains whose mail hosts are greeted, to see whether mail can leave.
+    pub probe_domains: Vec<String>,
+    /// `host:port` of a time server; empty: none is asked.
+    pub time_server: String,
+    /// Zones of lists of addresses (RFC 5782).
+    pub address_lists: Vec<String>,
+    /// Zones of lists of domains.
+    pub domain_lists: Vec<String>,
 }
 
 /// `[retention]`, in days; zero keeps for ever.

@@ -4,6 +4,7 @@
 //! selector of its own (rule C8).
 //! Does not: sign (see [`crate::mail::dkim`]).
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::SignerError;
@@ -17,22 +18,54 @@ use crate::store::domain::DkimKeyRow;
 const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
 const SELECTOR_CHARACTERS: usize = 6;
 
-/// How a key begins.
+/// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyState {
-    /// Signs at once: the key of a new domain, which is not verified before its record stands.
+pub enum KeyState {
+    /// Signs: also the key of a new domain, which is not verified before its record stands.
     Active,
     /// Signs as soon as its record stands: the key of a rotation.
     Next,
 }
 
 impl KeyState {
-    const fn as_str(self) -> &'static str {
+    /// As the database writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Next => "next",
         }
     }
+}
+
+/// A key without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DkimKeyView {
+    /// Its selector.
+    pub selector: String,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// Bits of an RSA key.
+    pub bits: Option<usize>,
+    /// What it does.
+    pub state: KeyState,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When a check last saw its record in DNS.
+    pub seen_at: Option<OffsetDateTime>,
+}
+
+/// The keys of a domain as they are shown.
+pub(super) fn views(keys: &[DkimKeyRow]) -> Vec<DkimKeyView> {
+    let view = |key: &DkimKeyRow| DkimKeyView {
+        selector: key.selector.clone(),
+        algorithm: if proves(key) { Algorithm::Rsa2048 } else { Algorithm::Ed25519 },
+        bits: dkim::rsa_bits(&key.public_record),
+        state: if key.state == KeyState::Next.as_str() { KeyState::Next } else { KeyState::Active },
+        created_at: key.created_at,
+        seen_at: key.seen_at,
+    };
+    keys.iter().map(view).collect()
 }
 
 /// Why no keys could be made.

@@ -35,10 +35,9 @@ use crate::recent::Recent;
 use crate::store::domain::{self as table, Checked, DkimKeyRow, DomainRow};
 use crate::store::{Store, StoreError};
 use check::Proof;
-use keys::KeyState;
 use state::Standing;
 
-pub use keys::KeyError;
+pub use keys::{DkimKeyView, KeyError, KeyState};
 pub use record::{DnsRecord, RecordPurpose, RecordState, RecordType, return_path};
 pub use seal::{SealError, Sealer};
 pub use spf::Senders;
@@ -259,6 +258,26 @@ impl Domains {
         self.get(project, id).await
     }
 
+    /// The domain with its records as DNS has them now. Nothing is written down, so the domain's state stays.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`], [`DomainError::Store`].
+    pub async fn look_up(&self, project: ProjectId, id: DomainId) -> Result<DomainView, DomainError> {
+        let (row, keys) = self.read(project, id).await?;
+        let mut records = self.records(&name_of(&row)?, &keys);
+        check::check(&self.inner.resolver, &self.inner.settings.senders, &mut records).await;
+        records.iter_mut().for_each(|record| record.merge(&self.inner.settings.senders));
+        Ok(DomainView { records, ..self.view(&row, &keys)? })
+    }
+
+    /// The keys of a domain, without their secrets, in the order they were made.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`], [`DomainError::Store`].
+    pub async fn dkim_keys(&self, project: ProjectId, id: DomainId) -> Result<Vec<DkimKeyView>, DomainError> {
+        Ok(keys::views(&self.read(project, id).await?.1))
+    }
+
     /// Makes new keys, whose records stand in the view beside the present ones. The present keys sign until a check sees the new ones
     /// in DNS (fault K13); their records should stay published for a week after that, for mail still on its way.
     ///
@@ -404,6 +423,7 @@ impl Domains {
             if let Some(old) = found.iter().find(|old| old.kind == record.kind && old.name == record.name && old.value == record.value) {
                 record.state = old.state;
                 record.found.clone_from(&old.found);
+                record.merge(&self.inner.settings.senders);
             }
         }
         Ok(DomainView {

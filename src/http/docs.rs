@@ -47,7 +47,8 @@ struct Base;
 struct Shared;
 
 /// Enumerations of answers that may grow: a client must be able to read a value it does not know.
-const OPEN: [&str; 9] = ["BatchStatus", "DeliveryState", "DomainState", "EventKind", "FailureScope", "Outcome", "RecordState", "SendStatus", "Stage"];
+const OPEN: [&str; 10] =
+    ["BatchStatus", "DeliveryState", "DomainState", "EventKind", "FailureScope", "FindingState", "Outcome", "RecordState", "SendStatus", "Stage"];
 
 impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {

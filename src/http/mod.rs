@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domains::Domains;
 use crate::events::Events;
+use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
 use body::Budget;
 use limit::RateLimiter;
@@ -52,6 +53,8 @@ pub struct Rooms {
     pub domains: Domains,
     /// Knows messages.
     pub outbox: Outbox,
+    /// Looks at domains as receivers do.
+    pub doctor: Doctor,
     /// Knows what happened.
     pub events: Events,
     /// Database there, migrations run, not draining.

@@ -19,6 +19,7 @@ use crate::accept::fault::{Code, FieldError};
 use crate::access::AccessError;
 use crate::domains::{DomainError, SignerError};
 use crate::events::EventsError;
+use crate::ops::doctor::DoctorError;
 use crate::outbox::StoreError;
 
 /// The media type of a problem (RFC 9457 6.1).
@@ -336,6 +337,15 @@ impl From<DomainError> for Problem {
             DomainError::TooLong => Self::field("/name", Code::InvalidDomain, error),
             DomainError::Keys(error) => Self::internal(error.to_string()),
             DomainError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DoctorError> for Problem {
+    fn from(error: DoctorError) -> Self {
+        match error {
+            DoctorError::Domain(error) => error.into(),
+            DoctorError::Resolver(_) | DoctorError::NoDatabase(_) => Self::internal(error.to_string()),
         }
     }
 }

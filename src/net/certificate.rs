@@ -5,6 +5,7 @@
 //! Does not: resume sessions: a resumed one shows no certificate, so it would prove nothing to a policy made later.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -79,6 +80,8 @@ pub enum CertificateFault {
 pub enum Proof {
     /// A chain to an authority, the time, and the host's name (RFC 8461 4.2).
     Authority(Authorities),
+    /// The same, so much later than now: whether it will still be good then.
+    AuthorityAt(Authorities, Duration),
     /// The TLSA records of the host (RFC 7672 3).
     Dane(DaneRecords),
 }
@@ -131,6 +134,10 @@ impl Inspector {
     fn judge(&self, shown: &[CertificateDer<'_>], name: &ServerName<'_>, now: UnixTime) -> Result<(), CertificateFault> {
         match &self.proof {
             Proof::Authority(authorities) => chain(shown, &authorities.0, std::slice::from_ref(name), now, &self.provider),
+            Proof::AuthorityAt(authorities, later) => {
+                let then = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()).saturating_add(*later));
+                chain(shown, &authorities.0, std::slice::from_ref(name), then, &self.provider)
+            }
             Proof::Dane(records) => records.judge(shown, now, &self.provider),
         }
     }
@@ -232,7 +239,7 @@ struct Now(Clock);
 impl TimeProvider for Now {
     fn current_time(&self) -> Option<UnixTime> {
         let seconds = u64::try_from(self.0.now().unix_timestamp()).ok()?;
-        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
 

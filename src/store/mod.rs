@@ -12,6 +12,7 @@ mod limit;
 mod migrate;
 
 pub mod event;
+pub mod health;
 pub mod message;
 pub mod node;
 pub mod outbox;

@@ -14,6 +14,7 @@ use crate::http::Api;
 use crate::http::extract::{self, Asked, Id, Manager, PageQuery, Payload, Reader};
 use crate::http::problem::{Document, Problem};
 use crate::model::{DomainId, DomainName};
+use crate::ops::doctor::Report;
 
 /// A domain to add.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -108,6 +109,20 @@ pub async fn records(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id)
     ))]
 pub async fn check(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<DomainId>) -> Result<Json<DomainView>, Problem> {
     Ok(Json(api.domains.check(caller.project, id).await?))
+}
+
+/// Look at a domain as receivers do
+///
+/// Makes every check of a domain with the DNS as it is now: SPF evaluated for each sending address, a signature made and verified, DMARC, the
+/// return path, replies, lists of bad senders. Each finding has what is there, what should be and the exact fix. Takes some seconds.
+#[utoipa::path(get, path = "/v1/domains/{id}/health", operation_id = "get_domain_health", tag = "Domains",
+    params(("id" = String, Path, description = "The domain: `dom_...`")),
+    responses(
+        (status = 200, description = "What was found.", body = Report),
+        (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn health(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id): Id<DomainId>) -> Result<Json<Report>, Problem> {
+    Ok(Json(api.doctor.domain(caller.project, id).await?))
 }
 
 /// Remove a domain

@@ -41,6 +41,7 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(domains::get, domains::remove))
         .routes(routes!(domains::records))
         .routes(routes!(domains::check))
+        .routes(routes!(domains::health))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(queue::list))

@@ -6,7 +6,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicEncryptingKey};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -69,6 +69,13 @@ pub fn generate(algorithm: Algorithm) -> Result<KeyPair, DkimError> {
     };
     let record = PrivateKey::read(algorithm, &private_der)?.record()?;
     Ok(KeyPair { private_der: Secret::new(private_der), record })
+}
+
+/// The bits of the RSA key in a record; none if it is another key or none that may sign.
+#[must_use]
+pub fn rsa_bits(record: &str) -> Option<usize> {
+    let value = record.split(';').find_map(|tag| tag.split_once('=').filter(|(name, _)| name.trim() == "p")).map(|(_, value)| value.trim())?;
+    PublicEncryptingKey::from_der(&STANDARD.decode(value).ok()?).ok().map(|key| key.key_size_bits())
 }
 
 /// A private key, parsed.
