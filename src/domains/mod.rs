@@ -266,7 +266,9 @@ impl Domains {
         let (row, keys) = self.read(project, id).await?;
         let mut records = self.records(&name_of(&row)?, &keys);
         check::check(&self.inner.resolver, &self.inner.settings.senders, &mut records).await;
-        records.iter_mut().for_each(|record| record.merge(&self.inner.settings.senders));
+        for record in &mut records {
+            record.merge(&self.inner.settings.senders);
+        }
         Ok(DomainView { records, ..self.view(&row, &keys)? })
     }
 

@@ -98,8 +98,8 @@ impl Authenticator {
         let outputs = self.0.verify_dkim(Parameters::new(&parsed)).await;
         let told = parsed.dkim_headers.iter().zip(outputs.iter());
         told.map(|(field, output)| Signature {
-            domain: field.header.d.to_string(),
-            selector: field.header.s.to_string(),
+            domain: field.header.d.clone(),
+            selector: field.header.s.clone(),
             verdict: match output.result() {
                 DkimResult::Pass => Ok(()),
                 DkimResult::None => Err("no signature".to_owned()),

@@ -13,7 +13,7 @@ pub struct Flow(Vec<Kind>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kind {
-    kind: i16,
+    number: i16,
     count: i64,
     encrypted: i64,
 }
@@ -22,13 +22,13 @@ impl Flow {
     /// Events of a kind, by its number in the database.
     #[must_use]
     pub fn count(&self, kind: i16) -> i64 {
-        self.0.iter().filter(|found| found.kind == kind).map(|found| found.count).sum()
+        self.0.iter().filter(|found| found.number == kind).map(|found| found.count).sum()
     }
 
     /// Those of them that tell of a session over TLS.
     #[must_use]
     pub fn encrypted(&self, kind: i16) -> i64 {
-        self.0.iter().filter(|found| found.kind == kind).map(|found| found.encrypted).sum()
+        self.0.iter().filter(|found| found.number == kind).map(|found| found.encrypted).sum()
     }
 }
 
@@ -52,7 +52,7 @@ impl Store {
     pub async fn flow(&self, project: ProjectId, from: Uuid, to: Uuid) -> Result<Flow, StoreError> {
         let rows = query_as!(
             Kind,
-            r#"select kind, count(*) as "count!", count(*) filter (where data->>'tls' is not null) as "encrypted!"
+            r#"select kind as number, count(*) as "count!", count(*) filter (where data->>'tls' is not null) as "encrypted!"
                  from event where project_id = $1 and id >= $2 and id < $3 group by kind"#,
             project.uuid(),
             from,

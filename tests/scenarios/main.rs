@@ -21,6 +21,7 @@ mod crowd;
 mod database;
 mod delivery;
 mod dns;
+mod doctor;
 mod envelope;
 mod events;
 mod failover;

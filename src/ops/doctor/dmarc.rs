@@ -118,8 +118,8 @@ async fn found(context: &Context, subject: &Subject) -> Result<Option<Policy>, S
     })
 }
 
-fn none() -> Looked {
-    Ok(vec![Outcome::skipped("no record holds (D1)")])
+fn none() -> Vec<Outcome> {
+    vec![Outcome::skipped("no record holds (D1)")]
 }
 
 fn ours(subject: &Subject) -> String {
@@ -146,7 +146,7 @@ async fn record(context: &Context, subject: &Subject) -> Looked {
 }
 
 async fn tags(context: &Context, subject: &Subject) -> Looked {
-    let Some(policy) = found(context, subject).await? else { return none() };
+    let Some(policy) = found(context, subject).await? else { return Ok(none()) };
     let tags = tags_of(&policy.text);
     let removed: Vec<&str> = tags.iter().map(|(name, _)| *name).filter(|name| REMOVED.contains(name)).collect();
     let unknown: Vec<&str> = tags.iter().map(|(name, _)| *name).filter(|name| ![&KNOWN[..], &ADDED, &REMOVED].concat().contains(name)).collect();
@@ -167,7 +167,7 @@ async fn tags(context: &Context, subject: &Subject) -> Looked {
 }
 
 async fn reports(context: &Context, subject: &Subject) -> Looked {
-    let Some(policy) = found(context, subject).await? else { return none() };
+    let Some(policy) = found(context, subject).await? else { return Ok(none()) };
     let Some(value) = policy.tag("rua").filter(|value| !value.is_empty()) else {
         let fix = format!("add rua=mailto:dmarc@{} to the record at {}, with a mailbox that is read", subject.name, policy.at);
         return Ok(vec![Outcome::bad("no rua=: nobody tells you who sends in your name", fix).about(&policy.at)]);
@@ -210,7 +210,7 @@ async fn destination(context: &Context, holder: &str, uri: &str) -> Result<Outco
 }
 
 async fn policy(context: &Context, subject: &Subject) -> Looked {
-    let Some(policy) = found(context, subject).await? else { return none() };
+    let Some(policy) = found(context, subject).await? else { return Ok(none()) };
     let own = policy.at == format!("_dmarc.{}", subject.name);
     let value = policy.tag("sp").filter(|_| !own).or_else(|| policy.tag("p")).unwrap_or("none").to_ascii_lowercase();
     let fix = match value.as_str() {

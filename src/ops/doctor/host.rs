@@ -294,7 +294,7 @@ fn room(context: &Context) -> Outcome {
     let outcome = match nix::sys::statvfs::statvfs(place) {
         Err(error) => Outcome::unknown(format!("the room on the disk cannot be read: {error}")),
         Ok(facts) => {
-            let free = u64::from(facts.blocks_available()).saturating_mul(u64::from(facts.fragment_size()));
+            let free = facts.blocks_available().saturating_mul(facts.fragment_size());
             let found = format!("{} MiB are free", free >> 20);
             let fix = "make room on this disk, or shorten retention.message_days";
             if free < LITTLE_ROOM { Outcome::bad(found, fix).at(Level::Warn) } else { Outcome::good(found) }
