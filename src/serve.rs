@@ -137,7 +137,9 @@ impl House {
         let access = Access::new(store.clone(), clock.clone());
         let project = access.default_project().await?;
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.egress.clone() };
-        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
+        let days = u64::from(config.domains.rotate_dkim_days);
+        let rotate_after = (days > 0).then(|| Duration::from_hours(24 * days));
+        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
         let transit = transit(config, &store, clock, &resolver)?;
         Ok(Self { store, access, domains, outbox, events, resolver, transit, project, postgres })

@@ -171,6 +171,9 @@ fn dns_and_telemetry(doubts: &mut Doubts<'_>, config: &Config) {
 }
 
 fn doctor(doubts: &mut Doubts<'_>, config: &Config) {
+    let days = config.domains.rotate_dkim_days;
+    let what = format!("is {days}: the records of new keys would be asked for again before the last are everywhere");
+    doubts.add((1..7).contains(&days), "domains.rotate_dkim_days", what, "use 180, or 0 for never by itself");
     let settings = &config.doctor;
     for (option, names) in [
         ("doctor.probe_domains", &settings.probe_domains),

@@ -35,6 +35,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[delivery_tls]`
     pub delivery_tls: DeliveryTls,
+    /// `[domains]`
+    pub domains: Domains,
     /// `[dns]`
     pub dns: Dns,
     /// `[doctor]`
@@ -184,6 +186,14 @@ pub enum DnssecTrust {
     Trust,
     /// None.
     Off,
+}
+
+/// `[domains]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Domains {
+    /// Days after which the next DKIM keys of a domain are made; 0: only on request.
+    pub rotate_dkim_days: u32,
 }
 
 /// `[doctor]`: what `pennypost doctor` asks in the world.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::SignerError;
 use super::seal::{Place, SealError, Sealer};
 use crate::clock::Clock;
-use crate::mail::dkim::{self, Algorithm, DkimError, Signer};
+use crate::mail::dkim::{self, Algorithm, DkimError, KeyPair, Signer};
 use crate::model::{DomainName, Secret};
 use crate::store::domain::DkimKeyRow;
 
@@ -94,16 +94,30 @@ pub(super) async fn make(sealer: &Sealer, clock: &Clock, domain: Uuid, state: Ke
 }
 
 fn make_one(sealer: &Sealer, clock: &Clock, domain: Uuid, state: KeyState, algorithm: Algorithm) -> Result<DkimKeyRow, KeyError> {
-    let pair = dkim::generate(algorithm)?;
+    let (selector, pair) = (selector(clock, algorithm), dkim::generate(algorithm)?);
+    sealed(sealer, clock, NewKey { domain, state, selector, algorithm, pair })
+}
+
+/// A key that is to be kept.
+pub(super) struct NewKey {
+    pub(super) domain: Uuid,
+    pub(super) state: KeyState,
+    pub(super) selector: String,
+    pub(super) algorithm: Algorithm,
+    pub(super) pair: KeyPair,
+}
+
+/// The row of a key, its private half sealed.
+pub(super) fn sealed(sealer: &Sealer, clock: &Clock, key: NewKey) -> Result<DkimKeyRow, KeyError> {
     let id = clock.uuid();
     Ok(DkimKeyRow {
         id,
-        domain_id: domain,
-        selector: selector(clock, algorithm),
-        algorithm: stored(algorithm).to_owned(),
-        state: state.as_str().to_owned(),
-        private_key: sealer.seal(clock, place(id), &pair.private_der)?,
-        public_record: pair.record,
+        domain_id: key.domain,
+        selector: key.selector,
+        algorithm: stored(key.algorithm).to_owned(),
+        state: key.state.as_str().to_owned(),
+        private_key: sealer.seal(clock, place(id), &key.pair.private_der)?,
+        public_record: key.pair.record,
         created_at: clock.now(),
         seen_at: None,
     })

@@ -24,11 +24,27 @@ pub enum EventKind {
     Suppressed,
     /// Taken back by the user.
     Cancelled,
+    /// A domain proved itself: its mail is sent.
+    #[serde(rename = "domain.verified")]
+    DomainVerified,
+    /// The key of a domain is gone from DNS: its mail is refused.
+    #[serde(rename = "domain.failed")]
+    DomainFailed,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [Self::Accepted, Self::Deferred, Self::Delivered, Self::Bounced, Self::Expired, Self::Suppressed, Self::Cancelled];
+    pub const ALL: [Self; 9] = [
+        Self::Accepted,
+        Self::Deferred,
+        Self::Delivered,
+        Self::Bounced,
+        Self::Expired,
+        Self::Suppressed,
+        Self::Cancelled,
+        Self::DomainVerified,
+        Self::DomainFailed,
+    ];
 
     /// As the database keeps it. Numbers are never reused.
     #[must_use]
@@ -41,6 +57,9 @@ impl EventKind {
             Self::Expired => 5,
             Self::Suppressed => 6,
             Self::Cancelled => 7,
+            // 8 to 19 are for more that happens to messages.
+            Self::DomainVerified => 20,
+            Self::DomainFailed => 21,
         }
     }
 
@@ -61,13 +80,15 @@ impl EventKind {
             Self::Expired => "expired",
             Self::Suppressed => "suppressed",
             Self::Cancelled => "cancelled",
+            Self::DomainVerified => "domain.verified",
+            Self::DomainFailed => "domain.failed",
         }
     }
 
-    /// True if nothing follows for the delivery.
+    /// True if it ends a delivery.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Accepted | Self::Deferred)
+        !matches!(self, Self::Accepted | Self::Deferred | Self::DomainVerified | Self::DomainFailed)
     }
 }
 
@@ -79,7 +100,7 @@ impl fmt::Display for EventKind {
 
 /// The text names no kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled")]
+#[error("expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled, domain.verified, domain.failed")]
 pub struct UnknownKind;
 
 impl FromStr for EventKind {

@@ -80,8 +80,6 @@ pub enum CertificateFault {
 pub enum Proof {
     /// A chain to an authority, the time, and the host's name (RFC 8461 4.2).
     Authority(Authorities),
-    /// The same, so much later than now: whether it will still be good then.
-    AuthorityAt(Authorities, Duration),
     /// The TLSA records of the host (RFC 7672 3).
     Dane(DaneRecords),
 }
@@ -100,6 +98,8 @@ pub enum Unproven {
 pub struct Inspector {
     proof: Proof,
     unproven: Unproven,
+    /// How much later than now the certificate has to be good.
+    later: Duration,
     provider: Arc<CryptoProvider>,
     found: Mutex<Option<Result<(), CertificateFault>>>,
 }
@@ -108,7 +108,13 @@ impl Inspector {
     /// For one session.
     #[must_use]
     pub fn new(proof: Proof, unproven: Unproven) -> Arc<Self> {
-        Arc::new(Self { proof, unproven, provider: Arc::new(aws_lc_rs::default_provider()), found: Mutex::default() })
+        Self::later(proof, unproven, Duration::ZERO)
+    }
+
+    /// For one session whose certificate has to be good `later` than now: will it still be?
+    #[must_use]
+    pub fn later(proof: Proof, unproven: Unproven, later: Duration) -> Arc<Self> {
+        Arc::new(Self { proof, unproven, later, provider: Arc::new(aws_lc_rs::default_provider()), found: Mutex::default() })
     }
 
     /// The configuration of that session: TLS 1.2 or later, nothing resumed, times by `clock`.
@@ -133,9 +139,8 @@ impl Inspector {
 
     fn judge(&self, shown: &[CertificateDer<'_>], name: &ServerName<'_>, now: UnixTime) -> Result<(), CertificateFault> {
         match &self.proof {
-            Proof::Authority(authorities) => chain(shown, &authorities.0, std::slice::from_ref(name), now, &self.provider),
-            Proof::AuthorityAt(authorities, later) => {
-                let then = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()).saturating_add(*later));
+            Proof::Authority(authorities) => {
+                let then = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()).saturating_add(self.later));
                 chain(shown, &authorities.0, std::slice::from_ref(name), then, &self.provider)
             }
             Proof::Dane(records) => records.judge(shown, now, &self.provider),

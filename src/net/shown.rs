@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::certificate::{CertificateFault, Inspector, Proof, Unproven};
+use super::certificate::{CertificateFault, Inspector};
 use crate::clock::{Clock, TimedOut};
 
 /// A session and what was shown in it.
@@ -25,13 +25,12 @@ pub struct Shown {
     pub facts: String,
 }
 
-/// Shakes hands over `stream` with a server that should be `name`.
+/// Shakes hands over `stream` with a server that should be `name`; `inspector` tells what it finds and refuses nothing.
 ///
 /// # Errors
 /// No TLS; the text says why.
-pub async fn shake(stream: TcpStream, name: &str, proof: Proof, clock: &Clock, limit: Duration) -> Result<Shown, String> {
+pub async fn shake(stream: TcpStream, name: &str, inspector: Arc<Inspector>, clock: &Clock, limit: Duration) -> Result<Shown, String> {
     let server = ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} is no name for a certificate"))?;
-    let inspector = Inspector::new(proof, Unproven::Tell);
     let connector = TlsConnector::from(Arc::clone(&inspector.config(clock)));
     match clock.timeout(limit, connector.connect(server, stream)).await {
         Err(TimedOut(limit)) => Err(format!("TLS: no answer within {} s", limit.as_secs_f32())),

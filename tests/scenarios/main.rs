@@ -22,6 +22,7 @@ mod database;
 mod delivery;
 mod dns;
 mod doctor;
+mod domain_keys;
 mod envelope;
 mod events;
 mod failover;

@@ -42,6 +42,8 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(domains::records))
         .routes(routes!(domains::check))
         .routes(routes!(domains::health))
+        .routes(routes!(domains::rotate_dkim))
+        .routes(routes!(domains::import_dkim))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(queue::list))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::context::{Context, seen};
 use super::finding::{Level, Outcome};
 use super::{Check, Look, Looked};
-use crate::net::certificate::Proof;
+use crate::net::certificate::{Inspector, Proof, Unproven};
 use crate::net::dial;
 use crate::net::shown;
 
@@ -80,8 +80,8 @@ async fn shown_to_users(context: &Context) -> Looked {
 /// Whether the certificate shown at `at` is good for `host`, `later` from now.
 async fn look(context: &Context, at: SocketAddr, host: &str, later: Duration) -> Result<Result<String, String>, String> {
     let stream = dial::connect(at, None, DIAL, &context.clock).await.map_err(|error| error.to_string())?;
-    let proof = if later.is_zero() { Proof::Authority(context.authorities.clone()) } else { Proof::AuthorityAt(context.authorities.clone(), later) };
-    let shown = shown::shake(stream, host, proof, &context.clock, DIAL).await?;
+    let inspector = Inspector::later(Proof::Authority(context.authorities.clone()), Unproven::Tell, later);
+    let shown = shown::shake(stream, host, inspector, &context.clock, DIAL).await?;
     Ok(shown.certificate.map(|()| shown.facts).map_err(|fault| fault.to_string()))
 }
 

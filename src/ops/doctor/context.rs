@@ -13,7 +13,7 @@ use crate::domains::{DkimKeyView, DnsRecord, DomainError, DomainView, Domains, R
 use crate::mail::dkim::Signer;
 use crate::model::{DomainId, DomainName, ProjectId};
 use crate::net::authenticator::Authenticator;
-use crate::net::certificate::Authorities;
+use crate::net::certificate::{Authorities, Inspector, Proof, Unproven};
 use crate::net::dns::{DnsError, Resolver};
 
 /// Where this program listens for mail; none: it does not.
@@ -91,6 +91,11 @@ impl Context {
         let Some(host) = self.host() else { return Ok(Vec::new()) };
         let looking = async { seen(self.resolver.addresses(host.as_str()).await) };
         self.outbound.get_or_try_init(|| looking).await.cloned()
+    }
+
+    /// For a session whose certificate has to come from an authority; it tells and refuses nothing.
+    pub(super) fn inspector(&self) -> Arc<Inspector> {
+        Inspector::new(Proof::Authority(self.authorities.clone()), Unproven::Tell)
     }
 
     /// The texts of a name.

@@ -9,7 +9,7 @@ use super::context::{Context, Subject, seen};
 use super::finding::{Level, Outcome};
 use super::talk::Talk;
 use super::{Check, Look, Looked};
-use crate::net::certificate::Proof;
+use crate::net::certificate::{Inspector, Proof, Unproven};
 use crate::net::dane::{self, Dane};
 use crate::net::dial::{self, AddressPolicy};
 use crate::net::https::HttpsClient;
@@ -140,8 +140,7 @@ async fn starttls(context: &Context) -> Looked {
         if granted.code != 220 {
             return Ok(Outcome::bad(granted, fix));
         }
-        let proof = Proof::Authority(context.authorities.clone());
-        let shown = shown::shake(talk.into_stream(), host.as_str(), proof, &context.clock, DIAL).await?;
+        let shown = shown::shake(talk.into_stream(), host.as_str(), context.inspector(), &context.clock, DIAL).await?;
         Ok(match shown.certificate {
             Ok(()) => Outcome::good(shown.facts),
             // Receivers' senders mostly encrypt without asking whose certificate it is.
@@ -317,5 +316,5 @@ async fn handshake(context: &Context, listen: SocketAddr, host: &str, proof: Pro
     if granted.code != 220 {
         return Err(format!("STARTTLS: {granted}"));
     }
-    Ok(shown::shake(talk.into_stream(), host, proof, &context.clock, DIAL).await?.certificate)
+    Ok(shown::shake(talk.into_stream(), host, Inspector::new(proof, Unproven::Tell), &context.clock, DIAL).await?.certificate)
 }

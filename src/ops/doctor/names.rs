@@ -161,7 +161,11 @@ async fn host_spf(context: &Context) -> Looked {
     }
     let Some(host) = context.host() else { return Ok(vec![Outcome::skipped("server.hostname is not set (N1)")]) };
     let mut failing = Vec::new();
-    for address in context.outbound().await? {
+    let addresses = context.outbound().await?;
+    if addresses.is_empty() {
+        return Ok(vec![Outcome::skipped("no sending address is known (N1)")]);
+    }
+    for address in addresses {
         let result = context.authenticator.spf(address, host.as_str(), host.as_str()).await;
         if result == Spf::TempError {
             return Err(format!("SPF of {host}: the DNS gave no answer"));

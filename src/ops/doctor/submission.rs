@@ -9,7 +9,6 @@ use super::context::{Context, Subject, seen};
 use super::finding::{Level, Outcome};
 use super::talk::Talk;
 use super::{Check, Look, Looked};
-use crate::net::certificate::Proof;
 use crate::net::{dial, shown};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -58,7 +57,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 
 async fn implicit(context: &Context, listen: SocketAddr, host: &str) -> Result<Outcome, String> {
     let stream = dial::connect(reachable(listen), None, DIAL, &context.clock).await.map_err(|error| error.to_string())?;
-    let shown = shown::shake(stream, host, Proof::Authority(context.authorities.clone()), &context.clock, DIAL).await?;
+    let shown = shown::shake(stream, host, context.inspector(), &context.clock, DIAL).await?;
     let (mut talk, _) = Talk::begin(shown.stream, &context.clock).await?;
     inside(&mut talk, host, shown.certificate.map_err(|fault| fault.to_string()), &shown.facts).await
 }
@@ -74,7 +73,7 @@ async fn starttls(context: &Context, listen: SocketAddr, host: &str) -> Result<O
     if granted.code != 220 {
         return Ok(Outcome::bad(format!("STARTTLS: {granted}"), format!("give it a certificate for {host} ([tls] in the configuration)")));
     }
-    let shown = shown::shake(talk.into_stream(), host, Proof::Authority(context.authorities.clone()), &context.clock, DIAL).await?;
+    let shown = shown::shake(talk.into_stream(), host, context.inspector(), &context.clock, DIAL).await?;
     let mut talk = Talk::again(shown.stream, &context.clock);
     inside(&mut talk, host, shown.certificate.map_err(|fault| fault.to_string()), &shown.facts).await
 }
