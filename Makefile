@@ -27,7 +27,7 @@ test: setup-clients lint ## Lint, tidy, unit and scenario tests, clients
 lint: ## Format and clippy, no warnings; dependencies too when cargo-deny is there
 	cargo fmt --check
 	cargo clippy --locked --all-targets --quiet -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny --offline check bans licenses sources; else echo "cargo-deny is not installed: deny.toml is not checked"; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; else echo "cargo-deny is not installed: deny.toml is not checked"; fi
 
 bench: ## Speed, size and cost beside Postfix and single-row commits, in one run
 	scripts/setup.sh --bench

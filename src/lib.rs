@@ -19,9 +19,11 @@ pub mod access;
 pub mod domains;
 pub mod events;
 pub mod outbox;
+pub mod suppressions;
 pub mod transit;
 // Flow
 pub mod accept;
+pub mod consumers;
 pub mod deliver;
 pub mod ops;
 // Doors

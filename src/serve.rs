@@ -3,6 +3,7 @@
 //! Answers: the order in which rooms open and close. Closing follows the way of the data: doors, writers, engine, outcomes, node,
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,9 +13,12 @@ use anyhow::Context;
 
 use crate::accept::Accept;
 use crate::accept::batch::{Batcher, Writing};
-use crate::access::Access;
+use crate::access::{Access, Audit};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::consumers::Suppress;
+use crate::deliver::class::Rules;
+use crate::deliver::egress::{self, Egress};
 use crate::deliver::limits::Providers;
 pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
@@ -37,6 +41,7 @@ use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
 use crate::supervisor::Supervisor;
+use crate::suppressions::Suppressions;
 use crate::telemetry::metrics;
 use crate::transit::{Transit, TransitParts};
 
@@ -97,6 +102,10 @@ pub struct House {
     pub outbox: Outbox,
     /// What became of them.
     pub events: Events,
+    /// Who changed what.
+    pub audit: Audit,
+    /// Who is not sent to.
+    pub suppressions: Suppressions,
     /// DNS.
     pub resolver: Resolver,
     /// What is known about TLS with the world's hosts.
@@ -136,13 +145,15 @@ impl House {
         let resolver = Resolver::new(&config.dns).context("the resolver could not be set up; see [dns] in the configuration")?;
         let access = Access::new(store.clone(), clock.clone());
         let project = access.default_project().await?;
-        let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.egress.clone() };
+        let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
         let days = u64::from(config.domains.rotate_dkim_days);
         let rotate_after = (days > 0).then(|| Duration::from_hours(24 * days));
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone()), Events::new(store.clone()));
+        let audit = Audit::new(store.clone(), clock.clone());
+        let suppressions = Suppressions::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, domains, outbox, events, resolver, transit, project, postgres })
+        Ok(Self { store, access, domains, outbox, events, audit, suppressions, resolver, transit, project, postgres })
     }
 
     /// Who looks at host and domains.
@@ -167,12 +178,21 @@ impl House {
     }
 }
 
-/// Reads the table of providers with the file that the configuration names.
+/// What is known of other people's servers: the program's tables with the files that the configuration names.
+#[derive(Debug)]
+pub struct Tables {
+    /// What replies mean.
+    pub rules: Arc<Rules>,
+    /// Limits of providers.
+    pub providers: Providers,
+}
+
+/// Reads the tables.
 ///
 /// # Errors
-/// The file cannot be used; the error names the entry and the fix.
-pub fn providers(config: &Config) -> anyhow::Result<Providers> {
-    Ok(Providers::load(&config.delivery)?)
+/// A file cannot be used; the error names each fault with its place.
+pub fn tables(config: &Config) -> anyhow::Result<Tables> {
+    Ok(Tables { rules: Rules::load(&config.delivery.bounce_rules)?, providers: Providers::load(&config.delivery)? })
 }
 
 /// Whose certificates count.
@@ -228,15 +248,16 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     if let Some(limit) = files::raise() {
         files::fit(&mut config, limit);
     }
-    let providers = providers(&config)?;
+    let tables = tables(&config)?;
     let house = House::open(&config, &clock).await?;
+    let egress = if roles.deliver { Some(ways_out(&config, &house).await?) } else { None };
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);
     let silence = Duration::from_secs(config.delivery.node_timeout_seconds);
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
-    let handoff = roles.deliver.then(|| start.engine(providers));
+    let handoff = egress.map(|egress| start.engine(tables, egress));
     let accept = (roles.api || roles.worker).then(|| start.accept(handoff));
     if let Some(accept) = accept.clone().filter(|_| roles.worker) {
         let housekeeping = housekeeping::Housekeeping {
@@ -250,6 +271,8 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
         let upkeep =
             TlsUpkeep { transit: house.transit.clone(), accept, project: house.project, resolver: house.resolver.clone(), clock: clock.clone() };
         supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));
+        let suppress = Suppress { store: house.store.clone(), clock: clock.clone() };
+        supervisor.spawn("suppress", suppress.run(supervisor.clone()));
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
     let http = match accept {
@@ -299,13 +322,14 @@ struct Start<'s> {
 
 impl Start<'_> {
     /// Starts the engine and what feeds it.
-    fn engine(&self, providers: Providers) -> handoff::Handoff {
+    fn engine(&self, tables: Tables, egress: Egress) -> handoff::Handoff {
         let (handoff, arrivals) = handoff::channel();
         let (settler, writer) = settle::channel(self.house.store.clone(), self.clock.clone());
         self.supervisor.spawn_essential("settle writer", writer.run());
         let parts = EngineParts {
             settings: self.config.delivery.clone(),
             hostname: host_name(self.config),
+            egress,
             clock: self.clock.clone(),
             resolver: self.house.resolver.clone(),
             domains: self.house.domains.clone(),
@@ -315,7 +339,8 @@ impl Start<'_> {
             settler,
             timeouts: Timeouts::default(),
             tls: tls::opportunistic(),
-            providers,
+            rules: tables.rules,
+            providers: tables.providers,
             transit: self.house.transit.clone(),
         };
         let keeping = self.house.transit.clone().keep_results(self.supervisor.clone(), self.clock.clone());
@@ -366,6 +391,9 @@ impl Start<'_> {
             outbox: self.house.outbox.clone(),
             doctor: self.house.doctor(self.config, self.clock),
             events: self.house.events.clone(),
+            audit: self.house.audit.clone(),
+            house: self.house.project,
+            suppressions: self.house.suppressions.clone(),
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),
@@ -380,6 +408,22 @@ impl Start<'_> {
         tracing::info!(address = %bound, "listening for HTTP");
         Ok(bound)
     }
+}
+
+/// The ways out of this machine: refused if an address is not its own, or a rule names a project that does not exist.
+async fn ways_out(config: &Config, house: &House) -> anyhow::Result<Egress> {
+    let delivery = &config.delivery;
+    if !delivery.sandbox {
+        egress::check_addresses(delivery)?;
+    }
+    let named = delivery.pool_rule.iter().map(|rule| &rule.project).chain(delivery.smart_host_rule.iter().map(|rule| &rule.project));
+    let mut projects = HashMap::new();
+    for name in named.filter(|name| !name.is_empty()) {
+        if let Some(id) = house.access.project_named(name).await? {
+            projects.insert(name.clone(), id);
+        }
+    }
+    Ok(Egress::new(delivery, &host_name(config), &projects)?)
 }
 
 /// Folds recorded histogram values together now and then, or they would pile up until somebody reads `/metrics`.

@@ -339,6 +339,112 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/suppressions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List suppressions
+         * @description Oldest first.
+         */
+        get: operations["list_suppressions"];
+        put?: never;
+        /**
+         * Suppress an address
+         * @description Nothing is sent to it from now on: neither new messages nor what waits for another attempt. An entry that is there stays as it is and is
+         *     answered with 200, so repeating the request is safe without an idempotency key.
+         */
+        post: operations["add_suppression"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/suppressions/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import suppressions
+         * @description A list as `text/csv` (a line of names, of which `address` must be there and `stream`, `reason`, `note`, `created_at` may be; or one address a
+         *     line) or `application/x-ndjson` (an object a line, with the same names). At most 16 MiB. All of it is taken, or nothing: what is
+         *     wrong is told with its line. Entries that are there stay as they are, so an import can be repeated.
+         */
+        post: operations["import_suppressions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/suppressions/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export suppressions
+         * @description The whole list, as it is imported.
+         */
+        get: operations["export_suppressions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/suppressions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a suppression */
+        get: operations["get_suppression"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a suppression
+         * @description Mail is sent there again. A later bounce or complaint puts the address back.
+         */
+        delete: operations["remove_suppression"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/project": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show the project */
+        get: operations["get_project"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change the project */
+        patch: operations["change_project"];
+        trace?: never;
+    };
     "/v1/queue": {
         parameters: {
             query?: never;
@@ -348,6 +454,210 @@ export interface paths {
         };
         /** Show the queue */
         get: operations["list_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queue/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep deliveries back
+         * @description Queued deliveries are held until released. Held mail does not expire. Safe to repeat.
+         */
+        post: operations["hold_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queue/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let held deliveries go
+         * @description Held deliveries are queued again; safe to repeat.
+         */
+        post: operations["release_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queue/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take deliveries back
+         * @description Cancels every selected delivery that is queued or held, with an event for each. It cannot be undone; safe to repeat.
+         */
+        post: operations["cancel_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queue/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try deliveries again now
+         * @description Queued deliveries that wait for their next attempt are due at once; those of a pause when it ends. Safe to repeat.
+         */
+        post: operations["retry_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queue/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause delivery
+         * @description To a recipient domain, or of the whole project. Mail is accepted as before and waits; nothing of it is tried, on any node, within about a
+         *     second. Attempts under way end. The time of the mail goes on: what reaches its `expires_at` expires. Again with another reason: that
+         *     replaces the first.
+         */
+        post: operations["pause_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queue/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a pause
+         * @description What waited for it goes on at once.
+         */
+        post: operations["resume_queue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the nodes
+         * @description For keys of the project `default`. Counts what each node holds, which reads all outstanding deliveries.
+         */
+        get: operations["list_nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Drain a node
+         * @description It takes no more deliveries, gives back what it has not begun, and lets its sessions end. It goes on accepting mail, which the other nodes
+         *     deliver. For keys of the project `default`; safe to repeat.
+         */
+        post: operations["drain_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a node take deliveries again
+         * @description For keys of the project `default`; safe to repeat.
+         */
+        post: operations["resume_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the audit trail
+         * @description Newest first: who changed what in the project, by key or by the command line. Keys of the project `default` see what concerned the whole
+         *     house too.
+         */
+        get: operations["list_audit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -367,6 +677,48 @@ export interface paths {
         get: operations["list_sites"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sites/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause a site
+         * @description Nothing is tried to any domain with these MX hosts, on any node, within about a second, whatever domains that are. Mail is accepted as before
+         *     and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at` expires. A domain that moves to other hosts
+         *     is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+         */
+        post: operations["pause_site"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sites/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the pause of a site
+         * @description What waited for it goes on at once.
+         */
+        post: operations["resume_site"];
         delete?: never;
         options?: never;
         head?: never;
@@ -457,6 +809,19 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Who did something, as the audit trail names them. */
+        Actor: {
+            /**
+             * @description The API key; null for the command line.
+             * @example key_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            key_id?: string | null;
+            /**
+             * @description The name of the key at that time, or `command line (<user of the operating system>)`.
+             * @example shop backend
+             */
+            name: string;
+        };
         /** @description A file to attach. */
         AttachmentRequest: {
             /**
@@ -498,6 +863,12 @@ export interface components {
             mx_ip?: string | null;
             /** @description TLS version and cipher suite, absent for clear text. */
             tls?: string | null;
+            /** @description The source address it left from, if it left. */
+            source_ip?: string | null;
+            /** @description The pool of that address, where pools are configured. */
+            pool?: string | null;
+            /** @description The smart host, `host:port`, absent if it went to the MX hosts. */
+            smart_host?: string | null;
             tls_policy?: components["schemas"]["TlsPolicy"] | null;
             tls_result?: components["schemas"]["TlsResult"] | null;
             /** @description How far it got. */
@@ -509,10 +880,50 @@ export interface components {
             /** @description How it ended. */
             outcome: components["schemas"]["Outcome"];
             scope?: components["schemas"]["FailureScope"] | null;
+            class?: components["schemas"]["BounceClass"] | null;
             /** @description True if the end of the content was sent and no reply came: the next hop may have taken the message. */
             outcome_unknown?: boolean;
             /** @description The dialogue, `C: ` and `S: ` lines; content and secrets left out. */
             transcript?: string[];
+        };
+        /** @description One change. */
+        AuditEntry: {
+            /** @description `aud_…` */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description Who. */
+            actor: components["schemas"]["Actor"];
+            /**
+             * @description What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`, `node.drain`, `node.resume`,
+             *     `key.create`, `key.revoke`, `domain.add`, `domain.remove`. More may be added.
+             * @example queue.hold
+             */
+            action: string;
+            /** @description What it was done to. */
+            target: Record<string, never>;
+            /** @description True if it concerned all projects, or a node. */
+            house: boolean;
+            /**
+             * Format: int64
+             * @description Deliveries changed, if the action changes deliveries.
+             */
+            changed?: number | null;
+            /**
+             * Format: int64
+             * @description Deliveries that were being worked on and so not changed.
+             */
+            active?: number | null;
+        };
+        /** @description A page of the audit trail. */
+        AuditList: {
+            /** @description Newest first. */
+            data: components["schemas"]["AuditEntry"][];
+            /** @description Where the next page starts; null at the end. */
+            next_cursor?: string | null;
         };
         /** @description What became of one message of a batch. */
         BatchItem: {
@@ -534,7 +945,7 @@ export interface components {
         /** @description What became of the messages of a batch. */
         BatchResponse: {
             /**
-             * @description How many are kept and will be delivered.
+             * @description How many are kept: what `message` says becomes of them.
              * @example 1
              */
             accepted: number;
@@ -548,6 +959,11 @@ export interface components {
         };
         /** @description Whether a message of a batch is kept. */
         BatchStatus: ("accepted" | "refused") | string;
+        /**
+         * @description Why mail was not taken, for now or for good.
+         * @enum {string}
+         */
+        BounceClass: "bad_mailbox" | "bad_domain" | "inactive" | "full" | "policy" | "reputation" | "authentication" | "content" | "rate" | "network" | "tls" | "size" | "relay" | "other";
         /** @description How many deliveries of a message were changed. */
         Changed: {
             /**
@@ -560,6 +976,11 @@ export interface components {
              * @description Deliveries changed; 0 if none was in a state to be.
              */
             changed: number;
+            /**
+             * Format: int64
+             * @description Deliveries that are being worked on, and so were left alone.
+             */
+            active: number;
         };
         /** @description A key just made, with its secret. */
         CreatedKeyView: components["schemas"]["KeyRecord"] & {
@@ -583,7 +1004,7 @@ export interface components {
             attempts: components["schemas"]["Attempt"][];
             /**
              * Format: date-time
-             * @description When the next attempt is due; absent when none is.
+             * @description When the next attempt is due; absent when none is, as during a pause.
              */
             next_attempt_at?: string | null;
             waiting?: components["schemas"]["Waiting"] | null;
@@ -661,7 +1082,7 @@ export interface components {
             to: components["schemas"]["OneOrMany"];
         };
         /** @description What an event tells. */
-        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled") | string;
+        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled" | "complained") | string;
         /** @description A stretch of the feed. */
         EventPage: {
             /** @description Events in the order of their commits. */
@@ -708,6 +1129,19 @@ export interface components {
              * @example the address has no @
              */
             reason: string;
+        };
+        /** @description What an import did. */
+        Imported: {
+            /**
+             * Format: int64
+             * @description Entries that are new.
+             */
+            added: number;
+            /**
+             * Format: int64
+             * @description Entries that were there, and stay as they were.
+             */
+            unchanged: number;
         };
         /** @description Why one message of a batch is refused: a problem (RFC 9457) without the id of the request, which is the batch's. */
         ItemProblem: {
@@ -874,6 +1308,63 @@ export interface components {
             /** @description Which prefix it gets; `live` unless said. */
             kind?: components["schemas"]["KeyKind"];
         };
+        /** @description An entry to make. */
+        NewSuppression: {
+            /**
+             * @description The address, or `@domain` for everybody there.
+             * @example bee@example.net
+             */
+            address: string;
+            /** @description The stream it holds for; left out: all of the project. */
+            stream?: string | null;
+            /** @description Why; `manual` unless said. */
+            reason?: components["schemas"]["SuppressionReason"];
+            /** @description What to remember it by: at most 1,000 characters. */
+            note?: string | null;
+        };
+        /** @description The nodes. */
+        NodeList: {
+            /** @description Oldest first. */
+            data: components["schemas"]["NodeView"][];
+            /** @description Always null: the list is whole. */
+            next_cursor?: string | null;
+        };
+        /** @description Whether a node takes work. */
+        NodeState: ("serving" | "draining" | "drained" | "silent") | string;
+        /** @description A running process. */
+        NodeView: {
+            /**
+             * @description `nod_…`; another after each restart.
+             * @example nod_3f2a9c0d11e84b75
+             */
+            id: string;
+            /** @description Its host name. */
+            host: string;
+            /** @description Whether it takes work. */
+            state: components["schemas"]["NodeState"];
+            /**
+             * Format: date-time
+             * @description When it started.
+             */
+            started_at: string;
+            /**
+             * Format: date-time
+             * @description When it last said that it lives.
+             */
+            heartbeat_at: string;
+            /**
+             * Format: int64
+             * @description Deliveries it holds.
+             */
+            claims: number;
+            /**
+             * Format: date-time
+             * @description When it was told to drain; null: it was not.
+             */
+            drained_at?: string | null;
+            /** @description Who told it to. */
+            drained_by?: string | null;
+        };
         /**
          * Format: binary
          * @description Octets as they are.
@@ -883,6 +1374,47 @@ export interface components {
         OneOrMany: string | string[];
         /** @description How one attempt ended. */
         Outcome: ("delivered" | "deferred" | "bounced" | "expired") | string;
+        /** @description What to pause. */
+        PauseRequest: {
+            /**
+             * @description Mail to this domain.
+             * @example example.net
+             */
+            recipient_domain?: string | null;
+            /** @description All mail of the project; stands alone. */
+            all?: boolean;
+            /** @description Of all projects, not only the key's own: for keys of the project `default`, and with a domain only. */
+            all_projects?: boolean;
+            /**
+             * @description Why, for those who find it paused: at most 500 characters. Not read when a pause ends.
+             * @example their MX answers 550 to everything
+             */
+            reason?: string;
+        };
+        /** @description A pause as the API shows it. */
+        PauseView: {
+            /**
+             * @description The recipient domain; null: all mail of the project, or to the site.
+             * @example example.net
+             */
+            recipient_domain?: string | null;
+            /**
+             * @description The site: its MX hosts, or its name; null: the pause is about no site.
+             * @example mx1.example.net,mx2.example.net
+             */
+            site?: string | null;
+            /** @description True if it holds for the mail of all projects. */
+            all_projects: boolean;
+            /** @description Why, in the words of who asked for it. */
+            reason: string;
+            /** @description Who asked for it. */
+            by: components["schemas"]["Actor"];
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since: string;
+        };
         /**
          * @description Which deliveries go first when there is a choice.
          * @enum {string}
@@ -923,6 +1455,39 @@ export interface components {
             /** @description Every field that is wrong, at most 100. */
             errors?: components["schemas"]["FieldError"][];
         };
+        /** @description Switches to set; what is left out stays. */
+        ProjectChange: {
+            /** @description See `strict_verp` of the project. */
+            strict_verp?: boolean | null;
+        };
+        /** @description The switches of a project. */
+        ProjectView: {
+            /**
+             * @description Its id.
+             * @example prj_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            id: string;
+            /**
+             * @description Every recipient gets a transaction of its own, so that the reverse-path of each copy names its delivery. Off: recipients at one
+             *     domain share a transaction, whose reverse-path names the message.
+             */
+            strict_verp: boolean;
+        };
+        /** @description What was changed. */
+        QueueChange: {
+            /**
+             * Format: int64
+             * @description Deliveries changed.
+             */
+            changed: number;
+            /**
+             * Format: int64
+             * @description Selected deliveries that a node works on: they were left alone. Pause the domain or the project first to have back what was not begun.
+             */
+            active: number;
+            /** @description Null when all were looked at. Otherwise the time of one request was over: ask again with it as `cursor`. */
+            next_cursor?: string | null;
+        };
         /** @description Outstanding deliveries to one domain. */
         QueueLane: {
             /** @description The recipient domain. */
@@ -942,6 +1507,8 @@ export interface components {
              * @description Held by an operator.
              */
             held: number;
+            /** @description True if the domain, its site, or all of the project, is paused: what is queued waits for the end of the pause. */
+            paused: boolean;
             /**
              * Format: date-time
              * @description When the oldest of their messages was accepted.
@@ -957,8 +1524,35 @@ export interface components {
         QueueList: {
             /** @description One entry for each recipient domain with deliveries that are not settled. */
             data: components["schemas"]["QueueLane"][];
+            /** @description What is paused, whether anything waits for it or not. */
+            pauses: components["schemas"]["PauseView"][];
             /** @description Always null: the list is whole. */
             next_cursor?: string | null;
+        };
+        /** @description Which deliveries: all conditions given must hold, and at least one must be given, or `all`. */
+        QueueSelection: {
+            /**
+             * @description Of this message.
+             * @example msg_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            message?: string | null;
+            /**
+             * @description To this domain.
+             * @example example.net
+             */
+            recipient_domain?: string | null;
+            /**
+             * @description The author's address or the reverse-path is of this domain.
+             * @example example.com
+             */
+            sender_domain?: string | null;
+            tag?: components["schemas"]["TagCondition"] | null;
+            /** @description Everything outstanding of the project; stands alone. */
+            all?: boolean;
+            /** @description Of all projects, not only the key's own: for keys of the project `default`. */
+            all_projects?: boolean;
+            /** @description `next_cursor` of the answer before, to go on with the same selection. */
+            cursor?: string | null;
         };
         /** @description The DNS records of a domain. */
         RecordList: {
@@ -1070,13 +1664,19 @@ export interface components {
              */
             deliveries: number;
             /**
+             * Format: int32
+             * @description How many of them are on the suppression list: nothing is sent to these.
+             * @example 0
+             */
+            suppressed: number;
+            /**
              * Format: date-time
              * @description When it was accepted.
              */
             accepted_at: string;
         };
         /** @description Where a message stands that was just posted. */
-        SendStatus: "accepted" | string;
+        SendStatus: ("accepted" | "suppressed") | string;
         /** @description The most that a site is sent. */
         SiteLimits: {
             /**
@@ -1109,8 +1709,25 @@ export interface components {
         SiteList: {
             /** @description Sites that asked for less mail or could not be reached, among those that deliveries of the project wait for. */
             data: components["schemas"]["SiteView"][];
+            /** @description The pauses of sites by operators, whether anything waits for them or not. */
+            pauses: components["schemas"]["PauseView"][];
             /** @description Always null: the list is whole. */
             next_cursor?: string | null;
+        };
+        /** @description Which site to pause. */
+        SitePauseRequest: {
+            /**
+             * @description Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows.
+             * @example mx1.example.net,mx2.example.net
+             */
+            site: string;
+            /** @description The mail of all projects, not only of the key's own: for keys of the project `default`. */
+            all_projects?: boolean;
+            /**
+             * @description Why, for those who find it paused: at most 500 characters. Not read when a pause ends.
+             * @example they asked us to stop until Monday
+             */
+            reason?: string;
         };
         /**
          * @description How a site stands.
@@ -1119,9 +1736,9 @@ export interface components {
         SiteState: "open" | "slowed" | "paused";
         /** @description Domains with the same mail hosts, or of one provider. */
         SiteView: {
-            /** @description The mail hosts, or the name of a provider whose customers are one site. */
+            /** @description The mail hosts, or the name of a provider whose customers are one site, or `host:port` of a smart host. */
             name: string;
-            /** @description Whose limits hold; `other` for those in no table. */
+            /** @description Whose limits hold; of those in no table `smart-host` for a smart host, `other` for all others. */
             provider: string;
             /** @description How it stands. */
             state: components["schemas"]["SiteState"];
@@ -1158,7 +1775,67 @@ export interface components {
             domains: string[];
         };
         /** @description How far a session got. */
-        Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
+        Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "auth" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
+        /** @description A page of entries. */
+        SuppressionList: {
+            /** @description The entries. */
+            data: components["schemas"]["SuppressionView"][];
+            /** @description Where the next page starts; null at the end. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description Who put an entry on the list.
+         * @enum {string}
+         */
+        SuppressionOrigin: "automatic" | "api" | "cli" | "import";
+        /**
+         * @description Why nothing is sent to an address.
+         * @enum {string}
+         */
+        SuppressionReason: "bounce" | "complaint" | "unsubscribe" | "manual";
+        /** @description An entry as the API shows it. */
+        SuppressionView: {
+            /**
+             * @description `sup_…`
+             * @example sup_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            id: string;
+            /**
+             * @description The address, or `@domain` for everybody there.
+             * @example bee@example.net
+             * @example @example.org
+             */
+            address: string;
+            /** @description The stream it holds for; null: all of the project. */
+            stream?: string | null;
+            /** @description Why. */
+            reason: components["schemas"]["SuppressionReason"];
+            /** @description Who put it there. */
+            origin: components["schemas"]["SuppressionOrigin"];
+            class?: components["schemas"]["BounceClass"] | null;
+            /** @description The message that led to it. */
+            message_id?: string | null;
+            /** @description What somebody wrote beside it. */
+            note?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            created_at: string;
+        };
+        /** @description A tag and its value. */
+        TagCondition: {
+            /**
+             * @description Its key.
+             * @example flow
+             */
+            key: string;
+            /**
+             * @description Its value.
+             * @example signup
+             */
+            value: string;
+        };
         /**
          * @description What decided how TLS was used with a host, the strictest that applied.
          * @enum {string}
@@ -1169,11 +1846,8 @@ export interface components {
          * @enum {string}
          */
         TlsResult: "verified" | "encrypted" | "clear" | "starttls_not_supported" | "handshake_failed" | "certificate_host_mismatch" | "certificate_expired" | "certificate_not_trusted" | "tlsa_mismatch" | "tlsa_unavailable" | "mx_not_listed" | "require_tls_not_supported";
-        /**
-         * @description What a delivery waits for.
-         * @enum {string}
-         */
-        WaitReason: "held" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "due";
+        /** @description What a delivery waits for. */
+        WaitReason: ("held" | "paused" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "due") | string;
         /** @description Why a delivery was not sent yet. */
         Waiting: {
             /** @description What it waits for. */
@@ -1211,7 +1885,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The message is kept and will be delivered; or it was, by an earlier request with the same idempotency key. */
+            /** @description The message is kept and will be delivered, but to recipients that are suppressed; or it was, by an earlier request with the same idempotency key. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -1355,7 +2029,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description All messages are kept and will be delivered, or were by an earlier request with the same idempotency key. */
+            /** @description All messages are kept and will be delivered, but to recipients that are suppressed; or were, by an earlier request with the same idempotency key. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -3216,6 +3890,881 @@ export interface operations {
             };
         };
     };
+    list_suppressions: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only this address, or this `@domain`. */
+                address?: string;
+                /** @description Only entries of this stream. */
+                stream?: string;
+                /** @description Only entries with this reason: `bounce`, `complaint`, `unsubscribe`, `manual`. */
+                reason?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of entries. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_suppression: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSuppression"];
+            };
+        };
+        responses: {
+            /** @description The entry that was there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionView"];
+                };
+            };
+            /** @description The new entry. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionView"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_suppressions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The list. */
+        requestBody: {
+            content: {
+                "text/csv": components["schemas"]["Octets"];
+            };
+        };
+        responses: {
+            /** @description The list is imported. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Imported"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither CSV nor JSON lines: `unsupported-list`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_suppressions: {
+        parameters: {
+            query?: {
+                /** @description `csv` or `jsonl`; `csv` unless said. */
+                format?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The list as CSV, or as a JSON object a line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": components["schemas"]["Octets"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_suppression: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The entry: `sup_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entry. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionView"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such entry: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_suppression: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The entry: `sup_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such entry: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_project: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The project of the API key. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_project: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectChange"];
+            };
+        };
+        responses: {
+            /** @description The project as it is now; nodes heed it within a minute. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_queue: {
         parameters: {
             query?: never;
@@ -3232,6 +4781,1175 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QueueList"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    hold_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueSelection"];
+            };
+        };
+        responses: {
+            /** @description How many deliveries are held now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueChange"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueSelection"];
+            };
+        };
+        responses: {
+            /** @description How many deliveries were released. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueChange"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueSelection"];
+            };
+        };
+        responses: {
+            /** @description How many deliveries were cancelled. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueChange"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueSelection"];
+            };
+        };
+        responses: {
+            /** @description How many deliveries are tried now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueChange"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PauseRequest"];
+            };
+        };
+        responses: {
+            /** @description The pause. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PauseView"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PauseRequest"];
+            };
+        };
+        responses: {
+            /** @description It is over. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such pause: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_nodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Every running process. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeList"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drain_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node: `nod_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The node. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeView"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such node: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The node: `nod_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The node. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeView"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such node: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the trail. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description No valid API key: `unauthorized`. */
@@ -3337,6 +6055,277 @@ export interface operations {
             };
             /** @description Path and query are too long: `uri-too-long`. */
             414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_site: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SitePauseRequest"];
+            };
+        };
+        responses: {
+            /** @description The pause. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PauseView"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_site: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SitePauseRequest"];
+            };
+        };
+        responses: {
+            /** @description It is over. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such pause: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -10,12 +10,13 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::keys;
+use super::rows::{self, lane};
 use crate::clock::{Clock, Tick};
 use crate::failpoint::Failpoint;
+use crate::model::outcome::DeliveryState;
 use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
 use crate::outbox::claims::{ClaimFacts, Grant, Hurry, Seat};
 use crate::outbox::handoff::Handoff;
-use crate::outbox::lane::lane_of;
 use crate::outbox::node::Node;
 use crate::outbox::{ClaimedDelivery, Claims, IdempotencyKey, NewMessage, OutboundMessage, content};
 use crate::store::outbox::{DeliveryRow, MessageRow, WAITING};
@@ -45,13 +46,18 @@ const LOOKUP_TIME: Duration = Duration::from_millis(750);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submitted {
     /// Written.
-    New,
+    New {
+        /// Recipients that are suppressed: their deliveries ended at once.
+        suppressed: u16,
+    },
     /// The same request was accepted before.
     Replayed {
         /// The message of then.
         id: MessageId,
         /// Its number of recipients.
         deliveries: u16,
+        /// Those among them that were suppressed.
+        suppressed: u16,
     },
 }
 
@@ -101,6 +107,15 @@ enum Unwritten {
     Unknown(StoreError),
 }
 
+/// What a group that was written came to.
+#[derive(Debug)]
+struct Written {
+    /// The messages that won their keys, if there were keys.
+    won: Option<Vec<Uuid>>,
+    /// Recipients that are suppressed, by message and place.
+    suppressed: Vec<(Uuid, i16)>,
+}
+
 /// What a group adds to the figures.
 #[derive(Debug, Default)]
 struct Totals {
@@ -108,6 +123,7 @@ struct Totals {
     recipients: u64,
     octets: u64,
     spilled: u64,
+    suppressed: u64,
 }
 
 impl Totals {
@@ -268,7 +284,7 @@ impl Writing {
             places.push(self.place(&entry.message));
         }
         match self.commit(owner, &group, &places).await {
-            Ok(won) => {
+            Ok(Written { won, suppressed }) => {
                 Failpoint::AcceptCommitted.reach();
                 let took = self.clock.tick().since(started);
                 let mut arrivals = Vec::with_capacity(group.len());
@@ -280,11 +296,14 @@ impl Writing {
                         continue;
                     }
                     totals.add(&entry.message, place.is_none() && self.handoff.is_some());
+                    let refused: Vec<u16> = numbers_of(&suppressed, &entry.message);
+                    totals.suppressed += refused.len() as u64;
                     if let Some(place) = place {
-                        arrivals.extend(claimed(owner, &entry.message, place));
+                        arrivals.extend(claimed(owner, &entry.message, place, &refused));
                     }
-                    let _gone = entry.answer.send(Ok(Submitted::New));
+                    let _gone = entry.answer.send(Ok(Submitted::New { suppressed: u16::try_from(refused.len()).unwrap_or(u16::MAX) }));
                 }
+                metrics::settled_finally(DeliveryState::Suppressed, totals.suppressed);
                 metrics::accepted_batch(totals.messages, totals.recipients, totals.octets, took);
                 metrics::spilled(totals.spilled);
                 Failpoint::AcceptAnswered.reach();
@@ -313,6 +332,10 @@ impl Writing {
         if message.send_at.is_some_and(|at| at > self.clock.now()) {
             return None;
         }
+        let orders = self.claims.orders();
+        if message.envelope.recipients.iter().any(|recipient| orders.stop(message.project, recipient.domain())) {
+            return None;
+        }
         let grant = self.claims.grant(message.content.len())?;
         let now = self.clock.tick();
         let seats: Option<Vec<Seat>> =
@@ -320,8 +343,8 @@ impl Writing {
         seats.map(|seats| (grant, seats))
     }
 
-    /// Writes a group. Answers the messages that won their keys, if there were keys.
-    async fn commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Option<Vec<Uuid>>, StoreError> {
+    /// Writes a group.
+    async fn commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Written, StoreError> {
         self.store.ensure_partitions_for(self.clock.now()).await?;
         let ids: Vec<Uuid> = group.iter().map(|entry| entry.message.id.uuid()).collect();
         let started = self.clock.tick();
@@ -338,7 +361,11 @@ impl Writing {
             match self.clock.timeout(left, self.store.existing(&ids)).await {
                 Ok(Ok(existing)) if existing.is_empty() => result = self.try_commit(owner, group, places).await,
                 // One statement wrote them: those that are not there lost their keys.
-                Ok(Ok(existing)) => return Ok(Some(existing)),
+                Ok(Ok(existing)) => match self.clock.timeout(left, self.store.refused_at_accept(&existing)).await {
+                    Ok(Ok(suppressed)) => return Ok(Written { won: Some(existing), suppressed }),
+                    Ok(Err(again)) => result = Err(Unwritten::Unknown(again)),
+                    Err(_) => break,
+                },
                 Ok(Err(again)) => result = Err(Unwritten::Unknown(again)),
                 // Their callers have waited long enough; an idempotency key finds out later.
                 Err(_) => break,
@@ -349,24 +376,25 @@ impl Writing {
         })
     }
 
-    async fn try_commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Option<Vec<Uuid>>, Unwritten> {
+    async fn try_commit(&self, owner: i64, group: &[Entry], places: &[Option<(Grant, Vec<Seat>)>]) -> Result<Written, Unwritten> {
         let now = self.clock.now();
         let keys = keys::rows(now, group.iter().filter_map(|entry| Some((&entry.message, entry.key.as_ref()?))));
         if keys.is_empty() {
             let mut connection = self.store.connection().await.map_err(Unwritten::NotAsked)?;
             let (messages, deliveries) = self.rows(owner, group, places, |_| true);
-            Store::insert_messages(&mut *connection, messages, deliveries).await.map_err(Unwritten::Unknown)?;
-            return Ok(None);
+            let suppressed = Store::insert_messages(&mut *connection, messages, deliveries).await.map_err(Unwritten::Unknown)?;
+            return Ok(Written { won: None, suppressed });
         }
         let mut tx = self.store.begin().await.map_err(Unwritten::NotAsked)?;
         let won = Store::insert_keys(&mut tx, keys, keys::first_valid(now)).await.map_err(Unwritten::Unknown)?;
         let (messages, deliveries) = self.rows(owner, group, places, |entry| entry.key.is_none() || won.contains(&entry.message.id.uuid()));
+        let mut suppressed = Vec::new();
         if !messages.is_empty() {
-            Store::insert_messages(&mut *tx, messages, deliveries).await.map_err(Unwritten::Unknown)?;
+            suppressed = Store::insert_messages(&mut *tx, messages, deliveries).await.map_err(Unwritten::Unknown)?;
         }
         Failpoint::AcceptWritten.reach();
         Store::commit(tx).await.map_err(Unwritten::Unknown)?;
-        Ok(Some(won))
+        Ok(Written { won: Some(won), suppressed })
     }
 
     fn rows(
@@ -378,57 +406,12 @@ impl Writing {
     ) -> (Vec<MessageRow>, Vec<DeliveryRow>) {
         let now = self.clock.now();
         let kept = || group.iter().zip(places).filter(|(entry, _)| keep(entry));
-        let messages = kept().map(|(entry, _)| self.message_row(entry)).collect();
-        let deliveries = kept()
-            .flat_map(|(entry, place)| {
-                let message = &entry.message;
-                let owner = if place.is_some() { owner } else { WAITING };
-                message.envelope.recipients.iter().enumerate().map(move |(number, recipient)| DeliveryRow {
-                    message_id: message.id.uuid(),
-                    rcpt_no: i16::try_from(number).unwrap_or(i16::MAX),
-                    project_id: message.project.uuid(),
-                    lane: lane(message, recipient),
-                    owner,
-                    priority: message.priority.to_stored(),
-                    next_at: message.send_at.unwrap_or(now),
-                    expires_at: message.expires_at,
-                    recipient: recipient.to_string(),
-                })
-            })
-            .collect();
+        let event = || EventId::from_uuid(self.clock.uuid()).uuid();
+        let messages = kept().map(|(entry, _)| rows::message(&entry.message, &entry.packed, event())).collect();
+        let owner = |place: &Option<(Grant, Vec<Seat>)>| if place.is_some() { owner } else { WAITING };
+        let deliveries = kept().flat_map(|(entry, place)| rows::deliveries(&entry.message, owner(place), now)).collect();
         (messages, deliveries)
     }
-
-    fn message_row(&self, entry: &Entry) -> MessageRow {
-        let message = &entry.message;
-        MessageRow {
-            id: message.id.uuid(),
-            event_id: EventId::from_uuid(self.clock.uuid()).uuid(),
-            project_id: message.project.uuid(),
-            domain_id: message.domain.map(crate::model::DomainId::uuid),
-            reverse_path: message.envelope.reverse_path.to_stored(),
-            header_from: message.header_from.clone(),
-            subject: message.subject.clone(),
-            header_message_id: message.header_message_id.clone(),
-            tags: serde_json::json!(message.tags),
-            metadata: message.metadata.clone(),
-            priority: message.priority.to_stored(),
-            stream: message.stream.as_str().to_owned(),
-            origin: message.origin.to_stored(),
-            send_at: message.send_at,
-            expires_at: message.expires_at,
-            recipients: i16::try_from(message.envelope.recipients.len()).unwrap_or(i16::MAX),
-            size: i32::try_from(message.content.len()).unwrap_or(i32::MAX),
-            flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1) | message.tls.to_flags(),
-            encoding: entry.packed.0,
-            content: entry.packed.1.clone(),
-            accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),
-        }
-    }
-}
-
-fn lane(message: &NewMessage, recipient: &EmailAddress) -> i32 {
-    lane_of(recipient.domain(), message.project, message.priority)
 }
 
 /// The deliveries of a message with their recipients.
@@ -437,11 +420,17 @@ fn recipients(message: &NewMessage) -> impl Iterator<Item = (DeliveryId, &EmailA
     message.envelope.recipients.iter().enumerate().map(move |(number, recipient)| (id(number), recipient))
 }
 
-/// The claims of a message that was written with an owner.
-fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>)) -> Vec<ClaimedDelivery> {
+/// The places of a message's recipients among those that are suppressed.
+fn numbers_of(suppressed: &[(Uuid, i16)], message: &NewMessage) -> Vec<u16> {
+    suppressed.iter().filter(|(id, _)| *id == message.id.uuid()).filter_map(|(_, number)| u16::try_from(*number).ok()).collect()
+}
+
+/// The claims of a message that was written with an owner; none for recipients that were `refused`.
+fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>), refused: &[u16]) -> Vec<ClaimedDelivery> {
     let outbound = Arc::new(OutboundMessage {
         id: message.id,
         project: message.project,
+        stream: Box::from(message.stream.as_str()),
         domain: message.domain,
         reverse_path: message.envelope.reverse_path.clone(),
         content: message.content.clone(),
@@ -460,7 +449,11 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>))
         expires_at: message.expires_at,
         hurry: Hurry::None,
     });
-    facts.zip(seats).map(|(facts, seat)| ClaimedDelivery::new(Arc::clone(&outbound), seat, facts)).collect()
+    facts
+        .zip(seats)
+        .filter(|(facts, _)| !refused.contains(&facts.rcpt_no))
+        .map(|(facts, seat)| ClaimedDelivery::new(Arc::clone(&outbound), seat, facts))
+        .collect()
 }
 
 const fn refusal(error: &StoreError) -> SubmitError {

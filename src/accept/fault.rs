@@ -76,6 +76,8 @@ pub enum Code {
     OutOfRange,
     /// Not one of the values that are known.
     UnknownValue,
+    /// A line of a list that cannot be read.
+    InvalidLine,
 }
 
 impl Code {
@@ -115,6 +117,7 @@ impl Code {
             Self::InvalidMessage => "invalid-message",
             Self::OutOfRange => "out-of-range",
             Self::UnknownValue => "unknown-value",
+            Self::InvalidLine => "invalid-line",
         }
     }
 }

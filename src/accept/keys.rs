@@ -39,12 +39,19 @@ pub(super) async fn earlier(
             owners.entry(owner.key_hash.clone()).or_insert(owner);
         }
     }
+    let replayed: Vec<Uuid> = owners.values().map(|owner| owner.message_id).collect();
+    let suppressed = if replayed.is_empty() { Vec::new() } else { store.refused_at_accept(&replayed).await? };
     let answer = |(hash, (_, key)): (Option<Vec<u8>>, &(NewMessage, Option<IdempotencyKey>))| {
         let owner = owners.get(&hash?)?;
         if owner.request_hash != key.as_ref()?.request_hash {
             return Some(Err(SubmitError::KeyReused));
         }
-        Some(Ok(Submitted::Replayed { id: MessageId::from_uuid(owner.message_id), deliveries: u16::try_from(owner.deliveries).unwrap_or(0) }))
+        let suppressed = suppressed.iter().filter(|(id, _)| *id == owner.message_id).count();
+        Some(Ok(Submitted::Replayed {
+            id: MessageId::from_uuid(owner.message_id),
+            deliveries: u16::try_from(owner.deliveries).unwrap_or(0),
+            suppressed: u16::try_from(suppressed).unwrap_or(u16::MAX),
+        }))
     };
     Ok(hashes.into_iter().zip(messages).map(answer).collect())
 }

@@ -11,6 +11,7 @@ pub mod json;
 mod keys;
 pub mod prepare;
 pub mod request;
+mod rows;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub struct Accepted {
     pub id: MessageId,
     /// How many recipients it has.
     pub deliveries: u16,
+    /// How many of them are suppressed: nothing is sent to them.
+    pub suppressed: u16,
     /// True if an earlier request with the same idempotency key had made it.
     pub replayed: bool,
     /// When it was accepted.
@@ -68,13 +71,16 @@ impl Accepted {
     /// Of a message that is written now.
     fn fresh(message: &NewMessage) -> Self {
         let deliveries = u16::try_from(message.envelope.recipients.len()).unwrap_or(u16::MAX);
-        Self { id: message.id, deliveries, replayed: false, accepted_at: time_of(message.id.uuid()) }
+        Self { id: message.id, deliveries, suppressed: 0, replayed: false, accepted_at: time_of(message.id.uuid()) }
     }
 
-    fn unless_replayed(self, submitted: Submitted) -> Self {
+    /// As it is told when it was `submitted`.
+    fn when(self, submitted: Submitted) -> Self {
         match submitted {
-            Submitted::New => self,
-            Submitted::Replayed { id, deliveries } => Self { id, deliveries, replayed: true, accepted_at: time_of(id.uuid()) },
+            Submitted::New { suppressed } => Self { suppressed, ..self },
+            Submitted::Replayed { id, deliveries, suppressed } => {
+                Self { id, deliveries, suppressed, replayed: true, accepted_at: time_of(id.uuid()) }
+            }
         }
     }
 }
@@ -150,7 +156,7 @@ impl Accept {
     pub async fn send(&self, caller: &Caller, request: SendRequest, key: Option<IdempotencyKey>) -> Result<Accepted, AcceptError> {
         let message = self.message(caller, request).await?;
         let fresh = Accepted::fresh(&message);
-        Ok(fresh.unless_replayed(self.inner.batcher.submit(message, key).await?))
+        Ok(fresh.when(self.inner.batcher.submit(message, key).await?))
     }
 
     /// Checks and composes a message that a batch may hold, and keeps nothing yet.
@@ -175,7 +181,7 @@ impl Accept {
     pub async fn send_all(&self, messages: Vec<(NewMessage, Option<IdempotencyKey>)>) -> Vec<Result<Accepted, AcceptError>> {
         let fresh: Vec<Accepted> = messages.iter().map(|(message, _)| Accepted::fresh(message)).collect();
         let submitted = self.inner.batcher.submit_all(messages).await;
-        fresh.into_iter().zip(submitted).map(|(fresh, submitted)| Ok(fresh.unless_replayed(submitted?))).collect()
+        fresh.into_iter().zip(submitted).map(|(fresh, submitted)| Ok(fresh.when(submitted?))).collect()
     }
 
     /// The domain that signs: the author's. Reverse-path and Sender field must be the project's too.

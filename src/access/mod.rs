@@ -4,6 +4,7 @@
 //! holds its SHA-256 and a public part to find it by.
 //! Does not: read HTTP, count requests, or decide whether a domain is verified.
 
+mod audit;
 mod cache;
 mod token;
 
@@ -19,9 +20,10 @@ use utoipa::ToSchema;
 
 use crate::clock::Clock;
 use crate::model::page::{Page, PageRequest};
-use crate::model::{DomainName, KeyId, ProjectId, Secret};
+use crate::model::{Actor, DomainName, KeyId, ProjectId, Secret};
 use crate::store::{Store, StoreError, api_key, project};
 use crate::supervisor::Supervisor;
+pub use audit::{Audit, AuditEntry};
 use cache::{Cache, Known};
 
 /// How often the times of last use are written.
@@ -84,6 +86,8 @@ pub struct Caller {
     pub project: ProjectId,
     /// The key.
     pub key: KeyId,
+    /// Its name.
+    pub name: Arc<str>,
     /// What it may do.
     pub scope: Scope,
     /// The domains it may send from; none: all of the project.
@@ -91,6 +95,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// As the audit trail names them.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::key(self.key, &self.name)
+    }
+
     /// True if the key is not kept from sending from `domain`.
     #[must_use]
     pub fn may_send_from(&self, domain: &DomainName) -> bool {
@@ -279,6 +289,14 @@ impl Access {
         project::find_or_make(&self.store, DEFAULT_PROJECT, ProjectId::from_uuid(self.clock.uuid())).await
     }
 
+    /// The project of this name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn project_named(&self, name: &str) -> Result<Option<ProjectId>, StoreError> {
+        project::find(&self.store, name).await
+    }
+
     /// Writes when keys were last used, once a minute until the drain and once more then.
     pub fn keep_last_used(&self, supervisor: &Supervisor) {
         let access = self.clone();
@@ -315,6 +333,7 @@ fn known(row: &api_key::KeyRow) -> Result<Known, StoreError> {
     let caller = Caller {
         project: ProjectId::from_uuid(row.project_id),
         key: KeyId::from_uuid(row.id),
+        name: row.name.as_str().into(),
         scope: Scope::from_stored(&row.scope).ok_or_else(|| corrupt("scope"))?,
         domains: domains.map(Arc::from),
     };

@@ -37,7 +37,7 @@ pub fn run(context: &Context, command: &ConfigCommand) -> anyhow::Result<ExitCod
         }
         ConfigCommand::Check => {
             let loaded = context.load()?;
-            serve::providers(&loaded.config).map_err(|error| Failure::usage(error.to_string()))?;
+            serve::tables(&loaded.config).map_err(|error| Failure::usage(error.to_string()))?;
             let missing = check::missing_for_serving(&loaded.config).map(|problem| problem.to_string());
             let file = loaded.file.as_ref().map(|file| file.display().to_string());
             let shown = json!({"ok": true, "file": file, "missing_for_serving": missing});

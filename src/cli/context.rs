@@ -5,11 +5,14 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use nix::unistd::{User, getuid};
+
 use super::Global;
 use super::failure::Failure;
 use super::output::{Output, colors_allowed, stderr_line};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Loaded};
+use crate::model::Actor;
 use crate::serve::House;
 use crate::supervisor::Supervisor;
 use crate::telemetry::{self, Verbosity};
@@ -30,6 +33,14 @@ impl Context {
     #[must_use]
     pub fn new(global: Global, output: Output) -> Self {
         Self { global, output, clock: Clock::system() }
+    }
+
+    /// Who runs the command: the user of the operating system, by name or number.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        let id = getuid();
+        let name = User::from_uid(id).ok().flatten().map_or_else(|| id.to_string(), |user| user.name);
+        Actor::command_line(&name)
     }
 
     /// Loads the configuration.

@@ -93,6 +93,7 @@ async fn work(context: &Context, house: &House, command: DomainCommand) -> anyho
     match command {
         DomainCommand::Add { domain } => {
             let view = domains.add(house.project, domain.clone()).await?;
+            house.audit.note(house.project, &context.actor(), "domain.add", json!({"id": view.id, "name": view.name})).await?;
             output.show(&view, || {
                 format!("{domain} is added. Publish these records, then run `pennypost domain check {domain}`:\n\n{}", render::table(&view.records))
             })?;
@@ -124,6 +125,7 @@ async fn work(context: &Context, house: &House, command: DomainCommand) -> anyho
         DomainCommand::RotateDkim { domain } => {
             let id = find(house, &domain).await?.id;
             let view = domains.rotate_dkim(house.project, id).await?;
+            house.audit.note(house.project, &context.actor(), "domain.rotate_dkim", json!({"id": id, "name": view.name})).await?;
             publish_next(output, &view)?;
         }
         DomainCommand::ImportDkim { domain, selector, key } => {
@@ -131,11 +133,14 @@ async fn work(context: &Context, house: &House, command: DomainCommand) -> anyho
             let unreadable = |error| Failure::new(format!("{} cannot be read", key.display())).because(anyhow::Error::new(error));
             let pem = Secret::new(std::fs::read_to_string(&key).map_err(unreadable)?);
             let view = domains.import_dkim(house.project, id, &selector, &pem).await?;
+            let target = json!({"id": id, "name": view.name, "selector": selector});
+            house.audit.note(house.project, &context.actor(), "domain.import_dkim", target).await?;
             publish_next(output, &view)?;
         }
         DomainCommand::Remove { domain } => {
             let view = find(house, &domain).await?;
             domains.remove(house.project, view.id).await?;
+            house.audit.note(house.project, &context.actor(), "domain.remove", json!({"id": view.id, "name": view.name})).await?;
             output.show(&json!({"id": view.id, "removed": true}), || format!("{} is removed", view.name))?;
         }
     }

@@ -84,6 +84,8 @@ async fn work(context: &Context, house: &House, command: KeyCommand) -> anyhow::
             let expires_at = expires_in.map(|wait| context.clock.now().saturating_add(time::Duration::try_from(wait).unwrap_or(time::Duration::MAX)));
             let domains = Some(domains).filter(|domains| !domains.is_empty());
             let created = house.access.create_key(house.project, NewKey { name, scope: scope.into(), domains, expires_at, test }).await?;
+            let target = json!({"id": created.record.id, "name": created.record.name, "scope": created.record.scope});
+            house.audit.note(house.project, &context.actor(), "key.create", target).await?;
             let shown = document(&created)?;
             context
                 .output
@@ -106,6 +108,7 @@ async fn work(context: &Context, house: &House, command: KeyCommand) -> anyhow::
             if !house.access.revoke_key(house.project, id).await? {
                 return Err(Failure::new(format!("there is no key {id}")).fix("`pennypost key list` shows all").into());
             }
+            house.audit.note(house.project, &context.actor(), "key.revoke", json!({"id": id})).await?;
             context.output.show(&json!({"id": id, "revoked": true}), || format!("{id} is revoked; running gateways forget it within seconds"))
         }
     }

@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{plain, printable, table};
-use super::queue::{tell, unknown};
+use super::queue::{change, unknown};
 use super::times::parse_time;
 use crate::mail::dkim;
 use crate::model::MessageId;
 use crate::model::page::PageRequest;
-use crate::outbox::MessageFilter;
+use crate::outbox::{MessageFilter, Verb};
 use crate::serve::House;
 
 /// Show messages, and what became of them
@@ -111,8 +111,8 @@ async fn work(context: &Context, house: &House, command: MessageCommand) -> anyh
             context.output.show(&view, || timeline(&view, transcript))
         }
         MessageCommand::Raw { message } => raw(context, house, message).await,
-        MessageCommand::Cancel { message } => tell(context, message, "cancelled", house.outbox.cancel(house.project, message).await?),
-        MessageCommand::Retry { message } => tell(context, message, "due now", house.outbox.retry(house.project, message).await?),
+        MessageCommand::Cancel { message } => change(context, house, Verb::Cancel, message).await,
+        MessageCommand::Retry { message } => change(context, house, Verb::Retry, message).await,
     }
 }
 
@@ -176,6 +176,12 @@ fn attempt_lines(attempt: &Value, transcript: bool) -> String {
         (Some(host), None) => host,
         (None, _) => "no host".to_owned(),
     };
+    let from = match (word("source_ip"), word("pool")) {
+        (Some(source), Some(pool)) => format!("  from {source} ({pool})"),
+        (Some(source), None) => format!("  from {source}"),
+        (None, _) => String::new(),
+    };
+    let by = word("smart_host").map(|host| format!("  by smart host {host}")).unwrap_or_default();
     let tls = word("tls").unwrap_or_else(|| "in the clear".to_owned());
     let tls = match (word("tls_policy"), word("tls_result")) {
         (Some(policy), Some(result)) => format!("{tls} ({policy}: {result})"),
@@ -183,8 +189,9 @@ fn attempt_lines(attempt: &Value, transcript: bool) -> String {
         (None, _) => tls,
     };
     let unknown = if attempt.get("outcome_unknown").is_some_and(|value| value == true) { "  (may have arrived)" } else { "" };
+    let class = word("class").map(|class| format!(" ({class})")).unwrap_or_default();
     let mut text = format!(
-        "  {}  {}  {host}  {tls}{unknown}\n    {}\n",
+        "  {}  {}{class}  {host}  {tls}{from}{by}{unknown}\n    {}\n",
         word("at").unwrap_or_default(),
         word("outcome").unwrap_or_default(),
         word("reply").unwrap_or_default()
@@ -208,7 +215,8 @@ mod tests {
             "deliveries": [
                 {"recipient": "c@d.example", "state": "queued", "next_attempt_at": "2026-12-01T09:01:00Z",
                  "waiting": {"reason": "retry", "until": "2026-12-01T09:01:00Z", "detail": "attempt 2 follows after: 451 4.7.1 later"}, "attempts": [
-                    {"at": "2026-12-01T09:00:00Z", "mx_host": "mx.d.example", "mx_ip": "192.0.2.1", "tls": "TLSv1.3", "tls_policy": "dane", "tls_result": "verified", "outcome": "deferred",
+                    {"at": "2026-12-01T09:00:00Z", "mx_host": "mx.d.example", "mx_ip": "192.0.2.1", "tls": "TLSv1.3", "tls_policy": "dane", "tls_result": "verified",
+                     "source_ip": "192.0.2.9", "pool": "bulk", "smart_host": "mx.d.example:587", "outcome": "deferred",
                      "reply": "451 4.7.1 later", "transcript": ["S: 220 hi", "C: EHLO b"]}]},
                 {"recipient": "e@f.example", "state": "bounced", "next_attempt_at": null, "attempts": [
                     {"at": "2026-12-01T09:00:00Z", "outcome": "bounced", "reply": "no such domain", "outcome_unknown": true}]}

@@ -3,6 +3,7 @@
 //! Answers: which command, with which configuration, and how its end is told: 0 done, 1 failed, 2 wrong usage or configuration; errors on
 //! stderr with what, why and what to do. Does not: hold rules; a command asks the rooms that do.
 
+pub mod audit;
 pub mod bench;
 pub mod client;
 pub mod completions;
@@ -18,11 +19,14 @@ pub mod init;
 pub mod key;
 pub mod message;
 pub mod migrate;
+pub mod node;
 pub mod openapi;
 pub mod output;
+pub mod project;
 pub mod queue;
 pub mod send;
 pub mod serve;
+pub mod suppression;
 pub mod times;
 
 use std::path::PathBuf;
@@ -79,9 +83,17 @@ enum Command {
     Send(send::SendArgs),
     Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
+    Suppression(suppression::SuppressionCommand),
+    #[command(subcommand)]
+    Project(project::ProjectCommand),
+    #[command(subcommand)]
     Queue(queue::QueueCommand),
     #[command(subcommand)]
     Message(message::MessageCommand),
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     Openapi(openapi::OpenapiArgs),
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -127,8 +139,12 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Key(command) => key::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
+        Command::Suppression(command) => suppression::run(&context, command).await,
+        Command::Project(command) => project::run(&context, command).await,
         Command::Queue(command) => queue::run(&context, command).await,
         Command::Message(command) => message::run(&context, command).await,
+        Command::Node(command) => node::run(&context, command).await,
+        Command::Audit(command) => audit::run(&context, command).await,
         Command::Openapi(args) => openapi::run(&context, args),
         Command::Bench(command) => bench::run(&context, command).await,
         Command::Health(args) => health::run(&context, args).await,

@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::error::{Origin, Problem};
-use super::{Config, Database, Delivery, DeliveryTls, Limits, Server};
+use super::{Config, Database, Delivery, DeliveryTls, Limits, Server, check_egress};
 use crate::model::{DomainName, EmailAddress};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -45,13 +44,13 @@ pub fn missing_for_serving(config: &Config) -> Option<Problem> {
     })
 }
 
-struct Doubts<'a> {
+pub(super) struct Doubts<'a> {
     origins: &'a BTreeMap<String, Origin>,
     found: Vec<Problem>,
 }
 
 impl Doubts<'_> {
-    fn add(&mut self, doubtful: bool, option: &str, what: impl Display, fix: impl Display) {
+    pub(super) fn add(&mut self, doubtful: bool, option: &str, what: impl Display, fix: impl Display) {
         if doubtful {
             let origin = self.origins.get(option).cloned().unwrap_or(Origin::Default);
             self.found.push(Problem { option: option.to_owned(), origin, what: what.to_string(), fix: fix.to_string() });
@@ -91,29 +90,7 @@ fn database(doubts: &mut Doubts<'_>, database: &Database) {
 
 fn delivery(doubts: &mut Doubts<'_>, delivery: &Delivery) {
     doubts.add(delivery.mx_port == 0, "delivery.mx_port", "is 0, where no server listens", "use 25, the port of MX hosts");
-    for address in &delivery.egress {
-        let unusable = address.is_unspecified() || address.is_multicast();
-        doubts.add(unusable, "delivery.egress", format!("holds {address}, which cannot be a source"), "name addresses of this machine");
-    }
-    let public = delivery.egress.iter().find(|address| is_public(**address));
-    if let (true, Some(address)) = (delivery.allow_private_addresses, public) {
-        let what = format!("is on while delivery.egress holds the public address {address}: senders could reach your inner network");
-        doubts.add(true, "delivery.allow_private_addresses", what, "turn it off, or remove egress from a test set-up");
-    }
-    let host = &delivery.smart_host;
-    let sound = host.rsplit_once(':').is_some_and(|(name, port)| {
-        let whole = !name.contains(':') || name.starts_with('[') && name.ends_with(']');
-        whole && !name.is_empty() && !name.contains(char::is_whitespace) && port.parse::<u16>().is_ok_and(|port| port != 0)
-    });
-    let fix = "write host:port, like smtp.example.com:25 or [2001:db8::1]:25";
-    doubts.add(!host.is_empty() && !sound, "delivery.smart_host", format!("is {host:?}"), fix);
-}
-
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified() || v4.is_documentation()),
-        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified()),
-    }
+    check_egress::egress(doubts, delivery);
 }
 
 fn retries(doubts: &mut Doubts<'_>, delivery: &Delivery) {

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use super::environment::{self, Environment};
 use super::error::{ConfigError, Origin, Problem};
 use super::suggest::nearest;
-use super::{Config, DEFAULT_TOML, check};
+use super::{Config, DEFAULT_TOML, Delivery, check, secrets};
 
 /// Where the file is looked for when none is named.
 pub const USUAL_FILES: [&str; 2] = ["pennypost.toml", "/etc/pennypost/pennypost.toml"];
@@ -59,7 +59,8 @@ pub fn read(text: &str, file: Option<PathBuf>, environment: &Environment) -> Res
     problems.extend(loaded.settle_types());
     if problems.is_empty() {
         loaded.settle_paths();
-        problems = check::doubts(&loaded.config, &loaded.origins);
+        problems = secrets::read(&mut loaded.config, &loaded.origins, environment);
+        problems.extend(check::doubts(&loaded.config, &loaded.origins));
     }
     problems.sort_by_key(|problem| problem.origin.line());
     if problems.is_empty() { Ok(loaded) } else { Err(ConfigError::Wrong(problems)) }
@@ -131,8 +132,15 @@ impl Loaded {
             let model = default_table().get(section).and_then(|options| options.get(option)).cloned();
             let origin = self.origins.get(&name).cloned().unwrap_or(Origin::Default);
             let inner = error.into_inner();
-            let what = format!("does not fit: {}", inner.message());
-            let fix = format!("write {}, as in `{}`", model.as_ref().map_or("a value", environment::form), example(&name, model.as_ref()));
+            // Which table of a list, and which of its fields.
+            let within = path.strip_prefix(&name).filter(|within| within.contains('.'));
+            let what = within.map_or_else(
+                || format!("does not fit: {}", inner.message()),
+                |within| format!("does not fit at {option}{within}: {}", inner.message()),
+            );
+            let form = if within.is_some() { "it" } else { model.as_ref().map_or("a value", environment::form) };
+            let comma = if within.is_some() { "" } else { "," };
+            let fix = format!("write {form}{comma} as in `{}`", example(&name, model.as_ref()));
             problems.push(Problem { option: name, origin: origin.clone(), what, fix });
             match model {
                 Some(model) if origin != Origin::Default => self.reset(section, option, model),
@@ -153,9 +161,19 @@ impl Loaded {
             ("server.master_key_file", &mut server.master_key_file),
             ("database.data_dir", &mut database.data_dir),
             ("database.bin_dir", &mut database.bin_dir),
+            ("delivery.bounce_rules", &mut delivery.bounce_rules),
             ("delivery.providers", &mut delivery.providers),
             ("delivery_tls.ca_file", &mut delivery_tls.ca_file),
         ] {
+            let from_environment = matches!(self.origins.get(name), Some(Origin::Environment(_)));
+            if !path.as_os_str().is_empty() && !from_environment {
+                *path = directory.join(&*path);
+            }
+        }
+        let Delivery { source, smart_host_rule, .. } = delivery;
+        let of_sources = source.iter_mut().map(|source| ("delivery.source", &mut source.proxy_password_file));
+        let of_rules = smart_host_rule.iter_mut().flat_map(|rule| [&mut rule.password_file, &mut rule.ca_file]);
+        for (name, path) in of_sources.chain(of_rules.map(|path| ("delivery.smart_host_rule", path))) {
             let from_environment = matches!(self.origins.get(name), Some(Origin::Environment(_)));
             if !path.as_os_str().is_empty() && !from_environment {
                 *path = directory.join(&*path);
@@ -190,6 +208,9 @@ fn example(name: &str, model: Option<&Value>) -> String {
     let option = name.rsplit('.').next().unwrap_or_default();
     match (name, model) {
         ("delivery.egress", _) => "egress = [\"192.0.2.25\"]".to_owned(),
+        ("delivery.source", _) => "[[delivery.source]] address = \"192.0.2.26\"".to_owned(),
+        ("delivery.pool_rule", _) => "[[delivery.pool_rule]] pool = \"bulk\" stream = \"newsletter\"".to_owned(),
+        ("delivery.smart_host_rule", _) => "[[delivery.smart_host_rule]] host = \"smtp.example.com:587\"".to_owned(),
         ("dns.servers", _) => "servers = [\"127.0.0.1:53\"]".to_owned(),
         (_, Some(value)) => format!("{option} = {value}"),
         (_, None) => option.to_owned(),

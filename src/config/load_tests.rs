@@ -1,6 +1,7 @@
 //! Tests of loading: every error text as an operator sees it, and which source wins.
 
 use super::*;
+use crate::config::egress::SmartHostTls;
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -125,6 +126,82 @@ connections = 0
 connections_per_client = 2
 [telemetry]
 otlp_endpoint = "collector:4317"
+"#
+    ));
+}
+
+#[test]
+fn sources_and_smart_hosts_are_read_from_tables_and_passwords_from_elsewhere() {
+    let directory = std::env::temp_dir().join(format!("pennypost-load-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("relay.password"), "hush one\n").unwrap();
+    let text = r#"[[delivery.source]]
+address = "192.0.2.26"
+[[delivery.source]]
+address = "2001:db8::26"
+pool = "bulk"
+weight = 3
+[[delivery.pool_rule]]
+pool = "bulk"
+stream = "news"
+[[delivery.smart_host_rule]]
+host = "smtp.example.com:587"
+username = "shop"
+password_file = "relay.password"
+[[delivery.smart_host_rule]]
+host = "[2001:db8::1]:465"
+username = "shop"
+password_env = "RELAY_PASSWORD"
+"#;
+    let loaded = read(text, Some(directory.join("pennypost.toml")), &environment(&[("RELAY_PASSWORD", "hush two")])).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let delivery = &loaded.config.delivery;
+    assert_eq!((delivery.source[0].weight, delivery.source[0].pool.as_str()), (1, "default"));
+    assert_eq!((delivery.source[1].weight, delivery.source[1].pool.as_str()), (3, "bulk"));
+    let rules = &delivery.smart_host_rule;
+    assert_eq!([rules[0].password.expose(), rules[1].password.expose()], ["hush one", "hush two"]);
+    assert_eq!([rules[0].tls(), rules[1].tls()], [SmartHostTls::Starttls, SmartHostTls::Implicit]);
+    assert!(!format!("{loaded:?}").contains("hush"), "a configuration in a log must not show secrets");
+}
+
+#[test]
+fn tables_that_cannot_be_meant_are_all_named() {
+    insta::assert_snapshot!(complaint("[[delivery.source]]\naddress = \"192.0.2.26\"\nwieght = 2\n[[delivery.smart_host_rule]]\nport = 25\n"));
+    insta::assert_snapshot!(complaint(
+        r#"[[delivery.source]]
+address = "0.0.0.0"
+weight = 0
+pool = "a pool"
+ehlo_name = "-"
+proxy = "http://proxy.example:3128"
+[[delivery.source]]
+address = "192.0.2.27"
+proxy = "haproxy://10.0.0.2:2525"
+proxy_username = "penny"
+proxy_password_env = "NOT_SET"
+[[delivery.source]]
+address = "192.0.2.28"
+proxy = "socks5://10.0.0.2:1080"
+proxy_username = "penny"
+[[delivery.pool_rule]]
+pool = "bulk"
+[[delivery.pool_rule]]
+pool = "a pool"
+stream = "a stream"
+[[delivery.smart_host_rule]]
+host = "smtp.example.com"
+domain = "*.example"
+share = 0
+tls = "off"
+username = "shop"
+[[delivery.smart_host_rule]]
+host = "mx"
+username = "shop"
+password_env = "NOT_SET"
+[[delivery.smart_host_rule]]
+host = "smtp.example.com:25"
+password_file = "/nowhere/password"
+ca_file = "ca.pem"
 "#
     ));
 }

@@ -4,9 +4,12 @@
 //! Does not: open, connect or listen.
 
 pub mod check;
+mod check_egress;
+pub mod egress;
 pub mod environment;
 pub mod error;
 pub mod load;
+mod secrets;
 pub mod suggest;
 
 use std::collections::BTreeMap;
@@ -92,8 +95,14 @@ pub struct Delivery {
     pub mx_port: u16,
     /// Source addresses; empty: the system's choice.
     pub egress: Vec<IpAddr>,
+    /// Source addresses with names, weights and pools.
+    pub source: Vec<egress::Source>,
+    /// Which messages leave from which pool.
+    pub pool_rule: Vec<egress::PoolRule>,
     /// `host:port` that takes all mail instead of the MX hosts; empty: none.
     pub smart_host: String,
+    /// Mail that goes to other smart hosts, or to none.
+    pub smart_host_rule: Vec<egress::SmartHostRule>,
     /// Deliver to loopback, private and link-local addresses too.
     pub allow_private_addresses: bool,
     /// Keep all mail here, deliver nothing.
@@ -126,6 +135,8 @@ pub struct Delivery {
     pub node_timeout_seconds: u64,
     /// Seconds that SIGTERM gives open sessions to end.
     pub drain_seconds: u64,
+    /// A file of rules that say what replies mean, before or in place of the program's own; empty: none.
+    pub bounce_rules: PathBuf,
 }
 
 /// `[delivery_tls]`: TLS on the way out, where the receiving domain does not say itself how it wants it.
@@ -218,6 +229,8 @@ pub struct Retention {
     pub message_days: u32,
     /// Events.
     pub event_days: u32,
+    /// The audit trail.
+    pub audit_days: u32,
 }
 
 /// `[limits]`

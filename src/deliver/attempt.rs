@@ -7,13 +7,14 @@ use std::net::IpAddr;
 use time::OffsetDateTime;
 
 use super::connect::TlsFacts;
+use super::departure::Way;
 use super::engine::Engine;
 use super::sign::SignError;
 use super::verdict::{self, Verdict};
 use crate::clock::Tick;
 use crate::events::EventKind;
-use crate::model::EnhancedStatus;
 use crate::model::outcome::{Attempt, DeliveryState, Outcome, Stage};
+use crate::model::{BounceClass, EnhancedStatus};
 use crate::outbox::ClaimedDelivery;
 use crate::outbox::settle::Settlement;
 use crate::telemetry::metrics;
@@ -32,6 +33,8 @@ pub struct Circumstances {
     pub mx_host: Option<String>,
     /// Its address.
     pub mx_ip: Option<IpAddr>,
+    /// The way it took.
+    pub way: Way,
     /// What there is to tell of TLS.
     pub tls: TlsFacts,
     /// The dialogue.
@@ -72,6 +75,9 @@ impl Engine {
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             mx_host: circumstances.mx_host.clone(),
             mx_ip: circumstances.mx_ip,
+            source_ip: circumstances.way.source,
+            pool: circumstances.way.pool.as_deref().map(str::to_owned),
+            smart_host: circumstances.way.smart_host.as_deref().map(str::to_owned),
             tls: circumstances.tls.got.clone(),
             tls_policy: circumstances.tls.policy,
             tls_result: circumstances.tls.result,
@@ -80,6 +86,7 @@ impl Engine {
             enhanced_status: Some(verdict.enhanced_status),
             outcome,
             scope: (!delivered).then_some(verdict.scope),
+            class: verdict.class,
             outcome_unknown: verdict.outcome_unknown,
             transcript: circumstances.transcript.clone(),
         };
@@ -87,6 +94,10 @@ impl Engine {
             metrics::outcome_unknown(1);
         }
         metrics::attempt(stage, outcome, took);
+        metrics::egress_attempt(circumstances.way.pool.clone(), circumstances.way.source, circumstances.way.smart_host.clone(), outcome);
+        if let Some(class) = verdict.class {
+            metrics::failure(class, outcome);
+        }
         log_end(&delivery, &facts, next_at);
         self.write(delivery, outcome, next_at, &facts).await;
     }
@@ -110,12 +121,14 @@ impl Engine {
             started: self.parts.clock.tick(),
             mx_host: None,
             mx_ip: None,
+            way: Way::default(),
             tls: TlsFacts::default(),
             transcript: Vec::new(),
         };
         for delivery in deliveries {
             let reply = format!("the message cannot be signed: {error}");
-            let ending = Ending { stage: Stage::Sign, reply, verdict: verdict::verdict(Stage::Sign, verdict::Ending::Unsigned) };
+            let ending =
+                Ending { stage: Stage::Sign, reply, verdict: verdict::verdict(&self.parts.rules, Stage::Sign, verdict::Ending::Unsigned, None) };
             self.conclude(delivery, &circumstances, ending).await;
         }
     }
@@ -128,6 +141,9 @@ impl Engine {
             mx_host: Some(SANDBOX_HOST.into()),
             mx_ip: None,
             tls: None,
+            source_ip: None,
+            pool: None,
+            smart_host: None,
             tls_policy: None,
             tls_result: None,
             stage: Stage::EndOfData,
@@ -135,6 +151,7 @@ impl Engine {
             enhanced_status: Some(EnhancedStatus::new(2, 0, 0)),
             outcome: Outcome::Delivered,
             scope: None,
+            class: None,
             outcome_unknown: false,
             transcript: Vec::new(),
         };
@@ -169,14 +186,21 @@ const fn final_state(outcome: Outcome) -> Option<DeliveryState> {
 fn log_end(delivery: &ClaimedDelivery, facts: &Attempt, next_at: Option<OffsetDateTime>) {
     let id = delivery.id();
     let host = facts.mx_host.as_deref().unwrap_or("-");
+    let source = facts.source_ip.map(|address| address.to_string()).unwrap_or_default();
+    let pool = facts.pool.as_deref().unwrap_or("-");
+    let class = class_name(facts);
     match facts.outcome {
-        Outcome::Delivered => tracing::debug!(delivery = %id, host, "delivered"),
+        Outcome::Delivered => tracing::debug!(delivery = %id, host, source, pool, "delivered"),
         Outcome::Deferred => {
             let retry_at = next_at.map(|at| at.to_string()).unwrap_or_default();
-            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, retry_at, "deferred");
+            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, class, reply = facts.reply, retry_at, "deferred");
         }
         Outcome::Bounced | Outcome::Expired => {
-            tracing::info!(delivery = %id, host, stage = ?facts.stage, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
+            tracing::info!(delivery = %id, host, source, pool, stage = ?facts.stage, class, reply = facts.reply, outcome = ?facts.outcome, "not delivered");
         }
     }
+}
+
+fn class_name(facts: &Attempt) -> &'static str {
+    facts.class.map_or("-", BounceClass::name)
 }

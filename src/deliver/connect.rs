@@ -1,17 +1,20 @@
 //! One session with one host, as TLS policy wants it.
 //!
 //! Answers: an open session with what is known of its TLS, or how the attempt at this host ends. Gathers what [`tls_policy`] decides by,
-//! connects, goes on in the clear only where that is allowed, and tells `transit` what came of it.
+//! connects (see `departure`), goes on in the clear only where that is allowed, and tells `transit` what came of it. What the recipients'
+//! domain wants of its hosts, and is reported, is not about a smart host: that is held to the operator's word.
 //! Does not: choose hosts (see `plan`) or decide (see `tls_policy`).
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::attempt::Ending;
+use super::class::Rules;
 use super::engine::Engine;
 use super::fair::Work;
 use super::job::Job;
 use super::plan::Target;
+use super::smart_host::SmartHost;
 use super::tls_policy::{self, Decision, Demand, Knowledge, PolicyFault};
 use super::verdict::{self, Verdict};
 use crate::model::DomainName;
@@ -19,7 +22,6 @@ use crate::model::message::TlsNeed;
 use crate::model::outcome::{Outcome, Stage, TlsPolicy, TlsResult};
 use crate::net::certificate::{Inspector, Proof, Unproven};
 use crate::net::dane::{self, Dane};
-use crate::net::dial;
 use crate::net::dnssec::Security;
 use crate::net::mta_sts::Mode;
 use crate::smtp::client::{Cause, Fault, Session, Settings, TlsUse};
@@ -33,6 +35,8 @@ pub(super) struct DomainTls {
     domain: DomainName,
     need: TlsNeed,
     sts: Sts,
+    /// The host is this one.
+    smart_host: Option<Arc<SmartHost>>,
 }
 
 /// What an attempt tells of TLS.
@@ -49,22 +53,31 @@ pub struct TlsFacts {
 /// What an open session is good for.
 #[derive(Clone, Debug)]
 pub(super) struct SessionTls {
-    domain: DomainName,
+    /// The domain whose policy it was made by; none: that of a smart host.
+    domain: Option<DomainName>,
     need: TlsNeed,
     pub(super) facts: TlsFacts,
 }
 
 impl SessionTls {
     /// True if a message for `domain` that wants `need` may go in this session. A session made for another domain may have been
-    /// made under a weaker policy.
+    /// made under a weaker policy; one with a smart host is good for all that go there.
     pub(super) fn serves(&self, domain: &DomainName, need: TlsNeed) -> bool {
         let is_enough = match need {
             TlsNeed::Waived => true,
             TlsNeed::ByPolicy => self.need != TlsNeed::Waived,
             TlsNeed::Required => self.need == TlsNeed::Required,
         };
-        self.domain == *domain && is_enough
+        self.domain.as_ref().is_none_or(|own| own == domain) && is_enough
     }
+}
+
+/// A session that is open.
+pub(super) struct Connected {
+    pub(super) session: Session,
+    pub(super) tls: SessionTls,
+    /// The address it left from.
+    pub(super) from: Option<IpAddr>,
 }
 
 /// Why there is no session.
@@ -72,12 +85,18 @@ impl SessionTls {
 pub(super) struct Refused {
     pub(super) ending: Ending,
     pub(super) facts: TlsFacts,
+    /// The address that was used, if one could be.
+    pub(super) from: Option<IpAddr>,
+    /// None of our source addresses could be used: it says nothing about the host.
+    pub(super) is_of_source: bool,
 }
 
 /// What a session with one host has to be, and how it is watched.
 struct HostTls {
     decision: Decision,
     inspector: Option<Arc<Inspector>>,
+    /// TLS from the first octet.
+    is_implicit: bool,
     server_name: String,
     report: Facts,
 }
@@ -89,13 +108,17 @@ struct Tried {
     is_unsupported: bool,
     /// Our address, once connected.
     from: Option<IpAddr>,
+    /// None of our source addresses could be used.
+    is_of_source: bool,
 }
 
 impl Engine {
-    /// What holds for all hosts of a domain: its MTA-STS policy. A smart host is the operator's choice, whatever the recipients' domains say.
-    pub(super) async fn domain_tls(&self, domain: &DomainName, need: TlsNeed) -> DomainTls {
-        let sts = if self.parts.settings.smart_host.is_empty() { self.parts.transit.sts(domain).await } else { Sts::default() };
-        DomainTls { domain: domain.clone(), need, sts }
+    /// What holds for all hosts of a job's domain: its MTA-STS policy. A smart host is the operator's choice, whatever the recipients'
+    /// domains say.
+    pub(super) async fn domain_tls(&self, job: &Job) -> DomainTls {
+        let smart_host = job.route.smart_host.clone();
+        let sts = if smart_host.is_none() { self.parts.transit.sts(&job.domain).await } else { Sts::default() };
+        DomainTls { domain: job.domain.clone(), need: job.message.tls, sts, smart_host }
     }
 
     /// True if a job for another domain may go in a session with this target: what its own policy wants of this host, the session is.
@@ -105,9 +128,9 @@ impl Engine {
             return false;
         }
         // Whether DNSSEC leads to the host is a matter of the domain.
-        let targets = self.targets(&job.domain, job.priority()).await.unwrap_or_default();
+        let targets = self.targets(&job.domain, job.priority(), &job.route).await.unwrap_or_default();
         let Some(own) = targets.into_iter().find(|own| own.host == target.host && own.address == target.address) else { return false };
-        let wanted = self.domain_tls(&job.domain, TlsNeed::ByPolicy).await;
+        let wanted = self.domain_tls(job).await;
         if wanted.sts.policy.is_some() {
             return false;
         }
@@ -120,7 +143,7 @@ impl Engine {
     }
 
     /// Opens a session with one host.
-    pub(super) async fn connect(&self, wanted: &DomainTls, target: &Target, transcript: &mut Vec<String>) -> Result<(Session, SessionTls), Refused> {
+    pub(super) async fn connect(&self, wanted: &DomainTls, target: &Target, transcript: &mut Vec<String>) -> Result<Connected, Refused> {
         self.report_policy_fault(wanted);
         let host = match self.host_tls(wanted, target).await {
             Ok(host) => host,
@@ -129,7 +152,7 @@ impl Engine {
                 return Err(self.forbidden(wanted, target, &fault));
             }
         };
-        let mut tried = self.try_session(target, &host, self.tls_use(&host), transcript).await;
+        let mut tried = self.try_session(wanted, target, &host, self.tls_use(&host), transcript).await;
         let result = self.told(wanted, target, &host, &tried).await;
         let may_go_clear = matches!(host.decision.demand, Demand::IfOffered);
         let mut facts = TlsFacts { got: None, policy: Some(host.decision.policy), result };
@@ -138,11 +161,12 @@ impl Engine {
         {
             // Opportunistic TLS (RFC 7435): a handshake that fails must not keep the message from being sent at all.
             tracing::info!(host = target.host, reply = ending.reply, "TLS failed; trying again in the clear");
-            tried = self.try_session(target, &host, TlsUse::Off, transcript).await;
+            tried = self.try_session(wanted, target, &host, TlsUse::Off, transcript).await;
             if tried.session.is_ok() {
                 facts.result = Some(TlsResult::Clear);
             }
         }
+        let Tried { from, is_of_source, .. } = tried;
         match tried.session {
             Ok(session) => {
                 if session.tls_facts().is_none() && may_go_clear {
@@ -152,24 +176,35 @@ impl Engine {
                     session.quit().await;
                     let fault = PolicyFault::RequireTlsMissing;
                     transcript.push(format!("* {}: {fault}", target.host));
-                    return Err(self.forbidden(wanted, target, &fault));
+                    return Err(Refused { from, ..self.forbidden(wanted, target, &fault) });
                 }
                 facts.got = session.tls_facts().map(str::to_owned);
-                Ok((session, SessionTls { domain: wanted.domain.clone(), need: wanted.need, facts }))
+                let domain = wanted.smart_host.is_none().then(|| wanted.domain.clone());
+                Ok(Connected { session, tls: SessionTls { domain, need: wanted.need, facts }, from })
             }
-            Err(ending) => Err(Refused { ending: hardened(wanted.need, ending), facts }),
+            Err(ending) => Err(Refused { ending: hardened(&self.parts.rules, wanted.need, ending), facts, from, is_of_source }),
         }
     }
 
     async fn host_tls(&self, wanted: &DomainTls, target: &Target) -> Result<HostTls, PolicyFault> {
         let parts = &self.parts;
+        if let Some(host) = &wanted.smart_host
+            && let Some(decision) = host.decide(wanted.need, parts.transit.authorities())
+        {
+            let inspector = match &decision.demand {
+                Demand::Proven(proof) => Some(Inspector::new(proof.clone(), Unproven::Refuse)),
+                _ => None,
+            };
+            let report = report_head(&Dane::Absent, &wanted.sts);
+            return Ok(HostTls { decision, inspector, is_implicit: host.is_implicit(), server_name: target.host.clone(), report });
+        }
         let settings = parts.transit.settings();
         let dane = if settings.dane && wanted.need != TlsNeed::Waived && target.security == Security::Secure {
             dane::look_up(&parts.resolver, &target.host, target.address.port(), wanted.domain.as_str()).await
         } else {
             Dane::Absent
         };
-        let named = if parts.settings.smart_host.is_empty() { wanted.domain.as_str() } else { &target.host };
+        let named = if wanted.smart_host.is_none() { wanted.domain.as_str() } else { &target.host };
         let known = Knowledge {
             host: &target.host,
             security: target.security,
@@ -192,7 +227,7 @@ impl Engine {
             Dane::Records(records) => records.base.clone(),
             _ => target.host.clone(),
         };
-        Ok(HostTls { report: report_head(&dane, &wanted.sts), decision, inspector, server_name })
+        Ok(HostTls { report: report_head(&dane, &wanted.sts), decision, inspector, is_implicit: false, server_name })
     }
 
     fn tls_use(&self, host: &HostTls) -> TlsUse {
@@ -200,28 +235,34 @@ impl Engine {
         match host.decision.demand {
             Demand::Never => TlsUse::Off,
             Demand::IfOffered => TlsUse::Opportunistic(config()),
+            Demand::Encrypted | Demand::Proven(_) if host.is_implicit => TlsUse::Implicit(config()),
             Demand::Encrypted | Demand::Proven(_) => TlsUse::Require(config()),
         }
     }
 
-    async fn try_session(&self, target: &Target, host: &HostTls, tls: TlsUse, transcript: &mut Vec<String>) -> Tried {
+    async fn try_session(&self, wanted: &DomainTls, target: &Target, host: &HostTls, tls: TlsUse, transcript: &mut Vec<String>) -> Tried {
         let parts = &self.parts;
-        let stream = match dial::connect(target.address, target.source, parts.timeouts.connect, &parts.clock).await {
-            Ok(stream) => stream,
+        let departure = match self.depart(target, transcript).await {
+            Ok(departure) => departure,
             Err(error) => {
                 transcript.push(format!("* {}: {error}", target.address));
-                let ending = Ending { stage: Stage::Connect, reply: error.to_string(), verdict: verdict::verdict(Stage::Connect, &error) };
-                return Tried { session: Err(ending), is_unsupported: false, from: None };
+                let ending = Ending {
+                    stage: Stage::Connect,
+                    reply: error.to_string(),
+                    verdict: verdict::verdict(&parts.rules, Stage::Connect, &error, Some(&target.host)),
+                };
+                return Tried { session: Err(ending), is_unsupported: false, from: None, is_of_source: error.is_of_the_source() };
             }
         };
         transcript.push(format!("* connected to {} [{}]", target.host, target.address));
-        let from = stream.local_addr().ok().map(|address| address.ip());
-        let settings = Settings { ehlo_name: parts.hostname.clone(), tls, timeouts: parts.timeouts, server_name: host.server_name.clone() };
-        match Session::open(stream, &settings, &parts.clock).await {
+        let from = departure.source;
+        let login = wanted.smart_host.as_ref().and_then(|host| host.login.clone());
+        let settings = Settings { ehlo_name: departure.ehlo_name, tls, timeouts: parts.timeouts, server_name: host.server_name.clone(), login };
+        match Session::open(departure.stream, &settings, &parts.clock).await {
             Ok(mut session) => {
                 transcript.append(&mut session.take_transcript());
                 let is_unsupported = session.tls_facts().is_none();
-                Tried { session: Ok(session), is_unsupported, from }
+                Tried { session: Ok(session), is_unsupported, from, is_of_source: false }
             }
             Err(mut failure) => {
                 transcript.append(&mut failure.transcript);
@@ -229,8 +270,12 @@ impl Engine {
                     transcript.push(format!("* {fault}"));
                 }
                 let is_unsupported = failure.stage == Stage::Tls && matches!(failure.cause, Cause::Reply(_) | Cause::Fault(Fault::TlsNotOffered));
-                let verdict: Verdict = verdict::verdict(failure.stage, &failure.cause);
-                Tried { session: Err(Ending { stage: failure.stage, reply: failure.cause.to_string(), verdict }), is_unsupported, from }
+                let verdict: Verdict = verdict::verdict(&parts.rules, failure.stage, &failure.cause, Some(&target.host));
+                let reply = match failure.stage {
+                    Stage::Auth => format!("the smart host does not take our login: {}", failure.cause),
+                    _ => failure.cause.to_string(),
+                };
+                Tried { session: Err(Ending { stage: failure.stage, reply, verdict }), is_unsupported, from, is_of_source: false }
             }
         }
     }
@@ -258,7 +303,7 @@ impl Engine {
         if let (Err(ending), false) = (&tried.session, matches!(host.decision.demand, Demand::IfOffered)) {
             tracing::warn!(domain = %wanted.domain, host = target.host, ?policy, ?result, reply = ending.reply, "TLS policy keeps mail from this host");
         }
-        if wanted.need == TlsNeed::ByPolicy && policy != TlsPolicy::Off {
+        if wanted.need == TlsNeed::ByPolicy && policy != TlsPolicy::Off && wanted.smart_host.is_none() {
             self.report_session(wanted, target, host, tried, result);
         }
         Some(result)
@@ -296,12 +341,14 @@ impl Engine {
             }
             PolicyFault::RequireTls(_) | PolicyFault::RequireTlsMissing => None,
         };
-        if let (Some((result, head)), TlsNeed::ByPolicy) = (kind, wanted.need) {
-            let failure = Failure { result, sending_ip: target.source, mx_host: Some(target.host.clone()), mx_ip: None, detail: fault.to_string() };
+        if let (Some((result, head)), TlsNeed::ByPolicy, None) = (kind, wanted.need, &wanted.smart_host) {
+            let failure = Failure { result, sending_ip: None, mx_host: Some(target.host.clone()), mx_ip: None, detail: fault.to_string() };
             self.parts.transit.count(&wanted.domain, Facts { failure: Some(failure), ..head });
         }
-        let ending = Ending { stage: Stage::Tls, reply: fault.to_string(), verdict: verdict::verdict(Stage::Tls, fault) };
-        Refused { ending, facts: TlsFacts { got: None, policy: Some(fault.policy()), result: Some(fault.result()) } }
+        let verdict = verdict::verdict(&self.parts.rules, Stage::Tls, fault, Some(&target.host));
+        let ending = Ending { stage: Stage::Tls, reply: fault.to_string(), verdict };
+        let facts = TlsFacts { got: None, policy: Some(fault.policy()), result: Some(fault.result()) };
+        Refused { ending, facts, from: None, is_of_source: false }
     }
 
     /// Counts that the domain's MTA-STS policy cannot be had.
@@ -319,10 +366,10 @@ impl Engine {
 }
 
 /// What REQUIRETLS makes of a session that cannot be had: the message bounces when no host is left (RFC 8689 4.2.1).
-fn hardened(need: TlsNeed, ending: Ending) -> Ending {
+fn hardened(rules: &Rules, need: TlsNeed, ending: Ending) -> Ending {
     if need == TlsNeed::Required && ending.stage == Stage::Tls && ending.verdict.outcome == Outcome::Deferred {
         let fault = PolicyFault::RequireTls(ending.reply);
-        return Ending { stage: Stage::Tls, reply: fault.to_string(), verdict: verdict::verdict(Stage::Tls, &fault) };
+        return Ending { stage: Stage::Tls, reply: fault.to_string(), verdict: verdict::verdict(rules, Stage::Tls, &fault, None) };
     }
     ending
 }
@@ -367,9 +414,11 @@ mod tests {
             (Waived, ByPolicy, false),
             (Waived, Required, false),
         ] {
-            let session = SessionTls { domain: domain.clone(), need: made_for, facts: TlsFacts::default() };
+            let session = SessionTls { domain: Some(domain.clone()), need: made_for, facts: TlsFacts::default() };
             assert_eq!(session.serves(&domain, wanted), serves, "{made_for:?} {wanted:?}");
             assert!(!session.serves(&other, wanted), "another domain may have another policy");
+            let session = SessionTls { domain: None, ..session };
+            assert_eq!(session.serves(&other, wanted), serves, "a smart host serves all domains: {made_for:?} {wanted:?}");
         }
     }
 }

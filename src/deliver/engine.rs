@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::class::Rules;
+use super::egress::Egress;
 use super::job::Job;
 use super::limits::{Place, Providers};
 use super::missing::Missing;
@@ -47,6 +49,8 @@ pub struct EngineParts {
     pub settings: config::Delivery,
     /// Our EHLO name.
     pub hostname: String,
+    /// The ways out.
+    pub egress: Egress,
     /// Time.
     pub clock: Clock,
     /// DNS.
@@ -65,6 +69,8 @@ pub struct EngineParts {
     pub timeouts: Timeouts,
     /// Opportunistic TLS.
     pub tls: ClientTls,
+    /// What replies mean.
+    pub rules: Arc<Rules>,
     /// Limits of providers.
     pub providers: Providers,
     /// What is known about TLS with the world's hosts.
@@ -105,7 +111,7 @@ impl Engine {
     #[must_use]
     pub fn new(parts: EngineParts, supervisor: Supervisor) -> Arc<Self> {
         let schedule = Schedule::new(&parts.settings);
-        let own = OwnAddresses::new(parts.hostname.clone(), &parts.settings.egress);
+        let own = OwnAddresses::new(parts.hostname.clone(), &parts.settings.source_addresses());
         Arc::new(Self {
             parts,
             schedule,
@@ -123,7 +129,9 @@ impl Engine {
 
     /// Takes claims until nobody can give any more.
     pub async fn run(self: Arc<Self>, mut arrivals: Arrivals) {
+        self.supervisor.spawn("orders", Arc::clone(&self).obey());
         let store = self.parts.store.clone();
+        self.spawn("domains of paused sites", Arc::clone(&self).watch_paused(store.clone()));
         if let Err(error) = self.exchange(&store).await {
             tracing::warn!(%error, "what is known of sites could not be read; it will be");
         }
@@ -134,7 +142,7 @@ impl Engine {
                 () = self.supervisor.draining() => break,
             };
             let Some(group) = group else { return };
-            for job in jobs(group, self.parts.settings.max_recipients_per_transaction) {
+            for job in jobs(group, self.parts.settings.max_recipients_per_transaction, &self.parts.egress) {
                 self.arrive(job);
             }
         }
@@ -243,19 +251,26 @@ impl Engine {
         }
     }
 
-    /// Gives jobs back to the database, not due before `until`: no attempt was made.
+    /// Gives jobs back to the database, not due before `until`: no attempt was made. Their lanes wait as long, if all mail in them goes
+    /// to the same hosts.
     pub(super) async fn give_back(&self, jobs: Vec<Job>, until: Tick) {
+        if until > self.parts.clock.tick() {
+            let alike = jobs.iter().filter(|job| !job.route.is_one_of_several);
+            let lanes: HashSet<i32> = alike.flat_map(|job| &job.deliveries).map(ClaimedDelivery::lane).collect();
+            for lane in lanes {
+                self.parts.claims.pause(lane, until);
+            }
+        }
+        self.put_off(jobs, until).await;
+    }
+
+    /// Gives these jobs back to the database, not due before `until`, and says nothing about others in their lanes.
+    pub(super) async fn put_off(&self, jobs: Vec<Job>, until: Tick) {
         let refs: Vec<_> = jobs.iter().flat_map(|job| &job.deliveries).map(|delivery| (delivery.owner, delivery.id())).collect();
         if refs.is_empty() {
             return;
         }
         let clock = &self.parts.clock;
-        if until > clock.tick() {
-            let lanes: HashSet<i32> = jobs.iter().flat_map(|job| &job.deliveries).map(ClaimedDelivery::lane).collect();
-            for lane in lanes {
-                self.parts.claims.pause(lane, until);
-            }
-        }
         match self.parts.node.release(&refs, clock.now() + until.since(clock.tick())).await {
             Ok(_) => jobs.into_iter().flat_map(|job| job.deliveries).for_each(|mut delivery| delivery.mark_settled()),
             // Dropped unsettled, they are given back with the next heartbeat.
@@ -291,7 +306,7 @@ impl Engine {
 }
 
 /// Groups claims into transactions: one message, one recipient domain, at most `limit` recipients.
-fn jobs(group: Vec<ClaimedDelivery>, limit: usize) -> Vec<Job> {
+fn jobs(group: Vec<ClaimedDelivery>, limit: usize, egress: &Egress) -> Vec<Job> {
     let mut jobs: Vec<Job> = Vec::with_capacity(group.len());
     let mut open: HashMap<(MessageId, DomainName, Hurry), usize> = HashMap::new();
     for delivery in group {
@@ -304,18 +319,20 @@ fn jobs(group: Vec<ClaimedDelivery>, limit: usize) -> Vec<Job> {
             continue;
         }
         open.insert(place, jobs.len());
-        jobs.push(Job { message: Arc::clone(&delivery.message), hosts: Arc::from(""), domain, deliveries: vec![delivery] });
+        let route = Arc::new(egress.route(&delivery.message, &domain));
+        jobs.push(Job { message: Arc::clone(&delivery.message), hosts: Arc::from(""), route, domain, deliveries: vec![delivery] });
     }
     jobs
 }
 
 /// A job as its site takes it: in transactions of as many recipients as the provider bears.
 fn fitting(job: Job, place: &Place) -> Vec<Job> {
-    let Job { message, domain, mut deliveries, .. } = job;
+    let Job { message, domain, route, mut deliveries, .. } = job;
     let mut out = Vec::with_capacity(1);
     while !deliveries.is_empty() {
         let rest = deliveries.split_off(deliveries.len().min(place.limits.recipients_per_transaction.max(1)));
-        out.push(Job { message: Arc::clone(&message), domain: domain.clone(), hosts: Arc::clone(&place.hosts), deliveries });
+        let (message, domain, hosts, route) = (Arc::clone(&message), domain.clone(), Arc::clone(&place.hosts), Arc::clone(&route));
+        out.push(Job { message, domain, hosts, route, deliveries });
         deliveries = rest;
     }
     out

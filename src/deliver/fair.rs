@@ -97,9 +97,15 @@ impl<W: Work> FairQueue<W> {
         self.line_of(&work).push_back(work);
     }
 
-    /// Puts work back to the front of its line.
+    /// Puts work back to the front of its line. Its project is given back what it paid, and no more: nobody gets ahead by it.
     pub fn push_front(&mut self, work: W) {
+        let (project, cost, level) = (work.project(), work.cost().max(1), self.level);
         self.line_of(&work).push_front(work);
+        if let Some(flow) = self.flows.get_mut(&project) {
+            self.order.remove(&(flow.given, project));
+            flow.given = flow.given.min(level).max(flow.given.saturating_sub(cost));
+            self.order.insert((flow.given, project));
+        }
     }
 
     fn line_of(&mut self, work: &W) -> &mut VecDeque<W> {
@@ -252,6 +258,30 @@ mod tests {
         assert_eq!(queue.pop(|_| true).map(|piece| piece.3), Some(7));
         assert_eq!(queue.pop(|piece| piece.3 == 99).map(|piece| piece.3), Some(0), "too far back");
         assert_eq!(queue.len(), 98);
+    }
+
+    #[test]
+    fn who_has_work_put_back_in_parts_pays_for_it_once() {
+        let mut queue = queue(many(1, Priority::Normal, 10, 50).chain(many(2, Priority::Normal, 10, 50)));
+        let mut served = [0, 0];
+        for _ in 0..220 {
+            let Some(mut piece) = queue.pop(|_| true) else { break };
+            if piece.0 == 1 && piece.2 > 1 {
+                (1..piece.2).for_each(|_| queue.push_front(Piece(1, piece.1, 1, piece.3)));
+                piece.2 = 1;
+            }
+            served[usize::from(piece.0 == 2)] += piece.2;
+        }
+        assert!(served[0] >= 150 && served[0].abs_diff(served[1]) <= 20, "{served:?}");
+        // A line of its own that was emptied and comes back begins level with the others.
+        let mut few = FairQueue::default();
+        many(2, Priority::Normal, 1, 100).for_each(|piece| few.push(piece));
+        popped(&mut few, 50);
+        few.push(Piece(1, Priority::Normal, 40, 0));
+        let whole = popped(&mut few, 2).into_iter().find(|piece| piece.0 == 1).unwrap();
+        (0..whole.2).for_each(|_| few.push_front(Piece(1, Priority::Normal, 1, 0)));
+        let share = popped(&mut few, 20).iter().filter(|piece| piece.0 == 1).count();
+        assert!((8..=12).contains(&share), "{share} of 20");
     }
 
     #[test]

@@ -14,7 +14,6 @@ use super::throttle::Signal;
 use super::verdict::{AtLeast, Verdict};
 use super::worker::{Of, Then, Unreached, Worker};
 use crate::clock::Tick;
-use crate::model::DomainName;
 use crate::model::outcome::{Outcome, Scope, Stage};
 use crate::telemetry::metrics::{self, SessionResult};
 
@@ -46,7 +45,7 @@ impl Worker {
     /// No session could be had: the attempt fails, and if that is no fault of the message its hosts rest.
     pub(super) async fn fail(&self, job: Job, unreached: Unreached) -> Then {
         metrics::session(SessionResult::Failed);
-        let Unreached { circumstances, ending } = unreached;
+        let Unreached { circumstances, ending, is_of_source } = unreached;
         let Verdict { outcome, scope, min_wait, .. } = ending.verdict;
         let (open, workers) = self.site.sessions(&job.hosts);
         let is_throttle = min_wait == Some(AtLeast::Throttled);
@@ -64,7 +63,7 @@ impl Worker {
         let is_dns = ending.stage == Stage::Dns && outcome == Outcome::Deferred && !is_second_look;
         if is_dns && self.engine.parts.resolver.is_down().await {
             tracing::error!(domain = %job.domain, reply = ending.reply, "the DNS resolver does not work; mail waits for it, no attempt is counted");
-            let until = self.rest(&job.domain, &job.hosts, &ending).await;
+            let until = self.rest(&job, &ending).await;
             self.engine.give_back(vec![job], until).await;
             return Then::Stay;
         }
@@ -72,8 +71,10 @@ impl Worker {
             // Alone and one too many: others of our address are at it, or sessions that ended are not forgotten yet.
             Some(Signal::TooManySessions) => self.slow_down(Signal::TooFast, &ending, Of::Nobody).await,
             Some(signal) => self.slow_down(signal, &ending, Of::Nobody).await,
+            // Only what leaves by these sources waits for them (see `Worker::work`).
+            None if is_of_source => {}
             None if outcome == Outcome::Deferred && !is_second_look && matches!(scope, Scope::Host | Scope::Site | Scope::Us) => {
-                let _until = self.rest(&job.domain, &job.hosts, &ending).await;
+                let _until = self.rest(&job, &ending).await;
             }
             None => {}
         }
@@ -85,12 +86,12 @@ impl Worker {
 
     /// No host could be reached: they rest, and what waits for them goes back unspent. Where the DNS is at fault, or the TLS that the
     /// domain's policy wants was not to be had, the domain alone rests: others of the same hosts have another zone and another policy.
-    /// Answers until when.
-    async fn rest(&self, domain: &DomainName, hosts: &Arc<str>, ending: &Ending) -> Tick {
+    /// A smart host has its own of both, whatever the domain. Answers until when.
+    async fn rest(&self, job: &Job, ending: &Ending) -> Tick {
         let (clock, schedule) = (&self.engine.parts.clock, &self.engine.schedule);
         let is_dns = ending.stage == Stage::Dns;
-        let is_of_domain = is_dns || ending.stage == Stage::Tls;
-        let resting = if is_of_domain { Arc::from(domain.as_str()) } else { Arc::clone(hosts) };
+        let is_of_domain = (is_dns || ending.stage == Stage::Tls) && job.route.smart_host.is_none();
+        let resting = if is_of_domain { Arc::from(job.domain.as_str()) } else { Arc::clone(&job.hosts) };
         // The DNS is asked again soon: when it is back, nothing waits for long.
         let pause = |failures| schedule.pause(if is_dns { 1 } else { failures }, clock);
         let (until, waiting) = self.site.unreachable(&resting, &ending.reply, clock.tick(), pause);

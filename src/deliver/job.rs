@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::egress::Route;
 use super::fair::Work;
 use crate::model::message::Priority;
 use crate::model::{DomainName, ProjectId};
@@ -16,8 +17,10 @@ pub struct Job {
     pub message: Arc<OutboundMessage>,
     /// The recipients' domain.
     pub domain: DomainName,
-    /// Its MX hosts, as far as known: a session to them takes the job, no other does.
+    /// Its MX hosts, as far as known, or its smart host: a session to them takes the job, no other does.
     pub hosts: Arc<str>,
+    /// The way it takes: a session of another does not take the job.
+    pub route: Arc<Route>,
     /// At least one.
     pub deliveries: Vec<ClaimedDelivery>,
 }
@@ -53,6 +56,7 @@ impl Job {
         let message = OutboundMessage {
             id: crate::model::MessageId::from_uuid(uuid::Uuid::nil()),
             project: ProjectId::from_uuid(uuid::Uuid::nil()),
+            stream: Box::from(""),
             domain: None,
             reverse_path: crate::model::ReversePath::from_stored("").unwrap(),
             content: bytes::Bytes::new(),
@@ -62,6 +66,6 @@ impl Job {
             signature: tokio::sync::OnceCell::new(),
             grant: claims.grant(0).unwrap(),
         };
-        Self { message: Arc::new(message), domain: domain.clone(), hosts: Arc::from(""), deliveries: Vec::new() }
+        Self { message: Arc::new(message), domain: domain.clone(), hosts: Arc::from(""), route: Arc::default(), deliveries: Vec::new() }
     }
 }

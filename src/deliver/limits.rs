@@ -16,6 +16,8 @@ use crate::config;
 const PROVIDERS: &str = include_str!("providers.toml");
 /// Everybody who is in no table.
 pub const EVERYBODY_ELSE: &str = "other";
+/// A smart host that is in no table.
+pub const SMART_HOST: &str = "smart-host";
 
 /// The most that one site is sent, by all nodes together where it says "at once" or "a minute".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +151,16 @@ impl Providers {
         self.other.1
     }
 
-    /// The place of a domain by its MX hosts, in any order; or by its smart host alone. Never empty.
+    /// The place of all mail that goes by a smart host: a site of its own, `host:port`, with the limits of the provider that has the host. Who
+    /// uses it by another rule, perhaps with another login, has other sessions and rests alone.
+    #[must_use]
+    pub fn smart_host(&self, name: &str, label: Arc<str>, rule: usize) -> Place {
+        let Place { provider, limits, .. } = self.place([name]);
+        let provider = if *provider == *EVERYBODY_ELSE { SMART_HOST.into() } else { provider };
+        Place { hosts: format!("{label} (rule {rule})").into(), site: label, provider, limits }
+    }
+
+    /// The place of a domain by its MX hosts, in any order. Never empty.
     #[must_use]
     pub fn place<'h>(&self, hosts: impl IntoIterator<Item = &'h str>) -> Place {
         let mut names: Vec<String> = hosts.into_iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect();
@@ -198,7 +209,7 @@ fn check(path: &str, entry: &Entry, known: bool) -> Result<(), ProvidersError> {
             return wrong(format!("{name} is {value}; use {least} to {most}"));
         }
     }
-    if entry.name.is_empty() || entry.name == EVERYBODY_ELSE {
+    if entry.name.is_empty() || [EVERYBODY_ELSE, SMART_HOST].contains(&entry.name.as_str()) {
         return wrong(format!("the name is taken; the limits of everybody else ({EVERYBODY_ELSE}) stand in [delivery]"));
     }
     if !known && entry.mx.as_ref().is_none_or(Vec::is_empty) {
@@ -274,6 +285,17 @@ mod tests {
     }
 
     #[test]
+    fn a_smart_host_is_a_site_of_its_own_with_the_limits_of_its_provider() {
+        let own = "[[provider]]\nname = \"relay\"\nmx = [\"smtp.example.com\"]\nconnections = 50\none_site = true\n";
+        let providers = with(own).unwrap();
+        let [one, other, unknown] = [("smtp.example.com", 1), ("smtp.example.com", 2), ("192.0.2.1", 0)]
+            .map(|(name, rule)| providers.smart_host(name, format!("{name}:587").into(), rule));
+        assert_eq!((&*one.site, &*one.provider, one.limits.connections), ("smtp.example.com:587", "relay", 50));
+        assert!(one.site == other.site && one.hosts != other.hosts, "another rule may have another login");
+        assert_eq!((&*unknown.site, &*unknown.provider, unknown.limits), ("192.0.2.1:587", SMART_HOST, providers.other()));
+    }
+
+    #[test]
     fn nobody_enters_the_site_of_a_provider_with_a_host_of_his_own() {
         for hosts in [
             &["one.mail.protection.outlook.com", "mx.evil.example"][..],
@@ -306,6 +328,7 @@ mod tests {
             ("[[provider]]\nname = \"google\"\nconnections = 0\n", "connections is 0; use 1 to 20000"),
             ("[[provider]]\nname = \"gogle\"\nconnections = 1\n", "no such provider is known"),
             ("[[provider]]\nname = \"com\"\nmx = [\"com\"]\n", "mx holds \"com\""),
+            ("[[provider]]\nname = \"smart-host\"\nmx = [\"a.example\"]\n", "stand in [delivery]"),
             ("[[provider]]\nname = \"other\"\nmx = [\"a.example\"]\n", "stand in [delivery]"),
             ("[[provider]\n", "is no table of providers"),
             ("[[provider]]\nname = \"a\"\nmx = [\"a.example\"]\nidle_seconds = 400\n", "idle_seconds is 400"),

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::egress::Route;
 use super::engine::Engine;
 use super::plan::{self, Planning, Target};
 use crate::clock::Tick;
@@ -71,9 +72,13 @@ impl Missing {
 }
 
 impl Engine {
-    /// The targets of a domain for mail of one priority.
-    pub(super) async fn targets(&self, domain: &DomainName, priority: Priority) -> Result<Vec<Target>, MxError> {
-        let found = self.plan(domain).await;
+    /// The targets of a domain for mail of one priority that takes this way.
+    pub(super) async fn targets(&self, domain: &DomainName, priority: Priority, way: &Route) -> Result<Vec<Target>, MxError> {
+        let found = self.plan(domain, way).await;
+        if way.smart_host.is_some() {
+            // It says nothing about the domain.
+            return found;
+        }
         match found {
             Err(MxError::NoSuchDomain) if priority == Priority::Bulk => {}
             other => return self.note_existence(domain, other),
@@ -84,7 +89,7 @@ impl Engine {
             Belief::LookAgain => {
                 // What is kept may be the first answer.
                 self.parts.resolver.forget(domain.as_str());
-                let again = self.plan(domain).await;
+                let again = self.plan(domain, way).await;
                 if again == Err(MxError::NoSuchDomain)
                     && let Some(missing) = self.missing.lock().get_mut(domain)
                 {
@@ -115,10 +120,10 @@ impl Engine {
         answer
     }
 
-    async fn plan(&self, domain: &DomainName) -> Result<Vec<Target>, MxError> {
+    async fn plan(&self, domain: &DomainName, way: &Route) -> Result<Vec<Target>, MxError> {
         let parts = &self.parts;
         let planning =
-            Planning { settings: &parts.settings, hostname: &parts.hostname, resolver: &parts.resolver, clock: &parts.clock, own: &self.own };
+            Planning { settings: &parts.settings, hostname: &parts.hostname, resolver: &parts.resolver, clock: &parts.clock, own: &self.own, way };
         plan::targets(&planning, domain).instrument(spans::deliver_lookup(domain.as_str())).await
     }
 }

@@ -48,12 +48,24 @@ pub enum Placed {
     Waits,
 }
 
+/// Whether a place that was looked up long ago is used while it is looked up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// It is.
+    Used,
+    /// The job waits: a site is paused, and the domain may have come to it or left it.
+    Refused,
+}
+
 impl Places {
     /// The place of a job's domain. True beside it: the caller has to look it up (again).
-    pub fn place(&self, job: Job, now: Tick) -> (Placed, bool) {
+    pub fn place(&self, job: Job, now: Tick, stale: Stale) -> (Placed, bool) {
         let mut entries = self.entries.lock();
         let entry = entries.entry(job.domain.clone()).or_insert_with(|| Entry { place: None, looked_at: now, looking: false, waiting: Vec::new() });
         let is_stale = entry.place.is_none() || now.since(entry.looked_at) >= FRESH;
+        if is_stale && stale == Stale::Refused {
+            entry.place = None;
+        }
         let look = is_stale && !entry.looking;
         entry.looking |= look;
         if let Some(place) = &entry.place {
@@ -98,15 +110,17 @@ impl Places {
 impl Engine {
     /// Takes a job in: to its site, or to wait until that is known.
     pub(super) fn arrive(self: &Arc<Self>, job: Job) {
-        let settings = &self.parts.settings;
-        if settings.sandbox || !settings.smart_host.is_empty() {
-            // Nothing is looked up where nothing depends on it.
-            let host = settings.smart_host.rsplit_once(':').map_or(job.domain.as_str(), |(host, _)| host.trim_matches(['[', ']']));
-            let place = self.parts.providers.place([host]);
+        // Nothing is looked up where nothing depends on it.
+        if let Some(place) = self.sandbox_place(&job.domain) {
+            return self.push(&place, vec![job]);
+        }
+        if let Some(host) = &job.route.smart_host {
+            let place = self.parts.providers.smart_host(&host.name, host.label(), host.number);
             return self.push(&place, vec![job]);
         }
         let domain = job.domain.clone();
-        let (placed, look) = self.places.place(job, self.parts.clock.tick());
+        let stale = if self.parts.claims.orders().any_site() { Stale::Refused } else { Stale::Used };
+        let (placed, look) = self.places.place(job, self.parts.clock.tick(), stale);
         if look {
             let engine = Arc::clone(self);
             self.spawn("look-up of a place", async move { engine.look_up(&domain).await });
@@ -116,10 +130,15 @@ impl Engine {
         }
     }
 
+    /// The place of a domain where all mail stays in the sandbox.
+    pub(super) fn sandbox_place(&self, domain: &DomainName) -> Option<Place> {
+        self.parts.settings.sandbox.then(|| self.parts.providers.place([domain.as_str()]))
+    }
+
     /// What a session to `host`, opened for a job, is good for: other jobs for the same hosts, if it is one of them. Else the domain's
     /// hosts have changed since its place was found, and the session is for this job alone.
     pub(super) fn hosts_of(&self, job: &Job, host: &str) -> Arc<str> {
-        let is_known = job.hosts.split(',').any(|known| known.eq_ignore_ascii_case(host)) || !self.parts.settings.smart_host.is_empty();
+        let is_known = job.hosts.split(',').any(|known| known.eq_ignore_ascii_case(host)) || job.route.smart_host.is_some();
         if is_known {
             return Arc::clone(&job.hosts);
         }
@@ -150,16 +169,19 @@ mod tests {
         let (places, start) = (Places::default(), Clock::system().tick());
         let domain = DomainName::parse("a.example").unwrap();
         let job = || Job::for_tests(&domain);
-        assert!(matches!(places.place(job(), start), (Placed::Waits, true)));
-        assert!(matches!(places.place(job(), start), (Placed::Waits, false)), "under way");
+        assert!(matches!(places.place(job(), start, Stale::Used), (Placed::Waits, true)));
+        assert!(matches!(places.place(job(), start, Stale::Used), (Placed::Waits, false)), "under way");
         let place = Providers::load(&Config::default().delivery).unwrap().place(["mx.a.example"]);
         assert_eq!(places.found(&domain, Some(place.clone()), start).len(), 2);
-        assert!(matches!(places.place(job(), start), (Placed::There(there, _), false) if there == place));
+        assert!(matches!(places.place(job(), start, Stale::Used), (Placed::There(there, _), false) if there == place));
         let later = start.plus(FRESH);
-        assert!(matches!(places.place(job(), later), (Placed::There(..), true)), "used meanwhile");
-        assert!(matches!(places.place(job(), later), (Placed::There(..), false)));
-        assert!(places.found(&domain, None, later).is_empty());
-        assert!(matches!(places.place(job(), later), (Placed::Waits, true)), "not found: asked again");
+        assert!(matches!(places.place(job(), later, Stale::Used), (Placed::There(..), true)), "used meanwhile");
+        assert!(matches!(places.place(job(), later, Stale::Used), (Placed::There(..), false)));
+        assert!(places.found(&domain, Some(place), later).is_empty());
+        let old = later.plus(FRESH);
+        assert!(matches!(places.place(job(), old, Stale::Refused), (Placed::Waits, true)), "not used while a site is paused");
+        assert_eq!(places.found(&domain, None, old).len(), 1);
+        assert!(matches!(places.place(job(), later, Stale::Used), (Placed::Waits, true)), "not found: asked again");
         assert_eq!(places.take_all().len(), 1);
     }
 }

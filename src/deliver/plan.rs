@@ -8,6 +8,8 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::egress::{Route, Source};
+use super::smart_host::SmartHost;
 use crate::clock::Clock;
 use crate::config;
 use crate::model::DomainName;
@@ -29,8 +31,8 @@ pub struct Target {
     pub host: String,
     /// Its address and port.
     pub address: SocketAddr,
-    /// The source address to bind; none: the system's choice.
-    pub source: Option<IpAddr>,
+    /// The source addresses of its family, the preferred one first; none: the system's choice.
+    pub sources: Vec<Arc<Source>>,
     /// Whether DNSSEC, or the operator, says that the domain's mail goes to this host.
     pub security: Security,
 }
@@ -48,33 +50,45 @@ pub struct Planning<'p> {
     pub clock: &'p Clock,
     /// Where mail would come back to us.
     pub own: &'p OwnAddresses,
+    /// The way out.
+    pub way: &'p Route,
 }
 
 /// The targets of a domain: never none.
 pub async fn targets(planning: &Planning<'_>, domain: &DomainName) -> Result<Vec<Target>, MxError> {
-    if let Some((host, port)) = planning.settings.smart_host.rsplit_once(':') {
-        let smart_host = MxHost { name: host.trim_matches(['[', ']']).to_owned(), preference: 0, implicit: false, security: Security::Secure };
-        // Strangers choose the addresses of MX hosts; that of the smart host is the operator's choice, and often a private one.
-        let route = Route { port: port.parse().unwrap_or(25), policy: AddressPolicy { allow_private: true }, own: Arc::default() };
-        return route.targets(planning, vec![smart_host]).await;
+    if let Some(host) = &planning.way.smart_host {
+        return smart_host_targets(planning, host).await;
     }
     let hosts = mx::next_hops(planning.resolver, domain, planning.hostname, planning.clock).await?;
-    let route = Route {
+    let reach = Reach {
         port: planning.settings.mx_port,
         policy: AddressPolicy { allow_private: planning.settings.allow_private_addresses },
         own: planning.own.look_up(planning.resolver, planning.clock).await,
     };
-    route.targets(planning, hosts).await
+    reach.targets(planning, hosts).await
+}
+
+async fn smart_host_targets(planning: &Planning<'_>, host: &SmartHost) -> Result<Vec<Target>, MxError> {
+    let hop = MxHost { name: host.name.clone(), preference: 0, implicit: false, security: Security::Secure };
+    // Strangers choose the addresses of MX hosts; that of the smart host is the operator's choice, and often a private one.
+    let reach = Reach { port: host.port, policy: AddressPolicy { allow_private: true }, own: Arc::default() };
+    match reach.targets(planning, vec![hop]).await {
+        // It says nothing about the recipient's domain: the operator has to put it right.
+        Err(MxError::NoUsableHost | MxError::NoSuchDomain) => {
+            Err(MxError::Temporary(format!("the smart host {} has no address that can be reached", host.label())))
+        }
+        other => other,
+    }
 }
 
 /// How hosts are reached, and which are none.
-struct Route {
+struct Reach {
     port: u16,
     policy: AddressPolicy,
     own: Arc<HashSet<IpAddr>>,
 }
 
-impl Route {
+impl Reach {
     async fn targets(&self, planning: &Planning<'_>, hosts: Vec<MxHost>) -> Result<Vec<Target>, MxError> {
         let mut targets: Vec<(u16, Target)> = Vec::new();
         let (mut temporary, mut none) = (None, MxError::NoUsableHost);
@@ -92,8 +106,8 @@ impl Route {
                 }
                 Ok(addresses) => {
                     let reachable = addresses.into_iter().filter_map(|address| {
-                        let source = source_for(&planning.settings.egress, address, planning.clock)?;
-                        Some((preference, Target { host: name.clone(), address: SocketAddr::new(address, self.port), source, security }))
+                        let sources = sources_for(&planning.way.sources, address)?;
+                        Some((preference, Target { host: name.clone(), address: SocketAddr::new(address, self.port), sources, security }))
                     });
                     targets.extend(reachable.take(MAX_TARGETS_OF_HOST));
                 }
@@ -114,27 +128,8 @@ impl Route {
     }
 }
 
-/// The source for a destination: `None` if there is none of its family, `Some(None)` if the system chooses.
-#[expect(clippy::option_option, reason = "no way, any source, this source")]
-fn source_for(egress: &[IpAddr], destination: IpAddr, clock: &Clock) -> Option<Option<IpAddr>> {
-    if egress.is_empty() {
-        return Some(None);
-    }
-    let fitting: Vec<IpAddr> = egress.iter().copied().filter(|source| source.is_ipv4() == destination.is_ipv4()).collect();
-    fitting.get(clock.pick(fitting.len())).copied().map(Some)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_address_has_the_family_of_its_destination() -> Result<(), std::net::AddrParseError> {
-        let clock = Clock::system();
-        let (v4, v6): (IpAddr, IpAddr) = ("127.0.0.1".parse()?, "::1".parse()?);
-        assert_eq!(source_for(&[], v6, &clock), Some(None));
-        assert_eq!(source_for(&[v4], v4, &clock), Some(Some(v4)));
-        assert_eq!(source_for(&[v4], v6, &clock), None, "without an IPv6 source there is no way to an IPv6 host");
-        Ok(())
-    }
+/// The sources for a destination: `None` if there is none of its family, empty if the system chooses.
+fn sources_for(all: &[Arc<Source>], destination: IpAddr) -> Option<Vec<Arc<Source>>> {
+    let fitting: Vec<_> = all.iter().filter(|source| source.address.is_ipv4() == destination.is_ipv4()).cloned().collect();
+    (all.is_empty() || !fitting.is_empty()).then_some(fitting)
 }

@@ -72,7 +72,14 @@ impl Engine {
 
     /// One exchange: who else delivers, what is new here, what is new there.
     pub(super) async fn exchange(&self, store: &Store) -> Result<(), StoreError> {
-        let nodes = usize::try_from(store.senders(self.parts.node.incarnation(), SILENCE).await?).unwrap_or(1).max(1);
+        let incarnation = self.parts.node.incarnation();
+        let nodes = if self.parts.claims.orders().is_drained() {
+            // What it has begun ends under the share that it had; the rest is for the others.
+            store.remove_sender(incarnation).await?;
+            self.sites.lock().nodes
+        } else {
+            usize::try_from(store.senders(incarnation, SILENCE).await?).unwrap_or(1).max(1)
+        };
         let sites: Vec<Arc<Site>> = {
             let mut sites = self.sites.lock();
             if sites.nodes != nodes {

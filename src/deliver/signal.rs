@@ -80,13 +80,14 @@ fn says(ending: &Ending, any_of: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::class::Rules;
     use crate::deliver::verdict;
     use crate::model::Reply;
     use crate::smtp::client::{End, Fault};
 
     fn of_reply(stage: Stage, code: u16, text: &str) -> Ending {
         let end = End::Reply(Reply::new(code, text));
-        Ending { stage, reply: end.to_string(), verdict: verdict::verdict(stage, &end) }
+        Ending { stage, reply: end.to_string(), verdict: verdict::verdict(&Rules::built_in(), stage, &end, None) }
     }
 
     #[test]
@@ -116,7 +117,7 @@ mod tests {
     fn a_session_that_breaks_off_is_a_strain_and_a_host_that_is_away_is_none() {
         let of_fault = |stage, fault| {
             let end = End::Fault(fault);
-            of(&Ending { stage, reply: end.to_string(), verdict: verdict::verdict(stage, &end) })
+            of(&Ending { stage, reply: end.to_string(), verdict: verdict::verdict(&Rules::built_in(), stage, &end, None) })
         };
         assert_eq!(of_fault(Stage::Rcpt, Fault::Disconnected), Some(Signal::Strained));
         assert_eq!(of_fault(Stage::Data, Fault::TimedOut(std::time::Duration::from_secs(1))), Some(Signal::Strained));

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+use super::egress::Route;
 use super::fair::FairQueue;
 use super::job::Job;
 use super::limits::{Limits, Place};
@@ -189,9 +190,9 @@ impl Site {
         self.arrived.notify_one();
     }
 
-    /// The next job, if it may be sent now; rather one for `hosts`, to whom a session is open.
+    /// The next job, if it may be sent now; rather one for the hosts and of the way of the session that is open.
     #[must_use]
-    pub fn next(&self, hosts: Option<&str>, now: Tick) -> Next {
+    pub fn next(&self, open: Option<(&str, &Route)>, now: Tick) -> Next {
         let mut state = self.state.lock();
         let state = &mut *state;
         if state.workers > state.share() {
@@ -209,7 +210,8 @@ impl Site {
         if let Err(at) = state.throttle.take_turn(state.nodes, now) {
             return Next::Later(at);
         }
-        let Some(job) = state.queue.pop(|job| hosts.is_none_or(|hosts| *job.hosts == *hosts)) else { return Next::Empty };
+        let suits = |job: &Job| open.is_none_or(|(hosts, route)| *job.hosts == *hosts && job.route.shares_sessions_with(route));
+        let Some(job) = state.queue.pop(suits) else { return Next::Empty };
         match rest_of(&state.throttle, &job, now) {
             Some(until) => {
                 state.throttle.give_turn_back(state.nodes);
@@ -288,6 +290,17 @@ impl Site {
         let mut all = state.queue.shed(0);
         all.extend(state.asked.drain(..));
         all
+    }
+
+    /// Takes out the jobs that are meant.
+    #[must_use]
+    pub fn take_where(&self, is_meant: impl Fn(&Job) -> bool) -> Vec<Job> {
+        let mut state = self.state.lock();
+        let mut taken = state.queue.take_where(&is_meant);
+        let (meant, left): (VecDeque<Job>, VecDeque<Job>) = std::mem::take(&mut state.asked).into_iter().partition(&is_meant);
+        state.asked = left;
+        taken.extend(meant);
+        taken
     }
 
     /// Takes out what cannot go soon, with the time at which it may: all if the site rests, what is for hosts that rest, and of a paced

@@ -4,12 +4,13 @@
 //! Does not: count attempts or expire (the outbox does), choose the next host or throttle (the engine does, by the scope).
 //!
 //! The first digit of a reply decides (RFC 5321 4.2.1) but for three cases, in which a 5yz is about the session and not about the
-//! message: 503, 530 and 535 are tried again. What the texts of large receivers add is the scope: an unknown user is about the
-//! recipient, a block list is not, and only the first may ever be suppressed.
+//! message: 503, 530 and 535 are tried again. What the texts of receivers mean is said by the rules of `class`, and by nobody else;
+//! from the class follows what a refusal is about: an unknown user is about the recipient, a block list is not.
 
+use super::class::{self, Finding, Rules, Wait};
 use super::tls_policy::PolicyFault;
 use crate::model::outcome::{Outcome, Scope, Stage};
-use crate::model::{EnhancedStatus, Reply};
+use crate::model::{BounceClass, EnhancedStatus, Reply};
 use crate::net::dial::DialError;
 use crate::net::mx::MxError;
 use crate::smtp::client::{Cause, End, Fault};
@@ -91,6 +92,8 @@ pub struct Verdict {
     /// What it says something about. [`Scope::Host`]: the next host may do better, now. A bounce of that scope is final only
     /// when every host said so. For a delivery it means nothing.
     pub scope: Scope,
+    /// Why it failed; none if it did not.
+    pub class: Option<BounceClass>,
     /// The server's status, or ours where it gave none.
     pub enhanced_status: EnhancedStatus,
     /// The message may have been taken: do not try another host, and record it before it is sent again (invariant 6).
@@ -99,19 +102,30 @@ pub struct Verdict {
     pub min_wait: Option<AtLeast>,
 }
 
-/// Judges the end of an attempt that got as far as `stage`.
+impl Verdict {
+    const fn because(self, class: BounceClass) -> Self {
+        Self { class: Some(class), ..self }
+    }
+
+    /// The same, said once of several recipients: one of them may have no mailbox, and nobody knows which, so it condemns none.
+    #[must_use]
+    pub fn of_several(self) -> Self {
+        if self.class.is_some_and(BounceClass::condemns_address) { self.because(BounceClass::Other) } else { self }
+    }
+}
+
+/// Judges the end of an attempt that got as far as `stage` with `host`, the MX host's name if there was one.
 #[must_use]
-pub fn verdict<'a>(stage: Stage, ending: impl Into<Ending<'a>>) -> Verdict {
+pub fn verdict<'a>(rules: &Rules, stage: Stage, ending: impl Into<Ending<'a>>, host: Option<&str>) -> Verdict {
     match ending.into() {
-        Ending::Reply(reply) => of_reply(stage, reply),
-        Ending::Fault(fault) => of_fault(stage, fault),
-        Ending::NotTried(reply) => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 5, 3))),
-        Ending::Dial(DialError::Source { .. } | DialError::Resources(_)) | Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
-        Ending::Dial(_) => deferred(Scope::Host, status(4, 4, 1)),
-        Ending::Mx(error) => of_mx(error),
-        Ending::Tls(PolicyFault::RequireTls(_)) => bounced(Scope::Host, status(5, 7, 10)),
-        Ending::Tls(PolicyFault::RequireTlsMissing) => bounced(Scope::Host, status(5, 7, 30)),
-        Ending::Tls(_) => deferred(Scope::Host, status(4, 7, 5)),
+        Ending::Reply(reply) if stage == Stage::Auth => of_auth(reply).because(BounceClass::Other),
+        Ending::Reply(reply) => of_reply(stage, reply, class::classify(rules, stage, reply, host)),
+        Ending::Fault(fault) => of_fault(stage, fault).because(class::of_fault(fault)),
+        Ending::NotTried(reply) => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 5, 3))).because(BounceClass::Rate),
+        Ending::Dial(error) => of_dial(error).because(class::of_dial(error)),
+        Ending::Unsigned => deferred(Scope::Us, status(4, 3, 5)),
+        Ending::Mx(error) => of_mx(error).because(class::of_mx(error)),
+        Ending::Tls(fault) => of_policy(fault).because(BounceClass::Tls),
     }
 }
 
@@ -126,12 +140,28 @@ const fn of_mx(error: &MxError) -> Verdict {
     }
 }
 
+const fn of_dial(error: &DialError) -> Verdict {
+    match error {
+        DialError::Source { .. } | DialError::Proxy { .. } | DialError::Resources(_) => deferred(Scope::Us, status(4, 3, 5)),
+        DialError::Refused | DialError::TimedOut(_) | DialError::Unreachable(_) => deferred(Scope::Host, status(4, 4, 1)),
+    }
+}
+
+const fn of_policy(fault: &PolicyFault) -> Verdict {
+    match fault {
+        PolicyFault::RequireTls(_) => bounced(Scope::Host, status(5, 7, 10)),
+        PolicyFault::RequireTlsMissing => bounced(Scope::Host, status(5, 7, 30)),
+        _ => deferred(Scope::Host, status(4, 7, 5)),
+    }
+}
+
 const fn of_fault(stage: Stage, fault: &Fault) -> Verdict {
     match fault {
         Fault::SizeExceeded { .. } => bounced(Scope::Message, status(5, 3, 4)),
         Fault::Smtputf8Missing => bounced(Scope::Message, status(5, 6, 7)),
         Fault::EightBitMissing => bounced(Scope::Message, status(5, 6, 3)),
         Fault::Tls(_) => deferred(Scope::Host, status(4, 7, 5)),
+        Fault::Auth(_) => deferred(Scope::Us, status(4, 7, 8)),
         Fault::TlsNotOffered => deferred(Scope::Host, status(4, 7, 4)),
         Fault::RequireTlsMissing => bounced(Scope::Host, status(5, 7, 30)),
         Fault::Protocol(_) => lost(stage, status(4, 5, 0)),
@@ -142,218 +172,124 @@ const fn of_fault(stage: Stage, fault: &Fault) -> Verdict {
     }
 }
 
-/// A session that broke: before the end of the content was sent, nothing was taken; after it, nobody knows.
-const fn lost(stage: Stage, status: EnhancedStatus) -> Verdict {
-    match stage {
-        Stage::EndOfData => Verdict {
-            outcome: Outcome::Deferred,
-            scope: Scope::Message,
-            enhanced_status: status,
-            outcome_unknown: true,
-            min_wait: Some(AtLeast::Unknown),
-        },
-        _ => deferred(Scope::Host, status),
+/// A smart host that does not take our login. The message waits for the operator, unless the host cannot check logins for now.
+fn of_auth(reply: &Reply) -> Verdict {
+    match reply.code / 100 {
+        4 => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 7, 0))),
+        _ => deferred(Scope::Us, status(4, 7, 8)),
     }
 }
 
-fn of_reply(stage: Stage, reply: &Reply) -> Verdict {
+/// A session that broke: before the end of the content was sent, nothing was taken; after it, nobody knows.
+const fn lost(stage: Stage, status: EnhancedStatus) -> Verdict {
+    let verdict = deferred(Scope::Host, status).because(BounceClass::Network);
+    match stage {
+        Stage::EndOfData => Verdict { scope: Scope::Message, outcome_unknown: true, min_wait: Some(AtLeast::Unknown), ..verdict },
+        _ => verdict,
+    }
+}
+
+fn of_reply(stage: Stage, reply: &Reply, finding: Finding<'_>) -> Verdict {
     match (reply.code / 100, stage) {
         (2, Stage::EndOfData) => Verdict {
             outcome: Outcome::Delivered,
             scope: Scope::Recipient,
+            class: None,
             enhanced_status: reply.enhanced.unwrap_or(status(2, 0, 0)),
             outcome_unknown: false,
             min_wait: None,
         },
-        (4, _) => of_transient(stage, reply),
-        (5, _) => of_permanent(stage, reply),
+        (4, _) => of_transient(stage, reply, finding).because(finding.class),
+        (5, _) => of_permanent(stage, reply, finding).because(finding.class),
         // A positive reply that ends an attempt before its end.
         _ => lost(stage, status(4, 5, 0)),
     }
 }
 
-fn of_transient(stage: Stage, reply: &Reply) -> Verdict {
-    let text = Text::of(reply);
-    let given = reply.enhanced;
-    if !matches!(stage, Stage::Greeting | Stage::Ehlo | Stage::Tls) && text.says(GREYLIST) {
-        return Verdict { min_wait: Some(AtLeast::Greylisted), ..deferred(Scope::Recipient, given.unwrap_or(status(4, 7, 1))) };
-    }
-    if is_throttle(reply, &text) {
-        return Verdict { min_wait: Some(AtLeast::Throttled), ..deferred(Scope::Site, given.unwrap_or(status(4, 7, 0))) };
+fn of_transient(stage: Stage, reply: &Reply, finding: Finding<'_>) -> Verdict {
+    let given = class::status_of(reply);
+    match finding.wait {
+        Some(Wait::Greylist) if !matches!(stage, Stage::Greeting | Stage::Ehlo | Stage::Tls) => {
+            return Verdict { min_wait: Some(AtLeast::Greylisted), ..deferred(Scope::Recipient, given.unwrap_or(status(4, 7, 1))) };
+        }
+        Some(Wait::Throttle) => {
+            return Verdict { min_wait: Some(AtLeast::Throttled), ..deferred(Scope::Site, given.unwrap_or(status(4, 7, 0))) };
+        }
+        _ => {}
     }
     if reply.code == 421 || matches!(stage, Stage::Greeting | Stage::Ehlo | Stage::Tls) {
         let scope = if given.is_some_and(|status| status.subject == 7) && reply.code == 421 { Scope::Site } else { Scope::Host };
-        return deferred(scope, given.unwrap_or(status(4, 3, 2)));
+        return deferred(finding.scope.unwrap_or(scope), given.unwrap_or(status(4, 3, 2)));
     }
     let enhanced_status = given.unwrap_or_else(|| match reply.code {
-        452 if stage == Stage::Rcpt && text.says(FULL) => status(4, 2, 2),
+        452 if stage == Stage::Rcpt && finding.class == BounceClass::Full => status(4, 2, 2),
         452 => status(4, 3, 1),
         450 if stage == Stage::Rcpt => status(4, 2, 0),
         454 => status(4, 7, 0),
         _ => status(4, 3, 0),
     });
-    match (enhanced_status.subject, stage) {
-        // 4.7.1 after RCPT is what greylisting looks like when it does not say so.
-        (7, Stage::Rcpt) if reply.code != 454 => Verdict { min_wait: Some(AtLeast::Greylisted), ..deferred(Scope::Recipient, enhanced_status) },
-        (7, _) => deferred(Scope::Site, enhanced_status),
-        (3..=5, _) if given.is_some() || reply.code == 452 => deferred(Scope::Host, enhanced_status),
-        (1 | 2, _) | (_, Stage::Rcpt) => deferred(Scope::Recipient, enhanced_status),
-        _ => deferred(Scope::Message, enhanced_status),
-    }
+    let scope = match (enhanced_status.subject, stage) {
+        (7, _) => Scope::Site,
+        (3..=5, _) if given.is_some() || reply.code == 452 => Scope::Host,
+        (1 | 2, _) | (_, Stage::Rcpt) => Scope::Recipient,
+        _ => Scope::Message,
+    };
+    deferred(finding.scope.unwrap_or(scope), enhanced_status)
 }
 
-fn is_throttle(reply: &Reply, text: &Text) -> bool {
-    let told = reply.enhanced.is_some_and(|status| status.subject == 7 && matches!(status.detail, 28 | 500..=510 | 650 | 750));
-    told || text.says(THROTTLE)
-}
-
-fn of_permanent(stage: Stage, reply: &Reply) -> Verdict {
-    let text = Text::of(reply);
+fn of_permanent(stage: Stage, reply: &Reply, finding: Finding<'_>) -> Verdict {
+    let given = class::status_of(reply);
     match reply.code {
         // Out of step with this server; a new session puts it right.
-        503 if !text.says(UNKNOWN_USER) => return deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 5, 0))),
+        503 if finding.class != BounceClass::BadMailbox => return deferred(Scope::Host, given.unwrap_or(status(4, 5, 0))),
         // It wants TLS or a password from us, which is for our operator to see to.
-        530 | 535 => return deferred(Scope::Us, reply.enhanced.unwrap_or(status(4, 7, 0))),
+        530 | 535 => return deferred(Scope::Us, given.unwrap_or(status(4, 7, 0))),
         // RFC 7504: takes no mail, this host or this domain.
-        521 if matches!(stage, Stage::Greeting | Stage::Ehlo) => return bounced(Scope::Host, reply.enhanced.unwrap_or(status(5, 3, 2))),
-        521 | 556 => return bounced(Scope::Site, reply.enhanced.unwrap_or(status(5, 1, 10))),
+        521 if matches!(stage, Stage::Greeting | Stage::Ehlo) => return bounced(Scope::Host, given.unwrap_or(status(5, 3, 2))),
+        521 | 556 => return bounced(Scope::Site, given.unwrap_or(status(5, 1, 10))),
         _ => {}
     }
     match stage {
-        Stage::Greeting | Stage::Ehlo => bounced(Scope::Host, reply.enhanced.unwrap_or(status(5, 3, 2))),
-        Stage::Tls => deferred(Scope::Host, reply.enhanced.unwrap_or(status(4, 7, 5))),
+        Stage::Greeting | Stage::Ehlo => bounced(Scope::Host, given.unwrap_or(status(5, 3, 2))),
+        Stage::Tls => deferred(Scope::Host, given.unwrap_or(status(4, 7, 5))),
         _ => {
-            let enhanced_status = reply.enhanced.unwrap_or_else(|| guess(stage, reply, &text));
-            bounced(scope_of_refusal(stage, enhanced_status, &text), enhanced_status)
+            let enhanced_status = given.unwrap_or_else(|| guess(stage, reply, finding.class));
+            bounced(finding.scope.unwrap_or_else(|| scope_of_refusal(stage, finding.class)), enhanced_status)
         }
     }
 }
 
-/// The status of a refusal that gives none, by code, stage and text.
-fn guess(stage: Stage, reply: &Reply, text: &Text) -> EnhancedStatus {
-    if text.says(BLOCKED) {
-        return status(5, 7, 1);
-    }
-    match (reply.code, stage) {
-        (552, Stage::Rcpt) => status(5, 2, 2),
-        (552, Stage::Data | Stage::EndOfData) if text.says(UNKNOWN_USER) => status(5, 1, 1),
-        (552, _) if text.says(FULL) && !text.says(SIZE) => status(5, 2, 2),
-        (552 | 523, _) => status(5, 3, 4),
-        _ if text.says(FULL) => status(5, 2, 2),
-        (553, Stage::Mail) => status(5, 1, 8),
-        (500..=502 | 504, _) => status(5, 5, 0),
-        (555, _) => status(5, 5, 4),
-        _ if text.says(RELAY) => status(5, 7, 1),
-        (_, Stage::Rcpt | Stage::EndOfData | Stage::Data) if text.says(UNKNOWN_USER) => status(5, 1, 1),
-        (551 | 553, Stage::Rcpt) => status(5, 1, 1),
-        _ => status(5, 0, 0),
+/// The status (RFC 3463) of a refusal that gives none.
+const fn guess(stage: Stage, reply: &Reply, class: BounceClass) -> EnhancedStatus {
+    match class {
+        BounceClass::BadMailbox => status(5, 1, 1),
+        BounceClass::BadDomain => status(5, 1, 2),
+        BounceClass::Inactive => status(5, 2, 1),
+        BounceClass::Full => status(5, 2, 2),
+        BounceClass::Size => status(5, 3, 4),
+        BounceClass::Relay | BounceClass::Reputation => status(5, 7, 1),
+        BounceClass::Content => status(5, 6, 0),
+        BounceClass::Authentication if matches!(stage, Stage::Mail) => status(5, 1, 8),
+        BounceClass::Authentication | BounceClass::Policy | BounceClass::Rate => status(5, 7, 0),
+        BounceClass::Tls => status(5, 7, 10),
+        BounceClass::Network | BounceClass::Other => match (reply.code, stage) {
+            (553, Stage::Mail) => status(5, 1, 8),
+            (500..=502 | 504, _) => status(5, 5, 0),
+            (555, _) => status(5, 5, 4),
+            _ => status(5, 0, 0),
+        },
     }
 }
 
-/// What a refusal is about. The words win over the number where receivers are known to use one number for everything.
-fn scope_of_refusal(stage: Stage, status: EnhancedStatus, text: &Text) -> Scope {
-    match (status.subject, status.detail) {
-        // Authentication of the sender: SPF, DKIM, DMARC, reverse DNS.
-        (7, 20..=27 | 509 | 515) | (1, 7 | 8) => Scope::Us,
-        (7, 28 | 511 | 606) => Scope::Site,
-        (1 | 2, _) => Scope::Recipient,
-        (3, 4) | (6, _) => Scope::Message,
-        // Microsoft's directory-based blocking says 5.4.1 for an unknown user, Exchange 5.7.1xx for who may not write to a list.
-        (4, 1) | (7, 100..=199) if stage == Stage::Rcpt => Scope::Recipient,
-        _ if text.says(RELAY) && stage == Stage::Rcpt => Scope::Recipient,
-        _ if text.says(UNKNOWN_USER) && stage != Stage::Mail => Scope::Recipient,
-        _ if text.says(SENDER_PROOF) => Scope::Us,
-        _ if text.says(BLOCKED) && !(stage == Stage::EndOfData && text.says(CONTENT)) => Scope::Site,
-        (_, _) if stage == Stage::Rcpt => Scope::Recipient,
+/// What a refusal is about, where the rule does not say.
+const fn scope_of_refusal(stage: Stage, class: BounceClass) -> Scope {
+    match (class, stage) {
+        (BounceClass::Authentication, _) => Scope::Us,
+        (BounceClass::Reputation | BounceClass::Rate, _) => Scope::Site,
+        // What MAIL is refused for has no recipient yet.
+        (BounceClass::Size | BounceClass::Content, _) | (_, Stage::Mail) => Scope::Message,
+        (BounceClass::BadMailbox | BounceClass::BadDomain | BounceClass::Inactive | BounceClass::Full, _) | (_, Stage::Rcpt) => Scope::Recipient,
         _ => Scope::Message,
-    }
-}
-
-const GREYLIST: &[&str] = &["greylist", "graylist", "grey-list", "gray-list", "grey list"];
-const THROTTLE: &[&str] = &[
-    "rate limit",
-    "ratelimit",
-    "rate-limit",
-    "too many connections",
-    "too many messages",
-    "too many emails",
-    "too much mail",
-    "unusual rate",
-    "throttl",
-    "unexpected volume",
-    "temporarily deferred",
-    "temporarily rate",
-    "try again later, closing",
-    "exceeded the maximum number of connections",
-    "sending limit",
-    "message rate",
-];
-const UNKNOWN_USER: &[&str] = &[
-    "user unknown",
-    "unknown user",
-    "no such user",
-    "no such recipient",
-    "no such mailbox",
-    "does not exist",
-    "doesn't exist",
-    "doesn't have a",
-    "unknown recipient",
-    "recipient unknown",
-    "recipient not found",
-    "recipientnotfound",
-    "user not found",
-    "invalid recipient",
-    "invalid mailbox",
-    "mailbox unavailable",
-    "mailbox not found",
-    "unrouteable address",
-    "unroutable address",
-    "unknown local",
-    "not a known user",
-    "no mailbox here",
-    "account is disabled",
-    "account has been disabled",
-    "mailbox is disabled",
-    "address rejected: user",
-    "unknown in virtual",
-    "unknown in local",
-];
-const BLOCKED: &[&str] = &[
-    "block list",
-    "blocklist",
-    "blacklist",
-    "black list",
-    "blocked",
-    "spamhaus",
-    "barracuda",
-    "spamcop",
-    "dnsbl",
-    " rbl",
-    "reputation",
-    "banned",
-    "abusive",
-    "client host",
-    "poor ip",
-    "unsolicited",
-    "spam",
-];
-const CONTENT: &[&str] = &["content", "message", "virus", "attachment", "body"];
-const SENDER_PROOF: &[&str] = &["spf", "dkim", "dmarc", "unauthenticated", "reverse dns", "ptr record", "rdns"];
-const RELAY: &[&str] =
-    &["relay access denied", "relaying denied", "relay not permitted", "not permitted to relay", "unable to relay", "relay denied"];
-const FULL: &[&str] = &["full", "quota", "storage", "out of space", "over limit"];
-const SIZE: &[&str] = &["size", "too large", "too big"];
-
-/// A reply's text in lower case on one line, as texts differ in both.
-struct Text(String);
-
-impl Text {
-    fn of(reply: &Reply) -> Self {
-        Self(reply.text.replace('\n', " ").to_ascii_lowercase())
-    }
-
-    fn says(&self, any_of: &[&str]) -> bool {
-        any_of.iter().any(|words| self.0.contains(words))
     }
 }
 
@@ -362,11 +298,11 @@ const fn status(class: u8, subject: u16, detail: u16) -> EnhancedStatus {
 }
 
 const fn deferred(scope: Scope, enhanced_status: EnhancedStatus) -> Verdict {
-    Verdict { outcome: Outcome::Deferred, scope, enhanced_status, outcome_unknown: false, min_wait: None }
+    Verdict { outcome: Outcome::Deferred, scope, class: Some(BounceClass::Other), enhanced_status, outcome_unknown: false, min_wait: None }
 }
 
 const fn bounced(scope: Scope, enhanced_status: EnhancedStatus) -> Verdict {
-    Verdict { outcome: Outcome::Bounced, scope, enhanced_status, outcome_unknown: false, min_wait: None }
+    Verdict { outcome: Outcome::Bounced, ..deferred(scope, enhanced_status) }
 }
 
 #[cfg(test)]

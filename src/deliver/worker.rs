@@ -8,11 +8,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::attempt::{Circumstances, Ending};
-use super::connect::{Refused, SessionTls, TlsFacts};
+use super::class::Rules;
+use super::connect::{Connected, Refused, SessionTls, TlsFacts};
+use super::departure::Way;
+use super::egress::Route;
 use super::engine::Engine;
 use super::fair::Work;
 use super::job::Job;
 use super::plan::Target;
+use super::return_path;
 use super::sign;
 use super::signal;
 use super::site::{Next, Site};
@@ -48,6 +52,10 @@ struct Open {
     tls: SessionTls,
     /// The MX hosts that it is good for; a job for others gets a session of its own.
     hosts: Arc<str>,
+    /// The way it takes: no job of another may use it.
+    route: Arc<Route>,
+    /// The address it left from, and the pool and smart host.
+    way: Way,
     /// Other domains whose TLS policy it satisfies.
     guests: HashSet<DomainName>,
     /// There is an address of IPv4 too.
@@ -98,6 +106,8 @@ enum Reuse {
 pub(super) struct Unreached {
     pub(super) circumstances: Circumstances,
     pub(super) ending: Ending,
+    /// None of our source addresses could be used.
+    pub(super) is_of_source: bool,
 }
 
 /// What a worker does after a job.
@@ -125,8 +135,8 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let _dismissal = Dismissal(Arc::clone(&self.engine), Arc::clone(&self.site));
         while !self.engine.is_draining() {
-            let hosts = self.open.as_ref().map(|open| &*open.hosts);
-            match self.site.next(hosts, self.engine.parts.clock.tick()) {
+            let open = self.open.as_ref().map(|open| (&*open.hosts, &*open.route));
+            match self.site.next(open, self.engine.parts.clock.tick()) {
                 Next::Job(job) => {
                     let span = spans::deliver_attempt(job.message.id, job.domain.as_str(), job.deliveries.len());
                     if matches!(self.work(job).instrument(span).await, Then::Part) {
@@ -173,6 +183,15 @@ impl Worker {
             self.engine.leave_unsigned(job.deliveries, &error).await;
             return Then::Stay;
         }
+        let rest = self.engine.parts.egress.ail_until(&job.route, self.engine.parts.clock.tick());
+        if let Some(until) = rest.filter(|_| !job.is_asked()) {
+            // Mail that takes another way goes on.
+            self.site.give_turn_back();
+            self.engine.put_off(vec![job], until).await;
+            return Then::Stay;
+        }
+        let (job, others) = return_path::separate(&self.engine.parts.domains, job).await;
+        others.into_iter().rev().for_each(|other| self.site.push_front(other));
         if !self.is_fit(&job).await {
             self.part().await;
         }
@@ -196,7 +215,7 @@ impl Worker {
     async fn is_fit(&mut self, job: &Job) -> bool {
         let (most, _) = self.site.session_limits();
         let Some(open) = &mut self.open else { return true };
-        if open.used >= most || open.hosts != job.hosts {
+        if open.used >= most || open.hosts != job.hosts || !open.route.shares_sessions_with(&job.route) {
             return false;
         }
         let need = job.message.tls;
@@ -211,10 +230,10 @@ impl Worker {
         open.session.is_alive()
     }
 
-    /// Leaves out what expired, and everything if this node may not send now.
+    /// Leaves out what expired, and everything if this node may not send now or an operator stopped it.
     async fn still_due(&self, job: Job) -> Option<Job> {
         let (now, may_expire) = (self.engine.parts.clock.now(), self.engine.parts.node.may_expire());
-        let Job { message, domain, hosts, deliveries } = job;
+        let Job { message, domain, hosts, route, deliveries } = job;
         let (late, due): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| may_expire && delivery.expires_at <= now);
         for delivery in late {
             self.engine.expire(delivery).await;
@@ -224,10 +243,15 @@ impl Worker {
             tracing::warn!(deliveries = due.len(), "the heartbeat is late; nothing is sent until it is confirmed");
             return None;
         }
-        Some(Job { message, domain, hosts, deliveries: due })
+        let job = Job { message, domain, hosts, route, deliveries: due };
+        if self.engine.is_stopped(&self.site, &job) {
+            self.engine.put_aside(&self.site, vec![job]).await;
+            return None;
+        }
+        Some(job)
     }
 
-    /// True if the job is ours still: opening a session may have taken minutes, in which others took the work over. If the heartbeat
+    /// True if the job is ours still and nobody stopped it: opening a session may have taken minutes, in which others took the work over. If the heartbeat
     /// is late the next one decides; without it the job is dropped, and so given back unspent.
     async fn is_ours(&self, job: &Job) -> bool {
         let Some(owner) = job.deliveries.first().map(|delivery| delivery.owner) else { return false };
@@ -235,7 +259,7 @@ impl Worker {
         if !ours {
             tracing::warn!(deliveries = job.deliveries.len(), "the heartbeat was not confirmed while the session opened; nothing is sent");
         }
-        ours
+        ours && !self.engine.is_stopped(&self.site, job)
     }
 
     /// Makes sure that a session is open: tries the targets in order until one answers.
@@ -251,49 +275,68 @@ impl Worker {
             mx_host: None,
             mx_ip: None,
             tls: TlsFacts::default(),
+            way: Way::of(&job.route),
             transcript: Vec::new(),
         };
-        let targets = match self.engine.targets(&job.domain, job.priority()).await {
+        let targets = match self.engine.targets(&job.domain, job.priority(), &job.route).await {
             Ok(targets) => self.without_refused_paths(targets),
             Err(error) => {
-                let ending = Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(Stage::Dns, &error) };
-                return Err(Box::new(Unreached { circumstances, ending }));
+                return Err(Box::new(Unreached { circumstances, ending: unfound(&self.engine.parts.rules, &error), is_of_source: false }));
             }
         };
         let has_ipv4 = targets.iter().any(|target| target.address.is_ipv4());
         let mut worst: Option<(Refused, Target)> = None;
-        let wanted = self.engine.domain_tls(&job.domain, job.message.tls).await;
+        let wanted = self.engine.domain_tls(job).await;
         for target in targets {
             match self.engine.connect(&wanted, &target, &mut circumstances.transcript).instrument(spans::deliver_session(&target.host)).await {
-                Ok((session, tls)) => {
-                    let hosts = self.engine.hosts_of(job, &target.host);
-                    let opening = std::mem::take(&mut circumstances.transcript);
-                    let count = Counted::new(&self.engine, &self.site, job);
-                    self.open = Some(Open { session, target, opening, used: 0, tls, hosts, guests: HashSet::new(), has_ipv4, _count: count });
+                Ok(connected) => {
+                    self.open = Some(self.opened(job, connected, target, circumstances, has_ipv4));
                     return Ok(());
                 }
                 // A host that may answer later outweighs one that refuses for good: then the message waits.
                 Err(refused) => {
                     let is_deferral = |refused: &Refused| refused.ending.verdict.outcome == Outcome::Deferred;
                     let keep = worst.as_ref().is_some_and(|(kept, _)| is_deferral(kept) && !is_deferral(&refused));
+                    let is_our_login = refused.ending.stage == Stage::Auth;
                     if !keep {
                         worst = Some((refused, target));
+                    }
+                    // Another address of the smart host would say the same, and count it as another guess.
+                    if is_our_login {
+                        break;
                     }
                 }
             }
         }
-        let ending = match worst {
-            Some((Refused { ending, facts }, target)) => {
+        let (ending, is_of_source) = match worst {
+            Some((Refused { ending, facts, from, is_of_source }, target)) => {
                 circumstances.tls = facts;
+                circumstances.way.source = from;
                 circumstances.mx_host = Some(target.host);
                 circumstances.mx_ip = Some(target.address.ip());
-                ending
+                (ending, is_of_source)
             }
-            None => {
-                Ending { stage: Stage::Dns, reply: MxError::NoUsableHost.to_string(), verdict: verdict::verdict(Stage::Dns, &MxError::NoUsableHost) }
-            }
+            None => (unfound(&self.engine.parts.rules, &MxError::NoUsableHost), false),
         };
-        Err(Box::new(Unreached { circumstances, ending }))
+        Err(Box::new(Unreached { circumstances, ending, is_of_source }))
+    }
+
+    /// A session that was just opened for a job.
+    fn opened(&self, job: &Job, connected: Connected, target: Target, circumstances: Circumstances, has_ipv4: bool) -> Open {
+        let Connected { session, tls, from } = connected;
+        Open {
+            hosts: self.engine.hosts_of(job, &target.host),
+            session,
+            target,
+            opening: circumstances.transcript,
+            used: 0,
+            tls,
+            route: Arc::clone(&job.route),
+            way: Way { source: from, ..circumstances.way },
+            guests: HashSet::new(),
+            has_ipv4,
+            _count: Counted::new(&self.engine, &self.site, job),
+        }
     }
 
     /// The targets without those whose way was refused, if others are left.
@@ -309,12 +352,13 @@ impl Worker {
     async fn transact(&mut self, job: Job) {
         let clock = self.engine.parts.clock.clone();
         let (at, started) = (clock.now(), clock.tick());
+        let reverse_path = return_path::of(&self.engine.parts.domains, &job).await;
         let Some(open) = self.open.as_mut() else { return };
         let message = Arc::clone(&job.message);
         let signature = message.signature.get().map_or(&[][..], |fields| &fields[..]);
         let recipients: Vec<EmailAddress> = job.deliveries.iter().map(|delivery| delivery.recipient.clone()).collect();
         let transaction = Transaction {
-            reverse_path: &message.reverse_path,
+            reverse_path: &reverse_path,
             recipients: &recipients,
             content: &[signature, &message.content],
             size: signature.len() + message.content.len(),
@@ -341,6 +385,7 @@ impl Worker {
             mx_host: Some(open.target.host.clone()),
             mx_ip: Some(open.target.address.ip()),
             tls: open.tls.facts.clone(),
+            way: open.way.clone(),
             transcript,
         };
         if self.conclude_all(job, sent, &circumstances).await == Reuse::No {
@@ -350,8 +395,9 @@ impl Worker {
 
     /// Writes how each recipient fared, and heeds what the site asks for. Answers whether the session may be used again.
     async fn conclude_all(&self, job: Job, sent: Sent, circumstances: &Circumstances) -> Reuse {
-        let Job { message, domain, hosts, deliveries } = job;
+        let Job { message, domain, hosts, route, deliveries } = job;
         let progress = sent.recipients.iter().any(|end| !matches!(end.end, End::NotTried(_)));
+        let is_shared = sent.recipients.iter().filter(|end| !matches!(end.stage, Stage::Mail | Stage::Rcpt)).count() > 1;
         let may_avoid_ipv6 = self.open.as_ref().is_some_and(|open| open.target.address.is_ipv6() && open.has_ipv4);
         let (mut again, mut refused_ipv6, mut delivered) = (Vec::new(), None, false);
         let mut gravest: Option<(Signal, Ending)> = None;
@@ -360,7 +406,9 @@ impl Worker {
                 // "Too many recipients": those behind the limit follow at once in a transaction of their own.
                 End::NotTried(_) if progress => again.push(delivery),
                 end => {
-                    let ending = Ending { stage, reply: end.to_string(), verdict: verdict::verdict(stage, &end) };
+                    let verdict = verdict::verdict(&self.engine.parts.rules, stage, &end, circumstances.mx_host.as_deref());
+                    let verdict = if is_shared && stage != Stage::Rcpt { verdict.of_several() } else { verdict };
+                    let ending = Ending { stage, reply: end.to_string(), verdict };
                     if may_avoid_ipv6 && signal::refuses_ipv6(&ending) {
                         // Not an attempt: it is the way that was refused, and there is another.
                         again.push(delivery);
@@ -381,7 +429,7 @@ impl Worker {
             self.avoid_ipv6(ending);
         }
         if !again.is_empty() {
-            self.site.push_front(Job { message, domain, hosts, deliveries: again });
+            self.site.push_front(Job { message, domain, hosts, route, deliveries: again });
         }
         if delivered && self.site.succeeded(self.engine.parts.clock.tick()) {
             tracing::info!(site = %self.site.name, "the site takes mail up to its limits again");
@@ -412,6 +460,11 @@ impl Worker {
             () = self.engine.draining() => false,
         }
     }
+}
+
+/// How an attempt ends that found no host.
+fn unfound(rules: &Rules, error: &MxError) -> Ending {
+    Ending { stage: Stage::Dns, reply: error.to_string(), verdict: verdict::verdict(rules, Stage::Dns, error, None) }
 }
 
 /// True if a session ended before the host can have begun the transaction.

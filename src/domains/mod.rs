@@ -8,6 +8,7 @@
 pub mod record;
 mod state;
 
+mod bounce;
 mod check;
 mod keys;
 pub mod render;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::events::EventKind;
 use crate::mail::dkim::{DkimError, Signer};
+use crate::mail::verp::VerpKey;
 use crate::model::page::{Page, PageRequest};
 use crate::model::{DomainId, DomainName, ProjectId};
 use crate::net::dns::Resolver;
@@ -39,6 +41,7 @@ use crate::store::{Store, StoreError};
 use check::Proof;
 use state::Standing;
 
+pub use bounce::BouncePath;
 pub use keys::{DkimKeyView, KeyError, KeyState};
 pub use record::{DnsRecord, RecordPurpose, RecordState, RecordType, return_path};
 pub use seal::{SealError, Sealer};
@@ -171,14 +174,17 @@ struct Inner {
     settings: DomainSettings,
     senders: Recent<(ProjectId, DomainName), Option<SenderDomain>>,
     signers: Recent<DomainId, Arc<[Signer]>>,
+    paths: Recent<DomainId, Option<BouncePath>>,
+    verp: VerpKey,
 }
 
 impl Domains {
     /// Makes them of their parts.
     #[must_use]
     pub fn new(store: Store, clock: Clock, sealer: Sealer, resolver: Resolver, settings: DomainSettings) -> Self {
-        let (senders, signers) = (Recent::new(SENDER_FRESH), Recent::new(SIGNERS_FRESH));
-        Self { inner: Arc::new(Inner { store, clock, sealer, resolver, settings, senders, signers }) }
+        let (senders, signers, paths) = (Recent::new(SENDER_FRESH), Recent::new(SIGNERS_FRESH), Recent::new(SIGNERS_FRESH));
+        let verp = VerpKey::new(&sealer.derive("verp"));
+        Self { inner: Arc::new(Inner { store, clock, sealer, resolver, settings, senders, signers, paths, verp }) }
     }
 
     /// Adds a domain with new keys. Another project may have it too; only who proves it owns it.
@@ -457,6 +463,7 @@ impl Domains {
     fn forget(&self) {
         self.inner.senders.clear();
         self.inner.signers.clear();
+        self.inner.paths.clear();
     }
 }
 

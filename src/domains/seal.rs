@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
@@ -72,6 +73,7 @@ impl Place {
 #[derive(Clone)]
 pub struct Sealer {
     key: Arc<LessSafeKey>,
+    derive: hmac::Key,
 }
 
 impl fmt::Debug for Sealer {
@@ -117,8 +119,16 @@ impl Sealer {
     /// # Errors
     /// [`SealError::Cipher`].
     pub fn from_key(key: &Secret<[u8; KEY_OCTETS]>) -> Result<Self, SealError> {
+        let derive = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
         let key = UnboundKey::new(&AES_256_GCM, key.expose()).map_err(|_| SealError::Cipher)?;
-        Ok(Self { key: Arc::new(LessSafeKey::new(key)) })
+        Ok(Self { key: Arc::new(LessSafeKey::new(key)), derive })
+    }
+
+    /// A key for one other purpose, which tells nothing of the master key or of keys for other purposes.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> Secret<[u8; KEY_OCTETS]> {
+        let tag = hmac::sign(&self.derive, format!("pennypost\0derive\0{purpose}").as_bytes());
+        Secret::new(tag.as_ref().try_into().unwrap_or([0; KEY_OCTETS]))
     }
 
     /// Seals `plain` for `place`, with a fresh nonce.

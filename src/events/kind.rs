@@ -24,6 +24,8 @@ pub enum EventKind {
     Suppressed,
     /// Taken back by the user.
     Cancelled,
+    /// The recipient called it spam.
+    Complained,
     /// A domain proved itself: its mail is sent.
     #[serde(rename = "domain.verified")]
     DomainVerified,
@@ -34,7 +36,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Accepted,
         Self::Deferred,
         Self::Delivered,
@@ -42,6 +44,7 @@ impl EventKind {
         Self::Expired,
         Self::Suppressed,
         Self::Cancelled,
+        Self::Complained,
         Self::DomainVerified,
         Self::DomainFailed,
     ];
@@ -57,7 +60,8 @@ impl EventKind {
             Self::Expired => 5,
             Self::Suppressed => 6,
             Self::Cancelled => 7,
-            // 8 to 19 are for more that happens to messages.
+            Self::Complained => 8,
+            // 9 to 19 are for more that happens to messages.
             Self::DomainVerified => 20,
             Self::DomainFailed => 21,
         }
@@ -80,15 +84,16 @@ impl EventKind {
             Self::Expired => "expired",
             Self::Suppressed => "suppressed",
             Self::Cancelled => "cancelled",
+            Self::Complained => "complained",
             Self::DomainVerified => "domain.verified",
             Self::DomainFailed => "domain.failed",
         }
     }
 
-    /// True if it ends a delivery.
+    /// True if it ends the delivery.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Accepted | Self::Deferred | Self::DomainVerified | Self::DomainFailed)
+        !matches!(self, Self::Accepted | Self::Deferred | Self::Complained | Self::DomainVerified | Self::DomainFailed)
     }
 }
 
@@ -100,7 +105,7 @@ impl fmt::Display for EventKind {
 
 /// The text names no kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled, domain.verified, domain.failed")]
+#[error("expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled, complained, domain.verified, domain.failed")]
 pub struct UnknownKind;
 
 impl FromStr for EventKind {

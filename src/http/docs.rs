@@ -36,7 +36,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "Events", description = "Everything that happened, in order."),
         (name = "Domains", description = "Domains to send from, and the DNS records they need."),
         (name = "Keys", description = "API keys."),
-        (name = "Queue", description = "What waits to be delivered."),
+        (name = "Queue", description = "What waits to be delivered, and control over it."),
+        (name = "Nodes", description = "The processes that take part."),
+        (name = "Audit", description = "Who changed what."),
         (name = "Sandbox", description = "What was kept instead of delivered."),
         (name = "Operations", description = "For those who run the server. No key needed."),
     ),
@@ -47,8 +49,20 @@ struct Base;
 struct Shared;
 
 /// Enumerations of answers that may grow: a client must be able to read a value it does not know.
-const OPEN: [&str; 10] =
-    ["BatchStatus", "DeliveryState", "DomainState", "EventKind", "FailureScope", "FindingState", "Outcome", "RecordState", "SendStatus", "Stage"];
+const OPEN: [&str; 12] = [
+    "BatchStatus",
+    "DeliveryState",
+    "DomainState",
+    "EventKind",
+    "FailureScope",
+    "FindingState",
+    "NodeState",
+    "Outcome",
+    "RecordState",
+    "SendStatus",
+    "Stage",
+    "WaitReason",
+];
 
 impl Modify for Shared {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {

@@ -23,15 +23,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::accept::Accept;
-use crate::access::Access;
+use crate::access::{Access, Audit, Caller};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domains::Domains;
 use crate::events::Events;
+use crate::model::ProjectId;
 use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
+use crate::suppressions::Suppressions;
 use body::Budget;
 use limit::RateLimiter;
+use problem::Problem;
 
 pub use docs::openapi;
 pub use listen::Listener;
@@ -57,6 +60,12 @@ pub struct Rooms {
     pub doctor: Doctor,
     /// Knows what happened.
     pub events: Events,
+    /// Who changed what.
+    pub audit: Audit,
+    /// The project whose full keys may do what concerns the whole house.
+    pub house: ProjectId,
+    /// Knows who is not sent to.
+    pub suppressions: Suppressions,
     /// Database there, migrations run, not draining.
     pub ready: Ready,
     /// For `/metrics`.
@@ -83,6 +92,15 @@ impl Api {
         let limits = &rooms.config.limits;
         let (budget, limiter) = (Budget::new(limits.request_memory_octets), RateLimiter::new(limits.requests_per_second));
         Self { rooms, budget, limiter }
+    }
+
+    /// Lets a caller through who may do what concerns the whole house: nodes, and the mail of other projects.
+    ///
+    /// # Errors
+    /// [`Problem::InsufficientScope`] unless the key is of the project `default`.
+    pub fn require_house(&self, caller: &Caller) -> Result<(), Problem> {
+        let refusal = "this concerns the whole house; use the command line or a full key of the project default";
+        if caller.project == self.house { Ok(()) } else { Err(Problem::InsufficientScope(refusal)) }
     }
 }
 

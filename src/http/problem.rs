@@ -78,6 +78,8 @@ pub enum Problem {
     MessageTooLarge(usize),
     /// The body is not said to be JSON.
     UnsupportedMediaType,
+    /// The list is neither CSV nor JSON lines.
+    UnsupportedList,
     /// The body is compressed.
     UnsupportedEncoding,
     /// Fields are wrong.
@@ -166,6 +168,7 @@ impl Problem {
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
             Self::MessageTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "message-too-large", "The message is too large"),
             Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be application/json"),
+            Self::UnsupportedList => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-list", "The list must be CSV or JSON lines"),
             Self::UnsupportedEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-encoding", "Compressed bodies are not accepted"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
@@ -188,6 +191,7 @@ impl Problem {
             Self::BodyTooLarge(limit) => Some(format!("at most {limit} octets are accepted here")),
             Self::MessageTooLarge(limit) => Some(format!("at most {limit} octets are accepted, encoded attachments included")),
             Self::UnsupportedMediaType => Some("send Content-Type: application/json, in UTF-8".to_owned()),
+            Self::UnsupportedList => Some("send Content-Type: text/csv or application/x-ndjson, in UTF-8".to_owned()),
             Self::UnsupportedEncoding => Some("send the body without Content-Encoding".to_owned()),
             Self::Invalid(errors) if errors.len() == 1 => Some("1 field is wrong".to_owned()),
             Self::Invalid(errors) => Some(format!("{} fields are wrong", errors.len())),
@@ -417,6 +421,7 @@ mod tests {
             Problem::BodyTooLarge(65_536),
             Problem::MessageTooLarge(26_214_400),
             Problem::UnsupportedMediaType,
+            Problem::UnsupportedList,
             Problem::UnsupportedEncoding,
             Problem::Invalid(vec![wrong("/to/0", Code::InvalidAddress), wrong("/to/1", Code::InvalidAddress)]),
             Problem::Invalid(vec![wrong("/subject", Code::HeaderInjection), wrong("/headers/To", Code::ReservedHeader)]),

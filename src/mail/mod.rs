@@ -12,6 +12,7 @@ pub mod lines;
 pub mod media;
 pub mod parse;
 pub mod tls_report;
+pub mod verp;
 
 mod body;
 mod headers_write;

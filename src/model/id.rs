@@ -125,6 +125,54 @@ prefixed_id!(
     /// An entry of the event log.
     EventId, "evt_"
 );
+prefixed_id!(
+    /// An entry of the audit trail.
+    AuditId, "aud_"
+);
+prefixed_id!(
+    /// An entry of the suppression list.
+    SuppressionId, "sup_"
+);
+
+/// A running process: `nod_` and its incarnation in hexadecimal. A restart has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NodeId(i64);
+
+impl NodeId {
+    /// Of an incarnation.
+    #[must_use]
+    pub const fn from_incarnation(incarnation: i64) -> Self {
+        Self(incarnation)
+    }
+
+    /// The incarnation: positive.
+    #[must_use]
+    pub const fn incarnation(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nod_{:016x}", self.0)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let wrong = IdError { prefix: "nod_" };
+        let digits = text.strip_prefix("nod_").filter(|digits| digits.len() == 16 && digits.bytes().all(|octet| octet.is_ascii_hexdigit()));
+        digits.and_then(|digits| i64::from_str_radix(digits, 16).ok()).map(Self).ok_or(wrong)
+    }
+}
+
+impl Serialize for NodeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 /// One message to one recipient: `dlv_<message>_<number>`. The number counts the recipients of the message from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

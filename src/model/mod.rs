@@ -3,7 +3,9 @@
 //! Answers: what an address, a header value, an id, a reply or an outcome is, and which texts are one.
 //! Does not: read, write, send or know the time. Every other room may import this one; it imports none.
 
+pub mod actor;
 pub mod address;
+pub mod bounce;
 pub mod domain_name;
 pub mod envelope;
 pub mod header;
@@ -13,11 +15,15 @@ pub mod outcome;
 pub mod page;
 pub mod reply;
 pub mod secret;
+pub mod site_name;
 
+pub use actor::Actor;
 pub use address::{EmailAddress, Mailbox};
+pub use bounce::BounceClass;
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
-pub use id::{DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, ProjectId};
+pub use id::{AuditId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SuppressionId};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;
+pub use site_name::SiteName;

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::bounce::BounceClass;
 use super::reply::EnhancedStatus;
 
 /// Where a delivery stands. The last five are final.
@@ -79,6 +80,8 @@ pub enum Stage {
     Ehlo,
     /// STARTTLS and the TLS handshake.
     Tls,
+    /// AUTH with a smart host.
+    Auth,
     /// MAIL FROM.
     Mail,
     /// RCPT TO.
@@ -206,6 +209,16 @@ pub struct Attempt {
     /// TLS version and cipher suite, absent for clear text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
+    /// The source address it left from, if it left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub source_ip: Option<IpAddr>,
+    /// The pool of that address, where pools are configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// The smart host, `host:port`, absent if it went to the MX hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smart_host: Option<String>,
     /// Why TLS was used as it was; absent where no session was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_policy: Option<TlsPolicy>,
@@ -225,6 +238,9 @@ pub struct Attempt {
     /// What a failure says something about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
+    /// Why it failed, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<BounceClass>,
     /// True if the end of the content was sent and no reply came: the next hop may have taken the message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outcome_unknown: bool,
@@ -243,6 +259,9 @@ impl Attempt {
             mx_host: None,
             mx_ip: None,
             tls: None,
+            source_ip: None,
+            pool: None,
+            smart_host: None,
             tls_policy: None,
             tls_result: None,
             stage: Stage::Dns,
@@ -250,6 +269,7 @@ impl Attempt {
             enhanced_status: Some(EnhancedStatus::new(4, 4, 7)),
             outcome: Outcome::Expired,
             scope: None,
+            class: Some(BounceClass::Other),
             outcome_unknown: false,
             transcript: Vec::new(),
         }

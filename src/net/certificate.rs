@@ -45,8 +45,19 @@ impl Authorities {
     /// # Errors
     /// [`AuthoritiesError`] if the file cannot be read or holds no certificate.
     pub fn public_and(path: &std::path::Path) -> Result<Self, AuthoritiesError> {
+        Self::with(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }, path)
+    }
+
+    /// Those of a PEM file alone.
+    ///
+    /// # Errors
+    /// [`AuthoritiesError`] if the file cannot be read or holds no certificate.
+    pub fn only(path: &std::path::Path) -> Result<Self, AuthoritiesError> {
+        Self::with(RootCertStore::empty(), path)
+    }
+
+    fn with(mut roots: RootCertStore, path: &std::path::Path) -> Result<Self, AuthoritiesError> {
         let wrong = |reason: String| AuthoritiesError { path: path.display().to_string(), reason };
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let before = roots.len();
         for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
             roots.add(certificate.map_err(|error| wrong(error.to_string()))?).map_err(|error| wrong(error.to_string()))?;

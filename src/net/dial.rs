@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::proxy::{self, Proxy, ProxyError};
 use crate::clock::Clock;
 
 /// Which addresses may be dialled: those of the public Internet, unless private ones are allowed too.
@@ -91,9 +92,25 @@ pub enum DialError {
         /// What the system said.
         reason: String,
     },
+    /// The proxy that leads to the source address does not do its work.
+    #[error("the proxy {address} cannot be used: {reason}")]
+    Proxy {
+        /// Where the proxy is.
+        address: SocketAddr,
+        /// What went wrong.
+        reason: String,
+    },
     /// We are out of sockets or ports.
     #[error("cannot open a connection: {0}")]
     Resources(String),
+}
+
+impl DialError {
+    /// True if the source is at fault and another one may do.
+    #[must_use]
+    pub const fn is_of_the_source(&self) -> bool {
+        matches!(self, Self::Source { .. } | Self::Proxy { .. })
+    }
 }
 
 /// Connects to `address` within `limit`, from `source` if one is given. Nagle's delay is off, keepalive on.
@@ -116,6 +133,22 @@ pub async fn connect(address: SocketAddr, source: Option<IpAddr>, limit: Duratio
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(explain(&error, limit)),
         Err(timed_out) => Err(DialError::TimedOut(timed_out.0)),
+    }
+}
+
+/// As [`connect`], by a proxy on the host that has the address `source`. Where the proxy protocol has no answers, a target that cannot be
+/// reached shows as a connection that ends at once.
+///
+/// # Errors
+/// [`DialError`]; of the proxy's making: [`DialError::Proxy`].
+pub async fn connect_through(proxy: &Proxy, source: IpAddr, target: SocketAddr, limit: Duration, clock: &Clock) -> Result<TcpStream, DialError> {
+    let at_fault = |reason: String| DialError::Proxy { address: proxy.address, reason };
+    let mut stream = connect(proxy.address, None, limit, clock).await.map_err(|error| at_fault(error.to_string()))?;
+    match clock.timeout(limit, proxy::ask(&mut stream, &proxy.protocol, source, target)).await {
+        Ok(Ok(())) => Ok(stream),
+        Ok(Err(ProxyError::Target(reason))) => Err(DialError::Unreachable(format!("the proxy {} says: {reason}", proxy.address))),
+        Ok(Err(ProxyError::Proxy(reason))) => Err(at_fault(reason)),
+        Err(timed_out) => Err(at_fault(DialError::TimedOut(timed_out.0).to_string())),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod https;
 pub mod mta_sts;
 pub mod mx;
 pub mod own;
+pub mod proxy;
 pub mod services;
 pub mod shown;
 pub mod sntp;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Clock, time_of};
+use crate::clock::{Clock, first_id_at, time_of};
 use crate::config::Retention;
 use crate::domains::Domains;
 use crate::events::EventKind;
@@ -20,6 +20,9 @@ use crate::telemetry::metrics;
 const ROUND: Duration = Duration::from_mins(1);
 /// Deliveries expired in one statement.
 const EXPIRE_CHUNK: usize = 500;
+
+/// Lines of the audit trail deleted in one statement.
+const AUDIT_CHUNK: i64 = 5_000;
 
 /// Keeps house.
 #[derive(Debug)]
@@ -89,6 +92,10 @@ impl Housekeeping {
         if self.retention.event_days > 0 {
             // The events of a message go no earlier than the message itself is allowed to.
             self.store.drop_partitions(Partitioned::Event, days_ago(self.retention.event_days).min(oldest)).await?;
+        }
+        if self.retention.audit_days > 0 {
+            let first_kept = days_ago(self.retention.audit_days).midnight().assume_utc();
+            while self.store.delete_audit(first_id_at(first_kept), AUDIT_CHUNK).await? == AUDIT_CHUNK.unsigned_abs() {}
         }
         if self.retention.message_days > 0 {
             self.store.drop_partitions(Partitioned::Message, days_ago(self.retention.message_days).min(oldest)).await?;

@@ -139,7 +139,8 @@ impl TlsUpkeep {
             "priority": "bulk",
         });
         let request = serde_json::from_value(request).map_err(|error| error.to_string())?;
-        let caller = Caller { project: self.project, key: KeyId::from_uuid(Uuid::nil()), scope: Scope::Send, domains: None };
+        let caller =
+            Caller { project: self.project, key: KeyId::from_uuid(Uuid::nil()), name: "TLS reports".into(), scope: Scope::Send, domains: None };
         let key = IdempotencyKey { key: format!("tls-report {id} {to}"), request_hash };
         self.accept.send(&caller, request, Some(key)).await.map(|_| ()).map_err(|error| error.to_string())
     }

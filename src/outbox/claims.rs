@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, OnceCell};
 
+use super::orders::Orders;
 use crate::clock::Tick;
 use crate::model::message::{Priority, TlsNeed};
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
@@ -67,6 +68,7 @@ pub struct Claims {
     claiming: tokio::sync::Mutex<()>,
     suspect: AtomicBool,
     room: Notify,
+    orders: Orders,
 }
 
 impl Claims {
@@ -81,7 +83,14 @@ impl Claims {
             claiming: tokio::sync::Mutex::default(),
             suspect: AtomicBool::new(false),
             room: Notify::new(),
+            orders: Orders::default(),
         })
+    }
+
+    /// What operators asked of all nodes.
+    #[must_use]
+    pub const fn orders(&self) -> &Orders {
+        &self.orders
     }
 
     /// Takes room for content; none if there is none. A message larger than everything is let in when it is alone.
@@ -308,6 +317,8 @@ pub struct OutboundMessage {
     pub id: MessageId,
     /// Whose it is.
     pub project: ProjectId,
+    /// Its stream.
+    pub stream: Box<str>,
     /// Whose DKIM keys sign it.
     pub domain: Option<DomainId>,
     /// MAIL FROM.

@@ -11,7 +11,11 @@ pub mod handoff;
 pub mod lane;
 pub mod new_message;
 pub mod node;
+pub mod nodes;
+pub mod orders;
+pub mod pauses;
 pub mod refill;
+pub mod selection;
 pub mod settle;
 pub mod sites;
 pub mod view;
@@ -24,6 +28,11 @@ use crate::clock::{Clock, time_of};
 use crate::model::{DomainId, MessageId, ProjectId};
 use crate::store::Store;
 pub use crate::store::StoreError;
+
+pub use control::{Change, Verb};
+pub use nodes::{NodeState, NodeView};
+pub use pauses::{PauseView, Paused, Target};
+pub use selection::{Selection, SelectionError};
 
 pub use claims::{ClaimedDelivery, Claims, Hurry, OutboundMessage};
 pub use new_message::{IdempotencyKey, NewMessage, Origin};

@@ -5,7 +5,7 @@
 //! Does not: decide liveness by its own clock: heartbeats are compared on the database's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use super::expiry::ExpiryGuard;
 use crate::clock::{Clock, Tick};
 use crate::failpoint::Failpoint;
 use crate::model::outcome::{Attempt, Outcome, Scope, Stage};
-use crate::model::{DeliveryId, MessageId};
+use crate::model::{BounceClass, DeliveryId, MessageId};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics;
@@ -26,6 +26,10 @@ const BEAT: Duration = Duration::from_secs(1);
 const TAKE_OVER_CHUNK: usize = 500;
 /// How often the claims in the database are compared with those in memory. It reads the whole table of outstanding work.
 const AUDIT_EVERY: Duration = Duration::from_mins(5);
+/// Parked deliveries freed in one statement.
+const UNPARK_CHUNK: i64 = 2_000;
+/// Beats after the end of a pause in which parked deliveries are freed: a claim that began before it may park some after the first.
+const UNPARK_ROUNDS: u8 = 3;
 const PANIC_FACTS: &str = "the work on this delivery broke off; the next hop may have taken the message";
 const CUT_OFF_FACTS: &str = "the session was cut off when this node stopped; the next hop may have taken the message";
 const TAKE_OVER_FACTS: &str = "the node that worked on this delivery stopped; the next hop may have taken the message";
@@ -42,6 +46,8 @@ pub struct Node {
     confirmed: watch::Sender<Tick>,
     expiry: ExpiryGuard,
     audited: Mutex<Option<Tick>>,
+    /// How often the end of a pause is still to be looked for.
+    unparking: AtomicU8,
 }
 
 /// How a process ends.
@@ -62,7 +68,18 @@ impl Node {
         Failpoint::NodeJoined.reach();
         expiry.observe(clock.follow(asked, database), clock.tick());
         let (incarnation, confirmed) = (AtomicI64::new(incarnation), watch::Sender::new(clock.tick()));
-        Ok(Arc::new(Self { store, clock, claims, host, silence, incarnation, confirmed, expiry, audited: Mutex::new(None) }))
+        Ok(Arc::new(Self {
+            store,
+            clock,
+            claims,
+            host,
+            silence,
+            incarnation,
+            confirmed,
+            expiry,
+            audited: Mutex::new(None),
+            unparking: AtomicU8::new(UNPARK_ROUNDS),
+        }))
     }
 
     /// The incarnation that new claims carry.
@@ -132,6 +149,7 @@ impl Node {
         let (deliveries, octets) = self.claims.held();
         metrics::memory(deliveries, octets);
         self.return_dropped().await?;
+        self.hear_orders().await?;
         self.claims.tidy(asked);
         for dead in self.store.fence_silent_nodes(self.incarnation(), self.silence).await? {
             Failpoint::NodeFenced.reach();
@@ -175,6 +193,28 @@ impl Node {
         for owner in self.store.unknown_owners().await? {
             self.take_over(owner).await?;
         }
+        self.unpark().await
+    }
+
+    /// Learns what operators asked for, and frees what a pause kept that is over.
+    async fn hear_orders(&self) -> Result<(), StoreError> {
+        let (rows, drained) = (self.store.pauses().await?, self.store.is_drained(self.incarnation()).await?);
+        if self.claims.orders().learn(super::pauses::areas(&rows), drained) {
+            self.unparking.store(UNPARK_ROUNDS, Ordering::Release);
+        }
+        let left = self.unparking.load(Ordering::Acquire);
+        if left > 0 {
+            self.unpark().await?;
+            self.unparking.store(left - 1, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    async fn unpark(&self) -> Result<(), StoreError> {
+        let freed = super::pauses::unpark(&self.store, UNPARK_CHUNK).await?;
+        if freed > 0 {
+            self.claims.wake();
+        }
         Ok(())
     }
 
@@ -182,6 +222,9 @@ impl Node {
         let (old, new) = (self.incarnation(), fresh_incarnation(&self.clock));
         let asked = self.clock.tick();
         self.store.register_node(new, &self.host).await?;
+        if self.claims.orders().is_drained() {
+            self.store.drain_again(new, "as before it was fenced", self.clock.now()).await?;
+        }
         self.incarnation.store(new, Ordering::Release);
         self.confirmed.send_replace(asked);
         tracing::warn!(old, new, "this node was silent too long and was fenced; its claims belong to others now, it goes on under a new incarnation");
@@ -262,6 +305,9 @@ impl Node {
             mx_host: None,
             mx_ip: None,
             tls: None,
+            source_ip: None,
+            pool: None,
+            smart_host: None,
             tls_policy: None,
             tls_result: None,
             stage: Stage::EndOfData,
@@ -269,6 +315,7 @@ impl Node {
             enhanced_status: None,
             outcome: Outcome::Deferred,
             scope: Some(Scope::Us),
+            class: Some(BounceClass::Network),
             outcome_unknown: true,
             transcript: Vec::new(),
         };

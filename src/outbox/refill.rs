@@ -17,8 +17,10 @@ use super::node::Node;
 use crate::clock::Clock;
 use crate::failpoint::Failpoint;
 use crate::model::message::{Priority, TlsNeed};
+use crate::model::outcome::DeliveryState;
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
+use crate::store::operator::PARKED;
 use crate::store::outbox::{ClaimedRow, Due};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
@@ -73,9 +75,9 @@ impl Refill {
         }
     }
 
-    /// Looks at one stretch of lanes and claims what fits. Answers how many deliveries it handed over.
+    /// Looks at one stretch of lanes and claims what fits. Answers how many deliveries it handed over, put aside or ended.
     async fn round(&self, cursor: &mut i32) -> Result<usize, StoreError> {
-        if !self.claims.has_room() || !self.node.may_send(self.node.incarnation()) {
+        if self.claims.orders().is_drained() || !self.claims.has_room() || !self.node.may_send(self.node.incarnation()) {
             return Ok(0);
         }
         let waiting = self.store.waiting_lanes(*cursor, LANES).await?;
@@ -107,8 +109,8 @@ impl Refill {
         lanes.retain(|lane| self.claims.free_seats_in_a_hurry(*lane) > 0);
         for lanes in lanes.chunks(GROUP) {
             let (_, rooms) = rooms(lanes.iter().map(|lane| (*lane, self.claims.free_seats_in_a_hurry(*lane))));
-            let known = self.claim(owner, lanes, &rooms, Due::Hurried).await?;
-            total += self.load(owner, known).await?;
+            let Claim { ours, parked, ended } = self.claim(owner, lanes, &rooms, Due::Hurried).await?;
+            total += self.load(owner, ours).await? + parked.len() + ended.len();
         }
         Ok(total)
     }
@@ -116,21 +118,21 @@ impl Refill {
     async fn claim_group(&self, group: &[(i32, usize)]) -> Result<usize, StoreError> {
         let (lanes, rooms) = rooms(group.iter().copied());
         let owner = self.node.incarnation();
-        let known = self.claim(owner, &lanes, &rooms, Due::Now { moved: self.clock.moved() }).await?;
+        let Claim { ours, parked, ended } = self.claim(owner, &lanes, &rooms, Due::Now { moved: self.clock.moved() }).await?;
         let mut counts: HashMap<i32, i32> = HashMap::new();
-        for claimed in &known {
-            *counts.entry(claimed.row.lane).or_default() += 1;
+        for lane in ours.iter().map(|claimed| claimed.row.lane).chain(parked.iter().copied()).chain(ended.iter().copied()) {
+            *counts.entry(lane).or_default() += 1;
         }
         for (lane, room) in lanes.iter().zip(&rooms) {
             self.claims.set_backlog(*lane, counts.get(lane).copied().unwrap_or(0) >= *room);
         }
-        self.load(owner, known).await
+        Ok(self.load(owner, ours).await? + parked.len() + ended.len())
     }
 
     /// Claims, and enters what it got into the books at once.
-    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due) -> Result<Claim, StoreError> {
         let _claiming = self.claims.claiming().await;
-        let rows = match self.store.claim(owner, lanes, rooms, due).instrument(spans::outbox_claim()).await {
+        let rows = match self.store.claim(owner, lanes, rooms, due, self.clock.uuid()).instrument(spans::outbox_claim()).await {
             Ok(rows) => rows,
             Err(error) => {
                 // The claim may have been made and only its answer lost.
@@ -141,19 +143,26 @@ impl Refill {
         if !rows.is_empty() {
             Failpoint::ClaimMade.reach();
         }
+        let (ended, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.suppressed);
+        let ended: Vec<i32> = ended.into_iter().map(|row| row.lane).collect();
+        if !ended.is_empty() {
+            metrics::settled_finally(DeliveryState::Suppressed, ended.len() as u64);
+            tracing::info!(deliveries = ended.len(), "not sent: suppressed since they were accepted");
+        }
         metrics::claimed(rows.len() as u64);
-        let mut known = Vec::with_capacity(rows.len());
+        let (mut ours, mut parked) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             match EmailAddress::parse(&row.recipient) {
+                Ok(_) if row.owner == PARKED => parked.push(row.lane),
                 Ok(recipient) => {
                     let id = DeliveryId { message: MessageId::from_uuid(row.message_id), rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0) };
                     let seat = self.claims.seat_for_fetched(row.lane, id);
-                    known.push(Claimed { row, recipient, seat });
+                    ours.push(Claimed { row, recipient, seat });
                 }
                 Err(error) => tracing::error!(message = %MessageId::from_uuid(row.message_id), %error, "a stored recipient is not an address"),
             }
         }
-        Ok(known)
+        Ok(Claim { ours, parked, ended })
     }
 
     /// Fetches the content of claimed deliveries and hands them over, in portions; gives back what has no room. Answers how many
@@ -243,6 +252,15 @@ fn delivery(owner: i64, message: &Arc<OutboundMessage>, claimed: Claimed) -> Cla
     ClaimedDelivery::new(Arc::clone(message), seat, facts)
 }
 
+/// What came of asking for deliveries.
+struct Claim {
+    ours: Vec<Claimed>,
+    /// The lane of each that was put aside, for it is paused.
+    parked: Vec<i32>,
+    /// The lane of each that ended, for it was suppressed since it was accepted.
+    ended: Vec<i32>,
+}
+
 /// A claim without its message's content.
 struct Claimed {
     row: ClaimedRow,
@@ -280,6 +298,7 @@ fn outbound(row: ContentRow, grant: super::claims::Grant) -> Result<OutboundMess
     Ok(OutboundMessage {
         id: MessageId::from_uuid(row.id),
         project: ProjectId::from_uuid(row.project_id),
+        stream: row.stream.into_boxed_str(),
         domain: row.domain_id.map(DomainId::from_uuid),
         reverse_path,
         content: content::unpack(row.encoding, row.content, row.size)?,

@@ -42,9 +42,9 @@ pub enum SiteState {
 /// Domains with the same mail hosts, or of one provider.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SiteView {
-    /// The mail hosts, or the name of a provider whose customers are one site.
+    /// The mail hosts, or the name of a provider whose customers are one site, or `host:port` of a smart host.
     pub name: String,
-    /// Whose limits hold; `other` for those in no table.
+    /// Whose limits hold; of those in no table `smart-host` for a smart host, `other` for all others.
     pub provider: String,
     /// How it stands.
     pub state: SiteState,

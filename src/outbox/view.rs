@@ -18,6 +18,8 @@ use crate::model::page::{Page, PageRequest};
 use crate::model::{DeliveryId, MessageId, ProjectId};
 use crate::store::StoreError;
 use crate::store::message::{LaneRow, MessageHead, MessageSearch, Outstanding};
+use crate::store::operator::PARKED;
+use crate::store::outbox::WAITING;
 
 /// A message without content.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -85,7 +87,7 @@ pub struct DeliveryView {
     pub state: DeliveryState,
     /// Attempts so far, oldest first.
     pub attempts: Vec<Attempt>,
-    /// When the next attempt is due; absent when none is.
+    /// When the next attempt is due; absent when none is, as during a pause.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<OffsetDateTime>,
@@ -122,6 +124,8 @@ pub struct QueueLane {
     pub active: u64,
     /// Held by an operator.
     pub held: u64,
+    /// True if the domain, its site, or all of the project, is paused: what is queued waits for the end of the pause.
+    pub paused: bool,
     /// When the oldest of their messages was accepted.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -143,12 +147,12 @@ impl Outbox {
         let outstanding = self.store.outstanding(&[id.uuid()]).await?;
         let events: Vec<EventView> = self.store.timeline(&[id.uuid()]).await?.into_iter().filter_map(feed::view).collect();
         let mut message = MessageView { message: summary(head), deliveries: deliveries(id, &outstanding, &events, self.clock.now()), events };
-        self.explain(&mut message, &outstanding).await?;
+        self.explain(project, &mut message, &outstanding).await?;
         Ok(Some(message))
     }
 
     /// Says of each delivery that waits what it waits for.
-    async fn explain(&self, message: &mut MessageView, outstanding: &[Outstanding]) -> Result<(), StoreError> {
+    async fn explain(&self, project: ProjectId, message: &mut MessageView, outstanding: &[Outstanding]) -> Result<(), StoreError> {
         if outstanding.is_empty() {
             return Ok(());
         }
@@ -156,6 +160,7 @@ impl Outbox {
         domains.sort_unstable();
         domains.dedup();
         let sites = self.views(self.store.sites_of(&domains).await?);
+        let pauses = self.covers(project, &domains).await?;
         let nodes = if outstanding.iter().any(|row| row.owner > 0) { self.store.node_hosts().await?.into_iter().collect() } else { HashMap::new() };
         for delivery in &mut message.deliveries {
             let Some(row) = outstanding.iter().find(|row| row_no(row) == delivery.id.rcpt_no).filter(|_| !is_over(delivery.state)) else { continue };
@@ -164,6 +169,7 @@ impl Outbox {
                 now: self.clock.now(),
                 send_at: message.message.send_at,
                 last_reply: delivery.attempts.last().map(|attempt| attempt.reply.as_str()),
+                pause: pauses.of(domain),
                 // The more restrained, where a domain has moved from one site to another.
                 site: sites.iter().filter(|site| site.domains.iter().any(|known| known == domain)).max_by_key(|site| (site.until, site.since)),
                 nodes: &nodes,
@@ -208,8 +214,9 @@ impl Outbox {
     /// What waits, by recipient domain, most first.
     pub async fn queue(&self, project: ProjectId) -> Result<Vec<QueueLane>, StoreError> {
         let rows = self.store.queue(project.uuid(), QUEUE_LANES).await?;
-        let now = self.clock.now();
-        Ok(rows.into_iter().map(|row| lane(row, now)).collect())
+        let domains: Vec<String> = rows.iter().map(|row| row.domain.clone()).collect();
+        let (now, pauses) = (self.clock.now(), self.covers(project, &domains).await?);
+        Ok(rows.into_iter().map(|row| QueueLane { paused: pauses.of(&row.domain).is_some(), ..lane(row, now) }).collect())
     }
 }
 
@@ -239,6 +246,7 @@ fn lane(row: LaneRow, now: OffsetDateTime) -> QueueLane {
         queued: count(row.queued),
         active: count(row.active),
         held: count(row.held),
+        paused: false,
         oldest_at: time_of(row.oldest),
         next_at: row.next_at.map(|at| due(at, now)),
     }
@@ -276,11 +284,11 @@ fn deliveries(message: MessageId, outstanding: &[Outstanding], events: &[EventVi
         }
         let attempts = all.remove(&id).map(|seen| seen.attempts).unwrap_or_default();
         let state = match row.owner {
-            0 => DeliveryState::Queued,
+            WAITING | PARKED => DeliveryState::Queued,
             ..0 => DeliveryState::Held,
             1.. => DeliveryState::Active,
         };
-        let next_attempt_at = (state == DeliveryState::Queued).then(|| due(row.next_at, now));
+        let next_attempt_at = (row.owner == WAITING).then(|| due(row.next_at, now));
         all.insert(id, DeliveryView { id, recipient: row.recipient.clone(), state, attempts, next_attempt_at, waiting: None });
     }
     all.into_values().collect()
@@ -301,7 +309,8 @@ const fn is_over(state: DeliveryState) -> bool {
 const fn state_after(kind: EventKind) -> DeliveryState {
     match kind {
         EventKind::Accepted | EventKind::Deferred | EventKind::DomainVerified | EventKind::DomainFailed => DeliveryState::Queued,
-        EventKind::Delivered => DeliveryState::Delivered,
+        // Who complains has it.
+        EventKind::Delivered | EventKind::Complained => DeliveryState::Delivered,
         EventKind::Bounced => DeliveryState::Bounced,
         EventKind::Expired => DeliveryState::Expired,
         EventKind::Suppressed => DeliveryState::Suppressed,

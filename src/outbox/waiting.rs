@@ -1,16 +1,19 @@
 //! Why not yet: for each delivery that waits, what it waits for and how long.
 //!
-//! Answers: one reason, the one without which it could go, in the order held, scheduled, site paused, retry, site slowed, in line. Pure but
+//! Answers: one reason, the one without which it could go, in the order held, scheduled, paused, site paused, retry, site slowed, in line. Pure but
 //! for the name of the node that has it.
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
+use super::pauses::PauseView;
 use super::sites::{SiteState, SiteView};
 use crate::store::message::Outstanding;
+use crate::store::operator::PARKED;
 use crate::store::outbox::{HELD, WAITING};
 
 /// What a delivery waits for.
@@ -19,6 +22,8 @@ use crate::store::outbox::{HELD, WAITING};
 pub enum WaitReason {
     /// Somebody held it: it goes when it is released.
     Held,
+    /// An operator paused its domain, its site or its project: it goes when the pause is over.
+    Paused,
     /// The message is for later (`send_at`).
     Scheduled,
     /// The site asked for a pause, or its hosts could not be reached.
@@ -55,6 +60,8 @@ pub struct Circumstances<'c> {
     pub send_at: Option<OffsetDateTime>,
     /// What the last attempt was answered.
     pub last_reply: Option<&'c str>,
+    /// The pause that covers it.
+    pub pause: Option<&'c PauseView>,
     /// The site of its domain, if it is held back or was lately.
     pub site: Option<&'c SiteView>,
     /// Names of nodes.
@@ -64,13 +71,17 @@ pub struct Circumstances<'c> {
 /// Why a delivery waits.
 #[must_use]
 pub fn why(row: &Outstanding, about: &Circumstances<'_>) -> Waiting {
-    let Circumstances { now, send_at, last_reply, site, nodes } = *about;
+    let Circumstances { now, send_at, last_reply, pause, site, nodes } = *about;
     let paused = site.filter(|site| site.state == SiteState::Paused);
     let slowed = site.filter(|site| site.state == SiteState::Slowed);
     match row.owner {
         HELD => Waiting { reason: WaitReason::Held, until: None, detail: "held; it goes when it is released".to_owned() },
         WAITING if row.attempt == 0 && send_at.is_some_and(|at| at > now) => {
             Waiting { reason: WaitReason::Scheduled, until: send_at, detail: "the message is to be sent later (send_at)".to_owned() }
+        }
+        WAITING | PARKED if pause.is_some() => of_operator(pause),
+        PARKED => {
+            Waiting { reason: WaitReason::Due, until: None, detail: "the pause that it waited for is over; it goes on within seconds".to_owned() }
         }
         // A retry that is planned for later than the end of the pause does not wait for the pause.
         WAITING if paused.and_then(|site| site.until).is_some_and(|until| row.attempt == 0 || row.next_at <= until) => of_pause(row, paused),
@@ -90,6 +101,18 @@ pub fn why(row: &Outstanding, about: &Circumstances<'_>) -> Waiting {
         },
         owner => slowed.map_or_else(|| of_node(nodes.get(&owner)), |site| of_pace(site, None)),
     }
+}
+
+fn of_operator(pause: Option<&PauseView>) -> Waiting {
+    let told = pause.map(|pause| {
+        let what = match (&pause.recipient_domain, &pause.site) {
+            (Some(domain), _) => format!("mail to {domain}"),
+            (None, Some(site)) => format!("the site {site}"),
+            (None, None) => "the project".to_owned(),
+        };
+        format!("{what} is paused by {} since {}: {}", pause.by.name, pause.since.format(&Rfc3339).unwrap_or_default(), pause.reason)
+    });
+    Waiting { reason: WaitReason::Paused, until: None, detail: told.unwrap_or_default() }
 }
 
 fn of_node(host: Option<&String>) -> Waiting {
@@ -114,6 +137,7 @@ fn of_pace(site: &SiteView, until: Option<OffsetDateTime>) -> Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Actor;
     use crate::outbox::sites::SiteLimits;
 
     fn site(state: SiteState, minutes: i64) -> SiteView {
@@ -136,13 +160,44 @@ mod tests {
         OffsetDateTime::UNIX_EPOCH + time::Duration::minutes(minutes)
     }
 
-    fn told(owner: i64, attempt: i16, due: i64, send_at: Option<i64>, site: Option<&SiteView>) -> (WaitReason, Option<OffsetDateTime>, String) {
+    type Told = (WaitReason, Option<OffsetDateTime>, String);
+
+    fn told(owner: i64, attempt: i16, due: i64, send_at: Option<i64>, site: Option<&SiteView>) -> Told {
+        told_in(owner, attempt, due, send_at, site, None)
+    }
+
+    fn told_in(owner: i64, attempt: i16, due: i64, send_at: Option<i64>, site: Option<&SiteView>, pause: Option<&PauseView>) -> Told {
         let row =
             Outstanding { message_id: uuid::Uuid::nil(), rcpt_no: 0, owner, attempt, next_at: at(due), recipient: "bee@example.net".to_owned() };
         let nodes = HashMap::from([(7, "mail1".to_owned())]);
-        let about = Circumstances { now: at(0), send_at: send_at.map(at), last_reply: Some("450 later"), site, nodes: &nodes };
+        let about = Circumstances { now: at(0), send_at: send_at.map(at), last_reply: Some("450 later"), pause, site, nodes: &nodes };
         let Waiting { reason, until, detail } = why(&row, &about);
         (reason, until, detail)
+    }
+
+    #[test]
+    fn an_operators_pause_is_told_with_who_and_since_when() {
+        let pause = PauseView {
+            recipient_domain: None,
+            site: None,
+            all_projects: false,
+            reason: "wrong mailing".to_owned(),
+            by: Actor { key_id: None, name: "bee".to_owned() },
+            since: at(-60),
+        };
+        let (paused, by) = (site(SiteState::Paused, 10), Some(&pause));
+        for (row, reason, says) in [
+            (told_in(PARKED, 0, -1, None, None, by), WaitReason::Paused, "the project is paused by bee since 1969-12-31T23:00:00Z: wrong mailing"),
+            (told_in(WAITING, 2, 5, None, Some(&paused), by), WaitReason::Paused, "wrong mailing"),
+            (told_in(HELD, 0, -1, None, None, by), WaitReason::Held, "released"),
+            (told_in(7, 0, -1, None, None, by), WaitReason::InLine, "mail1"),
+            (told_in(PARKED, 0, -1, None, None, None), WaitReason::Due, "is over"),
+        ] {
+            assert_eq!((row.0, row.1), (reason, None), "{}", row.2);
+            assert!(row.2.contains(says), "{}", row.2);
+        }
+        let scheduled = told_in(WAITING, 0, 5, Some(5), None, by);
+        assert_eq!((scheduled.0, scheduled.1), (WaitReason::Scheduled, Some(at(5))));
     }
 
     #[test]

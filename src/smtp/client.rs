@@ -3,7 +3,7 @@
 //! Answers: per recipient, how far it got and the reply or fault that ended it. A refusal is a value, not an error.
 //! Does not: say what an end means for the delivery (see `deliver::verdict`).
 //!
-//! A message goes out in this order: [`Session::open`] (greeting, EHLO, STARTTLS, EHLO), any number of [`Session::send`], then
+//! A message goes out in this order: [`Session::open`] (greeting, EHLO, STARTTLS, EHLO, AUTH), any number of [`Session::send`], then
 //! [`Session::quit`]. A session after a fault says so by [`Session::is_reusable`].
 
 use std::fmt;
@@ -17,7 +17,7 @@ pub use super::session::Session;
 use super::timeouts::Timeouts;
 pub use super::wire::Stream;
 use crate::model::outcome::Stage;
-use crate::model::{EmailAddress, Reply, ReversePath};
+use crate::model::{EmailAddress, Reply, ReversePath, Secret};
 
 /// Whether STARTTLS is used.
 #[derive(Clone, Debug)]
@@ -28,6 +28,17 @@ pub enum TlsUse {
     Opportunistic(Arc<ClientConfig>),
     /// Always: no TLS, no mail.
     Require(Arc<ClientConfig>),
+    /// Always, from the first octet (RFC 8314 3.3).
+    Implicit(Arc<ClientConfig>),
+}
+
+/// Who we are to a server that wants to know (RFC 4954).
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user name.
+    pub username: String,
+    /// The password.
+    pub password: Secret<String>,
 }
 
 /// How a session is opened.
@@ -41,6 +52,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The name of the host, for TLS (SNI).
     pub server_name: String,
+    /// Who we are, if the server wants to know. Told inside TLS only.
+    pub login: Option<Login>,
 }
 
 /// One message to recipients at one host: MAIL, RCPT.., content.
@@ -108,6 +121,9 @@ pub enum Fault {
     /// TLS was wanted and could not be had.
     #[error("TLS failed: {0}")]
     Tls(String),
+    /// A login is needed and could not be tried: nothing was told.
+    #[error("AUTH is not possible: {0}")]
+    Auth(&'static str),
     /// TLS is a must and the server does not offer it.
     #[error("TLS failed: the server does not offer STARTTLS")]
     TlsNotOffered,

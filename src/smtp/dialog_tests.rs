@@ -143,7 +143,8 @@ fn render(end: &End) -> String {
 
 /// Plays the client's side and reports.
 async fn send(stream: TcpStream, messages: Vec<Message>, tls: TlsUse, clock: Clock) -> Vec<String> {
-    let settings = Settings { ehlo_name: "out.example".to_owned(), tls, timeouts: Timeouts::default(), server_name: "mx.example".to_owned() };
+    let settings =
+        Settings { ehlo_name: "out.example".to_owned(), tls, timeouts: Timeouts::default(), server_name: "mx.example".to_owned(), login: None };
     let mut session = match Session::open(stream, &settings, &clock).await {
         Ok(session) => session,
         Err(failure) => return vec![format!("open: {:?} {}", failure.stage, failure.cause)],

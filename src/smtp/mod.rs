@@ -3,6 +3,7 @@
 //! Answers: how one message is handed to one host over one connection, and what the host said about each recipient.
 //! Does not: choose hosts (see `net::mx`), judge replies (see `deliver::verdict`), sign, or keep a queue.
 
+mod auth;
 pub mod client;
 pub mod codec;
 pub mod command;

@@ -1,12 +1,13 @@
-//! A session: greeting, EHLO, STARTTLS, QUIT (RFC 5321 3.1, 3.2, 3.8; RFC 3207).
+//! A session: greeting, EHLO, STARTTLS, AUTH, QUIT (RFC 5321 3.1, 3.2, 3.8; RFC 3207; RFC 8314).
 //!
 //! Answers: is there a host that will hear transactions, in clear text or TLS. Nothing heard before the TLS handshake is believed
 //! after it, and octets that come between the 220 and the handshake end the session (RFC 3207 6).
-//! Does not: send messages; `transaction` does.
+//! Does not: send messages (`transaction`) or know how a login is told (`auth`).
 
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
+use super::auth;
 use super::client::{Cause, Failure, Fault, Settings, TlsUse};
 use super::command::{self, Hello};
 use super::extension::Extensions;
@@ -33,30 +34,55 @@ pub struct Session {
 }
 
 /// How opening ends early.
-struct Stop {
+pub(super) struct Stop {
     stage: Stage,
     cause: Cause,
 }
 
-type Step<T> = Result<T, Stop>;
+pub(super) type Step<T> = Result<T, Stop>;
 
 impl Session {
-    /// Opens a session on a connected stream: greeting, EHLO (HELO if that is refused), STARTTLS and EHLO again.
+    /// Opens a session on a connected stream: greeting, EHLO (HELO if that is refused), STARTTLS and EHLO again, AUTH.
     ///
     /// # Errors
     /// [`Failure`] with the reply or fault and the dialogue so far. The connection is closed.
     pub async fn open(stream: impl Stream + 'static, settings: &Settings, clock: &Clock) -> Result<Self, Failure> {
-        let mut wire = Wire::new(Box::new(stream), clock);
-        let extensions = match begin(&mut wire, settings).await {
-            Ok(extensions) => extensions,
-            Err(stop) => return Err(stop.into_failure(&mut wire)),
+        let (mut session, implicit) = match &settings.tls {
+            TlsUse::Implicit(config) => {
+                let (wire, facts) = handshake(Wire::new(Box::new(stream), clock), config, settings).await?;
+                (Self::begin(wire, settings, Some(facts)).await?, true)
+            }
+            _ => (Self::begin(Wire::new(Box::new(stream), clock), settings, None).await?, false),
         };
+        if !implicit {
+            session = session.secure(settings).await?;
+        }
+        let is_secure = session.tls_facts.is_some();
+        match &settings.login {
+            None => Ok(session),
+            Some(login) => match auth::log_in(&mut session.wire, settings, login, &session.extensions, is_secure).await {
+                Ok(()) => Ok(session),
+                Err(stop) => Err(stop.into_failure(&mut session.wire)),
+            },
+        }
+    }
+
+    async fn begin(mut wire: Wire, settings: &Settings, tls_facts: Option<String>) -> Result<Self, Failure> {
+        match begin(&mut wire, settings).await {
+            Ok(extensions) => Ok(Self::new(wire, settings, extensions, tls_facts)),
+            Err(stop) => Err(stop.into_failure(&mut wire)),
+        }
+    }
+
+    /// Asks for TLS where it is wanted, and begins again inside it.
+    async fn secure(self, settings: &Settings) -> Result<Self, Failure> {
         let config = match &settings.tls {
-            TlsUse::Off => None,
-            TlsUse::Opportunistic(config) => Some(config).filter(|_| extensions.starttls),
+            TlsUse::Off | TlsUse::Implicit(_) => None,
+            TlsUse::Opportunistic(config) => Some(config).filter(|_| self.extensions.starttls),
             TlsUse::Require(config) => Some(config),
         };
-        let Some(config) = config else { return Ok(Self::new(wire, settings, extensions, None)) };
+        let Some(config) = config else { return Ok(self) };
+        let Self { mut wire, extensions, .. } = self;
         match ask_for_tls(&mut wire, settings, &extensions).await {
             Ok(Asked::Refused) => return Ok(Self::new(wire, settings, extensions, None)),
             Ok(Asked::Granted) => {}
@@ -199,13 +225,14 @@ async fn handshake(wire: Wire, config: &std::sync::Arc<rustls::ClientConfig>, se
     }
 }
 
-/// Sends what was put into the output and reads its one reply.
-async fn turn(wire: &mut Wire, settings: &Settings, stage: Stage) -> Step<Reply> {
+/// Sends what was put into the output and reads its one reply. Of AUTH the record gets no word.
+pub(super) async fn turn(wire: &mut Wire, settings: &Settings, stage: Stage) -> Step<Reply> {
     if !wire.is_in_step() {
         return Err(Stop::fault(stage, out_of_step()));
     }
     let limit = settings.timeouts.command;
-    if let Err(fault) = wire.send(limit).await {
+    let sent = if stage == Stage::Auth { wire.send_secret(limit).await } else { wire.send(limit).await };
+    if let Err(fault) = sent {
         return match wire.last_words(&fault).await {
             Some(reply) => Err(unexpected(stage, reply)),
             None => Err(Stop::fault(stage, fault)),
@@ -223,7 +250,7 @@ fn expect_positive(stage: Stage, reply: Reply) -> Step<()> {
 }
 
 /// A refusal ends the session as a reply; a reply that makes no sense here ends it as a fault.
-fn unexpected(stage: Stage, reply: Reply) -> Stop {
+pub(super) fn unexpected(stage: Stage, reply: Reply) -> Stop {
     if reply.is_transient() || reply.is_permanent() {
         Stop { stage, cause: Cause::Reply(reply) }
     } else {
@@ -232,7 +259,7 @@ fn unexpected(stage: Stage, reply: Reply) -> Stop {
 }
 
 impl Stop {
-    const fn fault(stage: Stage, fault: Fault) -> Self {
+    pub(super) const fn fault(stage: Stage, fault: Fault) -> Self {
         Self { stage, cause: Cause::Fault(fault) }
     }
 

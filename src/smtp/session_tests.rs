@@ -15,7 +15,7 @@ use crate::net::tls;
 use crate::supervisor::Supervisor;
 
 fn settings(tls: TlsUse) -> Settings {
-    Settings { ehlo_name: "out.example".to_owned(), tls, timeouts: Timeouts::default(), server_name: "mx.lab.example".to_owned() }
+    Settings { ehlo_name: "out.example".to_owned(), tls, timeouts: Timeouts::default(), server_name: "mx.lab.example".to_owned(), login: None }
 }
 
 fn addresses(texts: &[&str]) -> Vec<EmailAddress> {

@@ -1,7 +1,7 @@
 //! The dialogue of a session as people read it: `C: ` and `S: ` lines, content left out.
 //!
 //! Answers: what was said, up to a limit. Recording copies octets into one buffer; lines are made only when asked for.
-//! Does not: hold content or secrets (this client sends none).
+//! Does not: hold content; secrets are not given to it (see `Wire::send_secret`).
 
 /// Octets recorded between two takings.
 const MAX_OCTETS: usize = 8 * 1024;

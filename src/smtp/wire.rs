@@ -53,6 +53,12 @@ impl Wire {
         self.flush(limit).await
     }
 
+    /// Sends the output, which holds a secret: the record says only that something went out.
+    pub(crate) async fn send_secret(&mut self, limit: Duration) -> Result<(), Fault> {
+        self.transcript.client(b"(AUTH; the login is left out)\r\n");
+        self.flush(limit).await
+    }
+
     /// Sends the output as it is. An error means that its last octet was not sent.
     pub(crate) async fn flush(&mut self, limit: Duration) -> Result<(), Fault> {
         let Self { stream, output, clock, .. } = self;

@@ -161,6 +161,35 @@ pub(crate) async fn name(store: &Store, id: DomainId) -> Result<Option<String>, 
     sqlx::query_scalar!("select name from domain where id = $1", id.uuid()).fetch_optional(store.pool()).limited(STATEMENT).await
 }
 
+/// What the reverse-path of a domain's mail depends on.
+#[derive(Debug)]
+pub(crate) struct PathRow {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) findings: serde_json::Value,
+    pub(crate) strict_verp: bool,
+}
+
+/// [`PathRow`] of a domain of any project.
+pub(crate) async fn path(store: &Store, id: DomainId) -> Result<Option<PathRow>, StoreError> {
+    let row = sqlx::query_as!(
+        PathRow,
+        "select d.name, d.state, d.findings, p.strict_verp from domain d join project p on p.id = d.project_id where d.id = $1",
+        id.uuid()
+    )
+    .fetch_optional(store.pool())
+    .limited(STATEMENT)
+    .await?;
+    Ok(row)
+}
+
+/// Whether a project asks for one transaction for each recipient.
+pub(crate) async fn strict_verp(store: &Store, project: ProjectId) -> Result<bool, StoreError> {
+    let strict =
+        sqlx::query_scalar!("select strict_verp from project where id = $1", project.uuid()).fetch_optional(store.pool()).limited(STATEMENT).await?;
+    Ok(strict.unwrap_or(false))
+}
+
 /// The domain that owns `name`, if it belongs to another project.
 pub(crate) async fn verified_elsewhere(store: &Store, project: ProjectId, name: &str) -> Result<Option<DomainId>, StoreError> {
     let id = sqlx::query_scalar!("select id from domain where name = $1 and state = 'verified' and project_id <> $2", name, project.uuid())

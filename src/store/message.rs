@@ -42,6 +42,7 @@ pub struct Outstanding {
 pub struct ContentRow {
     pub id: Uuid,
     pub project_id: Uuid,
+    pub stream: String,
     pub domain_id: Option<Uuid>,
     pub reverse_path: String,
     pub size: i32,
@@ -121,7 +122,7 @@ impl Store {
                and ($6::text is null or exists (select 1 from delivery d where d.message_id = m.id and d.recipient = $6)
                                      or exists (select 1 from event e where e.message_id = m.id and e.id >= first.id and e.recipient = $6))
                and ($7::smallint is null or exists (select 1 from event e where e.message_id = m.id and e.id >= first.id and e.kind = $7))
-               and ($8::smallint is null or exists (select 1 from delivery d where d.message_id = m.id and sign(d.owner) = $8))
+               and ($8::smallint is null or exists (select 1 from delivery d where d.message_id = m.id and sign(case d.owner when -2 then 0 else d.owner end) = $8))
                and (not $9::boolean or exists (select 1 from event e where e.message_id = m.id and e.id >= first.id and e.kind = 3
                                                 and e.data ->> 'mx_host' = 'sandbox'))
              order by m.id desc limit $10",
@@ -170,7 +171,7 @@ impl Store {
     pub async fn contents(&self, ids: &[Uuid]) -> Result<Vec<ContentRow>, StoreError> {
         let rows = query_as!(
             ContentRow,
-            "select id, project_id, domain_id, reverse_path, size, flags, encoding, content from message where id = any($1)",
+            "select id, project_id, stream, domain_id, reverse_path, size, flags, encoding, content from message where id = any($1)",
             ids
         )
         .fetch_all(self.pool())
@@ -201,7 +202,7 @@ impl Store {
     pub async fn queue(&self, project: Uuid, limit: i64) -> Result<Vec<LaneRow>, StoreError> {
         let rows = query_as!(
             LaneRow,
-            r#"select substring(recipient from '[^@]*$') as "domain!", count(*) filter (where owner = 0) as "queued!",
+            r#"select substring(recipient from '[^@]*$') as "domain!", count(*) filter (where owner in (0, -2)) as "queued!",
                       count(*) filter (where owner > 0) as "active!", count(*) filter (where owner = -1) as "held!",
                       (min(message_id::text))::uuid as "oldest!", min(next_at) filter (where owner = 0) as next_at
                from delivery where project_id = $1 group by 1 order by count(*) desc, 1 limit $2"#,

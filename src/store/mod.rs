@@ -11,17 +11,22 @@ mod hosts;
 mod limit;
 mod migrate;
 
+pub mod audit;
 pub mod event;
 pub mod health;
 pub mod message;
 pub mod node;
+pub mod operator;
 pub mod outbox;
 pub mod partition;
+pub mod pause;
 pub mod site;
 
 pub(crate) mod api_key;
+pub(crate) mod consumer;
 pub(crate) mod domain;
 pub(crate) mod project;
+pub(crate) mod suppression;
 pub(crate) mod tls;
 
 use std::sync::Arc;

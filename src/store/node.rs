@@ -1,7 +1,7 @@
 //! Nodes: who is alive, on the database's clock (invariant 4).
 //!
 //! Answers: registers a process, confirms its heartbeat and tells the database's time, fences those whose heartbeat stopped.
-//! Does not: free the deliveries of the dead; `store::outbox` does.
+//! Keeps what operators asked of a node. Does not: free the deliveries of the dead; `store::outbox` does.
 
 use std::time::Duration;
 
@@ -9,13 +9,27 @@ use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
 use super::limit::{HEARTBEAT, Limited, PATIENT, STATEMENT, within};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 
 /// A fenced node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadNode {
     /// Its incarnation.
     pub incarnation: i64,
+}
+
+/// A row of `node` with what it holds.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "a field of a row is the column of its name, described in migrations/")]
+pub struct NodeRow {
+    pub incarnation: i64,
+    pub host: String,
+    pub started_at: OffsetDateTime,
+    pub heartbeat_at: OffsetDateTime,
+    pub fenced: bool,
+    pub drained_at: Option<OffsetDateTime>,
+    pub drained_by: Option<String>,
+    pub claims: i64,
 }
 
 impl Store {
@@ -83,5 +97,54 @@ impl Store {
     pub async fn live_nodes(&self) -> Result<i64, StoreError> {
         let row = query!(r#"select count(*) as "count!" from node where fenced_at is null"#).fetch_one(self.pool()).limited(STATEMENT).await?;
         Ok(row.count)
+    }
+
+    /// Every node with the number of its claims. Reads all outstanding deliveries.
+    pub async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let rows = sqlx::query_as!(
+            NodeRow,
+            r#"select incarnation, host, started_at, heartbeat_at, fenced_at is not null as "fenced!", drained_at, drained_by,
+                      coalesce(held.claims, 0) as "claims!"
+               from node left join (select owner, count(*) as claims from delivery where owner > 0 group by owner) held on held.owner = incarnation
+               order by started_at, incarnation"#
+        )
+        .fetch_all(self.pool())
+        .limited(PATIENT)
+        .await?;
+        Ok(rows)
+    }
+
+    /// True if an operator drained the node.
+    pub async fn is_drained(&self, incarnation: i64) -> Result<bool, StoreError> {
+        let drained = query_scalar!(r#"select drained_at is not null as "drained!" from node where incarnation = $1"#, incarnation);
+        Ok(within(HEARTBEAT, drained.fetch_optional(self.pool())).await?.unwrap_or(false))
+    }
+
+    /// Asks a node to claim nothing. False: there is no such node.
+    pub async fn drain_node<'e>(executor: impl sqlx::PgExecutor<'e>, incarnation: i64, by: &str, at: OffsetDateTime) -> Result<bool, StoreError> {
+        let done = query!(
+            "update node set drained_at = coalesce(drained_at, $3), drained_by = coalesce(drained_by, $2) where incarnation = $1",
+            incarnation,
+            by,
+            at
+        )
+        .execute(executor)
+        .limited(STATEMENT)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// As [`Store::drain_node`], by itself.
+    pub async fn drain_again(&self, incarnation: i64, by: &str, at: OffsetDateTime) -> Result<bool, StoreError> {
+        Self::drain_node(self.pool(), incarnation, by, at).await
+    }
+
+    /// Lets a node claim again. False: there is no such node.
+    pub async fn resume_node(tx: &mut Tx, incarnation: i64) -> Result<bool, StoreError> {
+        let done = query!("update node set drained_at = null, drained_by = null where incarnation = $1", incarnation)
+            .execute(&mut **tx)
+            .limited(STATEMENT)
+            .await?;
+        Ok(done.rows_affected() == 1)
     }
 }

@@ -1,6 +1,7 @@
-//! Every write to `message`, `delivery`, `event` and `idempotency`.
+//! The writes to `message`, `delivery`, `event` and `idempotency` that move mail.
 //!
-//! Answers: insert in groups, claim by lane, settle in groups, free the work of the dead, operator's control.
+//! Answers: insert in groups, claim by lane, settle in groups, free the work of the dead. What operators do stands in
+//! [`super::operator`].
 //! Each function is one statement, so its rows appear together or not at all; a claim that is no longer ours is never
 //! written to (`owner = $me` in every settle). Invariants 1, 3, 4.
 #![expect(missing_docs, reason = "a field of a row is the column of its name, described in migrations/")]
@@ -10,11 +11,14 @@ use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, query, query_scalar};
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
+
+mod rows;
 
 use super::limit::{Limited, PATIENT, STATEMENT, within};
 use super::{Store, StoreError};
+pub use rows::{ClaimedRow, DeliveryRow, Due, KeyRow, MessageRow, SettleRow};
 
 /// A connection of the pool, back there when dropped.
 pub type Connection = sqlx::pool::PoolConnection<sqlx::Postgres>;
@@ -23,94 +27,6 @@ pub type Connection = sqlx::pool::PoolConnection<sqlx::Postgres>;
 pub const WAITING: i64 = 0;
 /// Owner of a delivery that an operator holds.
 pub const HELD: i64 = -1;
-
-/// A `message` row with its `accepted` event.
-#[derive(Debug)]
-pub struct MessageRow {
-    pub id: Uuid,
-    pub event_id: Uuid,
-    pub project_id: Uuid,
-    pub domain_id: Option<Uuid>,
-    pub reverse_path: String,
-    pub header_from: String,
-    pub subject: String,
-    pub header_message_id: String,
-    pub tags: serde_json::Value,
-    pub metadata: serde_json::Value,
-    pub priority: i16,
-    pub stream: String,
-    pub origin: i16,
-    pub send_at: Option<OffsetDateTime>,
-    pub expires_at: OffsetDateTime,
-    pub recipients: i16,
-    pub size: i32,
-    pub flags: i16,
-    pub encoding: i16,
-    pub content: Vec<u8>,
-    pub accepted: String,
-}
-
-/// A `delivery` row.
-#[derive(Debug)]
-pub struct DeliveryRow {
-    pub message_id: Uuid,
-    pub rcpt_no: i16,
-    pub project_id: Uuid,
-    pub lane: i32,
-    pub owner: i64,
-    pub priority: i16,
-    pub next_at: OffsetDateTime,
-    pub expires_at: OffsetDateTime,
-    pub recipient: String,
-}
-
-/// An `idempotency` row.
-#[derive(Debug)]
-pub struct KeyRow {
-    pub day: Date,
-    pub project_id: Uuid,
-    pub key_hash: Vec<u8>,
-    pub request_hash: Vec<u8>,
-    pub message_id: Uuid,
-    pub deliveries: i16,
-}
-
-/// What a claim answers for each delivery.
-#[derive(Debug)]
-pub struct ClaimedRow {
-    pub message_id: Uuid,
-    pub rcpt_no: i16,
-    pub lane: i32,
-    pub recipient: String,
-    pub attempt: i16,
-    pub priority: i16,
-    pub expires_at: OffsetDateTime,
-    /// Somebody asked for this attempt.
-    pub hurried: bool,
-}
-
-/// Which waiting deliveries a claim takes.
-#[derive(Clone, Copy, Debug)]
-pub enum Due {
-    /// All whose time has come, on a clock that is ahead by this much.
-    Now { moved: Duration },
-    /// Those that somebody asked to try at once.
-    Hurried,
-}
-
-/// The end of one claim.
-#[derive(Debug)]
-pub struct SettleRow {
-    pub message_id: Uuid,
-    pub rcpt_no: i16,
-    /// Waits again until this time; none: the delivery is over.
-    pub next_at: Option<OffsetDateTime>,
-    pub event_id: Uuid,
-    pub project_id: Uuid,
-    pub kind: i16,
-    pub recipient: String,
-    pub data: String,
-}
 
 fn interval(duration: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
@@ -168,31 +84,51 @@ impl Store {
         Ok(whole)
     }
 
-    /// Writes messages, their deliveries and their `accepted` events in one statement: the commit that a 202 waits for.
+    /// Writes messages, their deliveries and their `accepted` events in one statement: the commit that a 202 waits for. A
+    /// recipient that is suppressed gets its final event and no delivery; answers which, by message and recipient's place.
     pub async fn insert_messages<'e>(
         executor: impl sqlx::PgExecutor<'e>,
         messages: Vec<MessageRow>,
         deliveries: Vec<DeliveryRow>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<(Uuid, i16)>, StoreError> {
         let m = messages;
         columns!(m => id, event_id, project_id, domain_id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority, stream,
             origin, send_at, expires_at, recipients, size, flags, encoding, content, accepted);
         let d = DeliveryColumns::from(deliveries);
         let insert = query!(
-            "with new_message as (
+            r#"with new_message as (
                insert into message (id, project_id, domain_id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority,
                                     stream, origin, send_at, expires_at, recipients, size, flags, encoding, content)
                select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::jsonb[],
                                     $10::smallint[], $11::text[], $12::smallint[], $13::timestamptz[], $14::timestamptz[], $15::smallint[],
                                     $16::integer[], $17::smallint[], $18::smallint[], $19::bytea[])
+             ), asked as materialized (
+               select * from unnest($20::uuid[], $21::smallint[], $22::uuid[], $23::integer[], $24::bigint[], $25::smallint[],
+                                    $26::timestamptz[], $27::timestamptz[], $28::text[], $31::text[])
+                 as a (message_id, rcpt_no, project_id, lane, owner, priority, next_at, expires_at, recipient, stream)
+             ), refused as materialized (
+               select a.message_id, a.rcpt_no, a.project_id, a.recipient, s.facts from asked a
+               -- The limits keep this two looks into the primary key for each recipient, whatever the planner believes of the table.
+               cross join lateral (
+                 select json_build_object('reason', s.reason, 'origin', s.origin, 'class', s.class, 'address', s.address,
+                                          'stream', nullif(s.stream, ''), 'since', s.created_at, 'at', 'accept') as facts
+                 from (values (lower(a.recipient collate "C")), ('@' || split_part(a.recipient, '@', -1))) as k (address)
+                 cross join lateral (
+                   select * from suppression s
+                   where s.project_id = a.project_id and s.address = k.address collate "C" and s.stream in ('', a.stream) limit 1
+                 ) s limit 1) s
              ), new_delivery as (
                insert into delivery (message_id, rcpt_no, project_id, lane, owner, priority, next_at, expires_at, recipient)
-               select * from unnest($20::uuid[], $21::smallint[], $22::uuid[], $23::integer[], $24::bigint[], $25::smallint[],
-                                    $26::timestamptz[], $27::timestamptz[], $28::text[])
-             )
-             insert into event (id, project_id, message_id, kind, data)
-             select e.id, e.project_id, e.message_id, 1, e.data::json
-             from unnest($29::uuid[], $2::uuid[], $1::uuid[], $30::text[]) as e (id, project_id, message_id, data)",
+               select a.message_id, a.rcpt_no, a.project_id, a.lane, a.owner, a.priority, a.next_at, a.expires_at, a.recipient from asked a
+               where not exists (select 1 from refused r where r.message_id = a.message_id and r.rcpt_no = a.rcpt_no)
+             ), accepted as materialized (
+               select * from unnest($29::uuid[], $2::uuid[], $1::uuid[], $30::text[]) as e (id, project_id, message_id, data)
+             ), told as (
+               insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
+               select e.id, e.project_id, e.message_id, null, 1, null, e.data::json from accepted e union all
+               select event_id_after(e.id, r.rcpt_no), r.project_id, r.message_id, r.rcpt_no, 6, r.recipient, r.facts
+               from refused r join accepted e on e.message_id = r.message_id
+             ) select message_id as "message_id!", rcpt_no as "rcpt_no!" from refused"#,
             &id,
             &project_id,
             &domain_id as _,
@@ -222,10 +158,11 @@ impl Store {
             &d.expires_at,
             &d.recipient,
             &event_id,
-            &accepted
+            &accepted,
+            &d.stream
         );
-        within(STATEMENT, insert.execute(executor)).await?;
-        Ok(())
+        let suppressed = within(STATEMENT, insert.fetch_all(executor)).await?;
+        Ok(suppressed.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }
 
     /// A connection. As with [`Store::begin`], an error means that nothing was asked of the database.
@@ -249,7 +186,7 @@ impl Store {
         within(STATEMENT, lanes.fetch_all(self.pool())).await
     }
 
-    /// Which of these lanes have deliveries that somebody asked to try at once, see [`Store::make_due`].
+    /// Which of these lanes have deliveries that somebody asked to try at once, see [`RowChange::hurry`](super::operator::RowChange::hurry).
     pub async fn hurried_lanes(&self, lanes: &[i32]) -> Result<Vec<i32>, StoreError> {
         let hurried = query_scalar!(
             r#"select lane as "lane!" from unnest($1::integer[]) as resting (lane)
@@ -259,11 +196,12 @@ impl Store {
         within(STATEMENT, hurried.fetch_all(self.pool())).await
     }
 
-    /// Claims due deliveries for `owner`: of each lane at most as many as it has room for, oldest due first.
+    /// Claims due deliveries for `owner`: of each lane at most as many as it has room for, oldest due first. Those that are paused it puts aside
+    /// instead, so that they are met once and stand in nobody's way; what was suppressed since it was accepted ends here, with its event.
     ///
     /// The rows are found again by their place (`ctid`), which they keep while they are locked: the planner takes a limit that it does
     /// not know for a tenth of the table and would rather read all of a large one than join so many rows by key.
-    pub async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due) -> Result<Vec<ClaimedRow>, StoreError> {
+    pub async fn claim(&self, owner: i64, lanes: &[i32], rooms: &[i32], due: Due, event_id: Uuid) -> Result<Vec<ClaimedRow>, StoreError> {
         let (only_hurried, moved) = match due {
             Due::Now { moved } => (false, moved),
             Due::Hurried => (true, Duration::ZERO),
@@ -271,26 +209,53 @@ impl Store {
         let rows = sqlx::query_as!(
             ClaimedRow,
             r#"with due as materialized (
-               select d.ctid as place
+               select d.*
                from unnest($2::integer[], $3::integer[]) as wanted (lane, room)
                cross join lateral (
-                 select ctid from delivery
+                 select ctid as place, message_id, rcpt_no, project_id, recipient from delivery
                  where owner = 0 and lane = wanted.lane and next_at <= case when $5 then 'epoch' else now() + $4::interval end
                  order by next_at limit wanted.room for update skip locked
                ) d
+             ), refused as materialized (
+               select a.place, a.message_id, a.rcpt_no, s.facts, row_number() over () as number from due a
+               cross join lateral (
+                 select json_build_object('reason', s.reason, 'origin', s.origin, 'class', s.class, 'address', s.address,
+                                          'stream', nullif(s.stream, ''), 'since', s.created_at, 'at', 'retry') as facts
+                 from (values (lower(a.recipient collate "C")), ('@' || split_part(a.recipient, '@', -1))) as k (address)
+                 cross join lateral (
+                   select * from suppression s
+                   where s.project_id = a.project_id and s.address = k.address collate "C"
+                     and (s.stream = '' or s.stream = (select m.stream from message m where m.id = a.message_id))
+                   limit 1
+                 ) s
+                 limit 1
+               ) s
+             ), ended as (
+               delete from delivery where ctid = any (array(select place from refused)) and owner = 0 returning *
+             ), told as (
+               insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
+               select event_id_after($6, r.number), e.project_id, e.message_id, e.rcpt_no, 6, e.recipient, r.facts
+               from ended e join refused r on r.message_id = e.message_id and r.rcpt_no = e.rcpt_no
              ), claimed as (
-               update delivery set owner = $1
-               where ctid = any (array(select place from due)) and owner = 0
-               returning message_id, rcpt_no, lane, recipient, attempt, priority, expires_at, next_at
+               update delivery set owner = case when exists (
+                   select from pause p where (p.project_id is null or p.project_id = delivery.project_id)
+                     and case when p.site is null then p.domain is null or p.domain = split_part(delivery.recipient, '@', -1)
+                         else exists (select from paused_domain s where s.pause_id = p.id and s.domain = split_part(delivery.recipient, '@', -1)) end)
+                 then -2 else $1::bigint end
+               where ctid = any (array(select place from due where place not in (select place from refused))) and owner = 0
+               returning *
+             ), taken as (
+               select c.*, false as suppressed from claimed c union all select e.*, true from ended e
              )
              select message_id as "message_id!", rcpt_no as "rcpt_no!", lane as "lane!", recipient as "recipient!", attempt as "attempt!",
-                    priority as "priority!", expires_at as "expires_at!", next_at <= 'epoch' as "hurried!"
-             from claimed order by next_at"#,
+                    priority as "priority!", expires_at as "expires_at!", next_at <= 'epoch' as "hurried!", owner as "owner!", suppressed as "suppressed!"
+             from taken order by next_at"#,
             owner,
             lanes,
             rooms,
             interval(moved),
-            only_hurried
+            only_hurried,
+            event_id
         );
         within(STATEMENT, rows.fetch_all(self.pool())).await
     }
@@ -397,53 +362,14 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.message_id, row.rcpt_no)).collect())
     }
 
-    /// Ends deliveries that nobody works on (waiting or held) and writes an event of `kind` for each; all of a message, or its `rcpt_no`.
-    pub async fn end_unclaimed(&self, project: Uuid, message: Uuid, event_ids: &[Uuid], kind: i16, facts: &str) -> Result<u64, StoreError> {
-        let done = query!(
-            "with gone as (
-               delete from delivery where message_id = $1 and project_id = $2 and owner <= 0 returning message_id, rcpt_no, project_id, recipient
-             )
-             insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
-             select ($3::uuid[])[row_number() over ()], g.project_id, g.message_id, g.rcpt_no, $4, g.recipient, $5::text::json from gone g",
-            message,
-            project,
-            event_ids,
-            kind,
-            facts
-        )
-        .execute(self.pool())
-        .limited(STATEMENT)
-        .await?;
-        Ok(done.rows_affected())
-    }
-
-    /// Makes waiting deliveries of a message due at once, ahead of all others of their lane, even while the lane rests. The time 'epoch', which
-    /// nothing else writes, says so to every node until the delivery is settled or given back.
-    pub async fn make_due(&self, project: Uuid, message: Uuid) -> Result<u64, StoreError> {
-        let done = query!("update delivery set next_at = 'epoch' where message_id = $1 and project_id = $2 and owner = 0", message, project)
-            .execute(self.pool())
-            .limited(STATEMENT)
-            .await?;
-        Ok(done.rows_affected())
-    }
-
-    /// Moves unclaimed deliveries of a message from one owner to the other: [`WAITING`] to [`HELD`] or back.
-    pub async fn change_unclaimed(&self, project: Uuid, message: Uuid, from: i64, to: i64) -> Result<u64, StoreError> {
-        let done = query!("update delivery set owner = $4 where message_id = $1 and project_id = $2 and owner = $3", message, project, from, to)
-            .execute(self.pool())
-            .limited(STATEMENT)
-            .await?;
-        Ok(done.rows_affected())
-    }
-
     /// Ends unclaimed deliveries whose time is over, at most as many as there are `event_ids`. Answers how many.
     pub async fn expire_unclaimed(&self, event_ids: &[Uuid], kind: i16, facts: &str, moved: Duration) -> Result<u64, StoreError> {
         let done = query!(
             "with late as materialized (
-               select ctid as place from delivery where owner = 0 and expires_at <= now() + $4::interval
+               select ctid as place from delivery where owner in (0, -2) and expires_at <= now() + $4::interval
                limit cardinality($1::uuid[]) for update skip locked
              ), gone as (
-               delete from delivery where ctid = any (array(select place from late)) and owner = 0
+               delete from delivery where ctid = any (array(select place from late)) and owner in (0, -2)
                returning message_id, rcpt_no, project_id, recipient
              )
              insert into event (id, project_id, message_id, rcpt_no, kind, recipient, data)
@@ -487,11 +413,12 @@ struct DeliveryColumns {
     next_at: Vec<OffsetDateTime>,
     expires_at: Vec<OffsetDateTime>,
     recipient: Vec<String>,
+    stream: Vec<String>,
 }
 
 impl From<Vec<DeliveryRow>> for DeliveryColumns {
     fn from(rows: Vec<DeliveryRow>) -> Self {
-        columns!(rows => message_id, rcpt_no, project_id, lane, owner, priority, next_at, expires_at, recipient);
-        Self { message_id, rcpt_no, project_id, lane, owner, priority, next_at, expires_at, recipient }
+        columns!(rows => message_id, rcpt_no, project_id, lane, owner, priority, next_at, expires_at, recipient, stream);
+        Self { message_id, rcpt_no, project_id, lane, owner, priority, next_at, expires_at, recipient, stream }
     }
 }

@@ -19,7 +19,14 @@ pub(crate) async fn find_or_make(store: &Store, name: &str, fresh: ProjectId) ->
     find(store, name).await?.ok_or_else(|| StoreError::Corrupt(format!("the project {name} vanished while it was made")))
 }
 
-async fn find(store: &Store, name: &str) -> Result<Option<ProjectId>, StoreError> {
+/// Sets whether a project asks for one transaction for each recipient.
+pub(crate) async fn set_strict_verp(store: &Store, project: ProjectId, strict: bool) -> Result<(), StoreError> {
+    sqlx::query!("update project set strict_verp = $2 where id = $1", project.uuid(), strict).execute(store.pool()).limited(PATIENT).await?;
+    Ok(())
+}
+
+/// The project called `name`.
+pub(crate) async fn find(store: &Store, name: &str) -> Result<Option<ProjectId>, StoreError> {
     let id: Option<Uuid> = sqlx::query_scalar!("select id from project where name = $1", name).fetch_optional(store.pool()).limited(PATIENT).await?;
     Ok(id.map(ProjectId::from_uuid))
 }

@@ -2,7 +2,12 @@
 //!
 //! Does not: count; the functions of [`super::metrics`] do. Bounds of buckets are in the metric's unit.
 
+mod operator;
+mod page;
+
 use super::recorder::{Kind, Metric};
+pub(super) use operator::{NODE_DRAINED, PAUSES, QUEUE_CHANGES};
+pub use page::page;
 
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 const SHORT_SECONDS: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25];
@@ -23,7 +28,10 @@ pub const ALL: &[&Metric] = &[
     &HTTP_TURNED_AWAY,
     &DELIVERIES,
     &ATTEMPTS,
+    &FAILURES,
+    &SUPPRESSED_ADDRESSES,
     &ATTEMPT_SECONDS,
+    &EGRESS_ATTEMPTS,
     &SESSIONS_OPEN,
     &SESSIONS,
     &SITE_SIGNALS,
@@ -32,6 +40,9 @@ pub const ALL: &[&Metric] = &[
     &MEMORY_DELIVERIES,
     &MEMORY_OCTETS,
     &OUTSTANDING,
+    &QUEUE_CHANGES,
+    &PAUSES,
+    &NODE_DRAINED,
     &SPILLED,
     &CLAIMED,
     &SETTLED,
@@ -164,6 +175,24 @@ pub(super) const ATTEMPTS: Metric = Metric {
     healthy: "end_of_data delivered for most",
     alert: "dns or connect deferred above 0.1 of all",
 };
+pub(super) const FAILURES: Metric = Metric {
+    name: "pennypost_failures_total",
+    kind: Kind::Counter,
+    unit: "attempts",
+    labels: &["class", "outcome"],
+    meaning: "Attempts that failed, by why and whether they are tried again.",
+    healthy: "rate and network deferred; some bad_mailbox bounced",
+    alert: "reputation or authentication above 0.01 of all attempts: receivers turn against you",
+};
+pub(super) const SUPPRESSED_ADDRESSES: Metric = Metric {
+    name: "pennypost_suppressed_addresses_total",
+    kind: Kind::Counter,
+    unit: "entries",
+    labels: &["origin"],
+    meaning: "Entries added to suppression lists, by who added them.",
+    healthy: "automatic below 0.02 of all deliveries",
+    alert: "automatic growing fast: a list of old or invented addresses is being sent to",
+};
 pub(super) const ATTEMPT_SECONDS: Metric = Metric {
     name: "pennypost_attempt_seconds",
     kind: Kind::Histogram(LONG_SECONDS),
@@ -172,6 +201,15 @@ pub(super) const ATTEMPT_SECONDS: Metric = Metric {
     meaning: "Time of one attempt with look-up, session and transaction.",
     healthy: "below 5; receivers may take minutes",
     alert: "p50 above 30",
+};
+pub(super) const EGRESS_ATTEMPTS: Metric = Metric {
+    name: "pennypost_egress_attempts_total",
+    kind: Kind::Counter,
+    unit: "attempts",
+    labels: &["pool", "source", "smart_host", "outcome"],
+    meaning: "Attempts by the way they took: the pool, the source address, the smart host; an empty label where there was none.",
+    healthy: "outcomes alike for the sources of one pool",
+    alert: "one source deferred or bounced far more often than the others of its pool",
 };
 pub(super) const SESSIONS_OPEN: Metric = Metric {
     name: "pennypost_sessions_open",
@@ -443,32 +481,6 @@ pub(super) const LOG_LINES_DROPPED: Metric = Metric {
     healthy: "zero",
     alert: "any growth: whatever reads the log is too slow or hangs",
 };
-
-/// The catalog as a page for operators.
-#[must_use]
-pub fn page() -> String {
-    std::iter::once(HEAD.to_owned()).chain(ALL.iter().map(|metric| section(metric))).collect()
-}
-
-fn section(metric: &Metric) -> String {
-    let kind = match metric.kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram(_) => "histogram",
-    };
-    let labels = if metric.labels.is_empty() { String::new() } else { format!(" by `{}`", metric.labels.join("`, `")) };
-    let alert = if metric.alert.is_empty() { "nothing" } else { metric.alert };
-    let Metric { name, unit, meaning, healthy, .. } = metric;
-    format!("\n## `{name}`\n\n{kind} of {unit}{labels}. {meaning}\n\n- healthy: {healthy}\n- alert on: {alert}\n")
-}
-
-const HEAD: &str = "# Metrics
-
-`GET /metrics` answers in the Prometheus text format. This page is printed from the declarations in `src/telemetry/catalog.rs` by
-`make gen`; a test fails when it is stale.
-
-\"Delivered\" means taken by the next hop.
-";
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,8 @@
 //! Answers: how a room says that something happened, without knowing names or labels, at a cost of some tens of nanoseconds.
 //! Does not: judge; alert rules are the operator's.
 
-use std::sync::LazyLock;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, SharedString};
@@ -12,6 +13,7 @@ use parking_lot::RwLock;
 use super::catalog;
 pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
+use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
@@ -79,6 +81,27 @@ pub fn attempt(stage: Stage, outcome: Outcome, took: Duration) {
     HANDLES.attempt_seconds.record(took);
 }
 
+/// Counts one attempt by the way it took: the pool, the source address, the smart host.
+pub fn egress_attempt(pool: Option<Arc<str>>, source: Option<IpAddr>, smart_host: Option<Arc<str>>, outcome: Outcome) {
+    let text = |value: &Option<Arc<str>>| value.as_deref().map_or(SharedString::const_str(""), |text| SharedString::from(text.to_owned()));
+    HANDLES.egress_attempts.add((pool, source, smart_host, outcome), 1, |(pool, source, smart_host, outcome)| {
+        let source = source.map_or(SharedString::const_str(""), |address| SharedString::from(address.to_string()));
+        [text(pool), source, text(smart_host), SharedString::const_str(outcome_name(*outcome))]
+    });
+}
+
+/// Counts one failed attempt by its class.
+pub fn failure(class: BounceClass, outcome: Outcome) {
+    HANDLES
+        .failures
+        .add((class, outcome), 1, |(class, outcome)| [SharedString::const_str(class.name()), SharedString::const_str(outcome_name(*outcome))]);
+}
+
+/// Counts entries added to suppression lists; `origin` is a fixed word such as `automatic`.
+pub fn suppressed_addresses(origin: &'static str, entries: u64) {
+    HANDLES.suppressed_addresses.add(origin, entries, |origin| [SharedString::const_str(origin)]);
+}
+
 /// How opening an SMTP session went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionResult {
@@ -126,6 +149,17 @@ pub fn memory(deliveries: usize, octets: usize) {
 /// Tells how many deliveries in the database have no final state.
 pub fn outstanding(deliveries: u64) {
     HANDLES.outstanding.set(float(deliveries));
+}
+
+/// Counts deliveries that an operator changed.
+pub fn queue_changes(verb: &'static str, deliveries: u64) {
+    HANDLES.queue_changes.add(verb, deliveries, |verb| [SharedString::const_str(verb)]);
+}
+
+/// Tells how many pauses there are, and whether this node is drained.
+pub fn orders(pauses: usize, drained: bool) {
+    HANDLES.pauses.set(float(pauses as u64));
+    HANDLES.node_drained.set(f64::from(u8::from(drained)));
 }
 
 /// Counts deliveries that wait in the database because memory was full.
@@ -255,6 +289,9 @@ pub fn database_error(kind: &'static str) {
     HANDLES.database_errors.add(kind, 1, |kind| [SharedString::const_str(kind)]);
 }
 
+/// Pool, source address, smart host, and how it ended.
+type WayOut = (Option<Arc<str>>, Option<IpAddr>, Option<Arc<str>>, Outcome);
+
 struct Handles {
     accepted_messages: Counter,
     accepted_recipients: Counter,
@@ -268,7 +305,10 @@ struct Handles {
     turned_away: Counter,
     deliveries: Counters<DeliveryState>,
     attempts: Counters<(Stage, Outcome)>,
+    failures: Counters<(BounceClass, Outcome)>,
+    suppressed_addresses: Counters<&'static str>,
     attempt_seconds: Histogram,
+    egress_attempts: Counters<WayOut>,
     sessions_open: Gauge,
     sessions: Counters<SessionResult>,
     site_signals: Counters<&'static str>,
@@ -277,6 +317,9 @@ struct Handles {
     memory_deliveries: Gauge,
     memory_octets: Gauge,
     outstanding: Gauge,
+    queue_changes: Counters<&'static str>,
+    pauses: Gauge,
+    node_drained: Gauge,
     spilled: Counter,
     claimed: Counter,
     settled: Counter,
@@ -314,7 +357,10 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     turned_away: counter(&catalog::HTTP_TURNED_AWAY),
     deliveries: Counters::new(&catalog::DELIVERIES),
     attempts: Counters::new(&catalog::ATTEMPTS),
+    failures: Counters::new(&catalog::FAILURES),
+    suppressed_addresses: Counters::new(&catalog::SUPPRESSED_ADDRESSES),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
+    egress_attempts: Counters::new(&catalog::EGRESS_ATTEMPTS),
     sessions_open: gauge(&catalog::SESSIONS_OPEN),
     sessions: Counters::new(&catalog::SESSIONS),
     site_signals: Counters::new(&catalog::SITE_SIGNALS),
@@ -323,6 +369,9 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     memory_deliveries: gauge(&catalog::MEMORY_DELIVERIES),
     memory_octets: gauge(&catalog::MEMORY_OCTETS),
     outstanding: gauge(&catalog::OUTSTANDING),
+    queue_changes: Counters::new(&catalog::QUEUE_CHANGES),
+    pauses: gauge(&catalog::PAUSES),
+    node_drained: gauge(&catalog::NODE_DRAINED),
     spilled: counter(&catalog::SPILLED),
     claimed: counter(&catalog::CLAIMED),
     settled: counter(&catalog::SETTLED),
@@ -377,6 +426,7 @@ const fn stage_name(stage: Stage) -> &'static str {
         Stage::Greeting => "greeting",
         Stage::Ehlo => "ehlo",
         Stage::Tls => "tls",
+        Stage::Auth => "auth",
         Stage::Mail => "mail",
         Stage::Rcpt => "rcpt",
         Stage::Data => "data",

@@ -11,7 +11,7 @@ use super::world::gateway::eventually;
 use super::world::http;
 
 /// Every endpoint that needs a key, and the scopes that may use it.
-const ENDPOINTS: [(&str, &str, &str); 22] = [
+const ENDPOINTS: [(&str, &str, &str); 42] = [
     ("POST", "/v1/send", "full send"),
     ("POST", "/send", "full send"),
     ("POST", "/v1/send/batch", "full send"),
@@ -24,7 +24,19 @@ const ENDPOINTS: [(&str, &str, &str); 22] = [
     ("POST", "/v1/messages/msg_00000000000000000000000000/release", "full send"),
     ("GET", "/v1/events", "full read"),
     ("GET", "/v1/queue", "full read"),
+    ("POST", "/v1/queue/hold", "full"),
+    ("POST", "/v1/queue/release", "full"),
+    ("POST", "/v1/queue/cancel", "full"),
+    ("POST", "/v1/queue/retry", "full"),
+    ("POST", "/v1/queue/pause", "full"),
+    ("POST", "/v1/queue/resume", "full"),
     ("GET", "/v1/sites", "full read"),
+    ("POST", "/v1/sites/pause", "full"),
+    ("POST", "/v1/sites/resume", "full"),
+    ("GET", "/v1/nodes", "full"),
+    ("POST", "/v1/nodes/nod_00000000000000000000000000/drain", "full"),
+    ("POST", "/v1/nodes/nod_00000000000000000000000000/resume", "full"),
+    ("GET", "/v1/audit", "full"),
     ("GET", "/v1/sandbox", "full read"),
     ("GET", "/v1/domains", "full read"),
     ("POST", "/v1/domains", "full"),
@@ -32,6 +44,14 @@ const ENDPOINTS: [(&str, &str, &str); 22] = [
     ("GET", "/v1/domains/dom_00000000000000000000000000/records", "full read"),
     ("POST", "/v1/domains/dom_00000000000000000000000000/check", "full"),
     ("DELETE", "/v1/domains/dom_00000000000000000000000000", "full"),
+    ("GET", "/v1/suppressions", "full read"),
+    ("POST", "/v1/suppressions", "full"),
+    ("POST", "/v1/suppressions/import", "full"),
+    ("GET", "/v1/suppressions/export", "full read"),
+    ("GET", "/v1/suppressions/sup_00000000000000000000000000", "full read"),
+    ("DELETE", "/v1/suppressions/sup_00000000000000000000000000", "full"),
+    ("GET", "/v1/project", "full read"),
+    ("PATCH", "/v1/project", "full"),
     ("GET", "/v1/keys", "full"),
     ("POST", "/v1/keys", "full"),
 ];
@@ -52,7 +72,7 @@ async fn each_endpoint_lets_in_only_the_scopes_it_is_for() {
             // A body that is refused by every endpoint, so that only the rights are tried.
             let answer = gateway.call_as(Some(key), method, path, b"{\"nothing\":1}").await;
             if scopes.contains(scope) {
-                assert!([200, 404, 422].contains(&answer.status), "{scope} {method} {path}: {}", answer.text());
+                assert!([200, 404, 415, 422].contains(&answer.status), "{scope} {method} {path}: {}", answer.text());
             } else {
                 answer.assert_problem(403, "insufficient-scope", &format!("{scope} {method} {path}"));
                 assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("insufficient_scope")));
@@ -73,8 +93,8 @@ async fn the_list_of_endpoints_above_is_whole() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             if operation["security"] == json!([{ "api_key": [] }]) && path != "/v1/keys/{id}" {
-                let kind =
-                    ["messages", "domains"].into_iter().zip(["msg", "dom"]).find(|(noun, _)| path.contains(noun)).map_or("", |(_, prefix)| prefix);
+                let nouns = [("messages", "msg"), ("domains", "dom"), ("suppressions", "sup"), ("nodes", "nod")];
+                let kind = nouns.into_iter().find(|(noun, _)| path.contains(noun)).map_or("", |(_, prefix)| prefix);
                 let path = path.replace("{id}", &format!("{kind}_{nil}"));
                 assert!(
                     ENDPOINTS.iter().any(|(known, at, _)| known.eq_ignore_ascii_case(method) && *at == path),

@@ -230,7 +230,7 @@ async fn what_waits_can_be_cancelled_hurried_held_and_released() {
     world.advance(Duration::from_hours(6));
     assert_eq!(act(&held, "release").await, 1);
     gateway.delivery_in(&held, "held@example.net", "delivered").await;
-    assert_eq!(gateway.get("/v1/queue").await.json(), json!({ "data": [], "next_cursor": null }));
+    assert_eq!(gateway.get("/v1/queue").await.json(), json!({ "data": [], "pauses": [], "next_cursor": null }));
     assert_eq!(mx.received().len(), 2, "what was cancelled never left");
     gateway.stop().await;
 }

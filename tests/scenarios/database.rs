@@ -165,6 +165,22 @@ async fn a_message_whose_commit_was_not_answered_is_neither_lost_nor_doubled() {
 }
 
 #[tokio::test]
+async fn who_is_suppressed_is_known_although_the_commit_was_not_answered() {
+    let (_server, proxy, world) = behind_a_proxy().await;
+    let mx = world.accepting_mx("example.net").await;
+    let gateway = world.gateway().await;
+    assert_eq!(gateway.post("/v1/suppressions", &json!({ "address": "gone@example.net" })).await.status, 201);
+    proxy.cut(Cut::Commit(b"cut-suppressed".to_vec()));
+    let answer = gateway.post("/v1/send", &request("cut-suppressed", "gone@example.net")).await;
+    assert_eq!((proxy.cuts(), answer.status, &answer.json()["suppressed"]), (1, 202, &json!(1)), "{}", answer.text());
+    gateway.delivery_in(answer.json()["id"].as_str().unwrap(), "gone@example.net", "suppressed").await;
+    let other = gateway.send(&["bee@example.net"]).await;
+    gateway.delivery_in(&other, "bee@example.net", "delivered").await;
+    assert!(mx.received().iter().all(|copy| copy.recipients == ["bee@example.net"]), "nothing was sent to who is suppressed");
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn an_outcome_whose_commit_was_not_answered_is_written_once() {
     let (_server, proxy, world) = behind_a_proxy().await;
     let host = world.scripted_mx("example.net", &[LATE_AFTER_DOT]).await;

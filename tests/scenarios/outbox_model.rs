@@ -172,6 +172,7 @@ impl<'s> Model<'s> {
                 next_at: now - Duration::from_secs(1),
                 expires_at,
                 recipient: format!("r{rcpt_no}@example.net"),
+                stream: "transactional".into(),
             })
             .collect();
         for row in &deliveries {
@@ -185,7 +186,8 @@ impl<'s> Model<'s> {
     }
 
     async fn claim(&mut self, node: usize, room: i32) {
-        let rows = self.store.claim(self.nodes[node].incarnation, &LANES, &[room; 3], Due::Now { moved: Duration::ZERO }).await.unwrap();
+        let due = Due::Now { moved: Duration::ZERO };
+        let rows = self.store.claim(self.nodes[node].incarnation, &LANES, &[room; 3], due, self.clock.uuid()).await.unwrap();
         for row in rows {
             let id = (row.message_id, row.rcpt_no);
             let holders = self.nodes.iter().filter(|process| process.claims.iter().any(|(held, _)| *held == id)).count();

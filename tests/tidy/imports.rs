@@ -29,17 +29,38 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("domains", &["store", "mail", "net", "smtp", "events"]),
     // A change of state is told together with its event, so the outbox names the kinds of events.
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
+    ("suppressions", &["store"]),
     ("transit", &["store", "mail", "net", "smtp"]),
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit"]),
+    ("consumers", &["store", "mail", "events", "outbox", "suppressions"]),
     // What the house itself writes goes out by the same door as everybody's mail.
     ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
     // doors: never the database, never the engine
-    ("http", &["mail", "net", "access", "domains", "events", "outbox", "accept", "ops"]),
+    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "accept", "ops"]),
     // top
-    ("serve", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept", "deliver", "ops", "http"]),
-    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "ops", "serve"]),
+    (
+        "serve",
+        &[
+            "store",
+            "mail",
+            "net",
+            "smtp",
+            "access",
+            "domains",
+            "events",
+            "outbox",
+            "suppressions",
+            "transit",
+            "accept",
+            "deliver",
+            "consumers",
+            "ops",
+            "http",
+        ],
+    ),
+    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "ops", "serve"]),
     ("main", &["cli"]),
 ];
 

@@ -23,7 +23,7 @@ const REPLIES: &[(Stage, &str, char, Scope, &str)] = &[
     (Rcpt, "550 5.1.1 <x@d.example>: Recipient address rejected: User unknown in local recipient table", 'B', Recipient, "5.1.1"),
     (Rcpt, "550 Unrouteable address", 'B', Recipient, "5.1.1"),
     (Rcpt, "550 Requested action not taken: mailbox unavailable", 'B', Recipient, "5.1.1"),
-    (Rcpt, "553 sorry, that domain isn't in my list of allowed rcpthosts", 'B', Recipient, "5.1.1"),
+    (Rcpt, "553 sorry, that domain isn't in my list of allowed rcpthosts", 'B', Recipient, "5.7.1"),
     (Rcpt, "550 Rejected", 'B', Recipient, "5.0.0"),
     (Rcpt, "550 5.2.1 The email account that you tried to reach is inactive. - gsmtp", 'B', Recipient, "5.2.1"),
     (Rcpt, "556 5.1.10 Recipient address has null MX", 'B', Site, "5.1.10"),
@@ -94,6 +94,11 @@ const REPLIES: &[(Stage, &str, char, Scope, &str)] = &[
     (Ehlo, "550 5.7.1 bad HELO", 'B', Host, "5.7.1"),
     (Stage::Tls, "454 4.7.0 TLS not available", 'L', Host, "4.7.0"),
     (Stage::Tls, "501 5.5.4 no parameters allowed", 'L', Host, "5.5.4"),
+    // Our login with a smart host
+    (Stage::Auth, "535 5.7.8 Authentication credentials invalid", 'L', Us, "4.7.8"),
+    (Stage::Auth, "535 no", 'L', Us, "4.7.8"),
+    (Stage::Auth, "504 5.5.4 Unrecognized authentication type", 'L', Us, "4.7.8"),
+    (Stage::Auth, "454 4.7.0 Temporary authentication failure", 'L', Host, "4.7.0"),
     (Rcpt, "421 4.3.2 Service shutting down", 'L', Host, "4.3.2"),
     (EndOfData, "421 timeout", 'L', Host, "4.3.2"),
     (Mail, "452 4.3.1 Insufficient system storage", 'L', Host, "4.3.1"),
@@ -128,7 +133,7 @@ fn shown(verdict: Verdict) -> (char, Scope, String) {
 fn replies_mean_what_their_senders_mean() {
     let mut wrong = Vec::new();
     for &(stage, text, outcome, scope, status) in REPLIES {
-        let found = shown(verdict(stage, &End::Reply(reply(text))));
+        let found = shown(verdict(&Rules::built_in(), stage, &End::Reply(reply(text)), None));
         if found != (outcome, scope, status.to_owned()) {
             wrong.push(format!("{stage:?} {text}: {found:?}"));
         }
@@ -138,9 +143,10 @@ fn replies_mean_what_their_senders_mean() {
 
 #[test]
 fn no_reply_leaves_the_outcome_unknown_and_only_the_dot_delivers() {
-    for stage in [Greeting, Ehlo, Stage::Tls, Mail, Rcpt, Data, Stage::Body, EndOfData] {
+    let rules = Rules::built_in();
+    for stage in [Greeting, Ehlo, Stage::Tls, Stage::Auth, Mail, Rcpt, Data, Stage::Body, EndOfData] {
         for code in 200..600 {
-            let found = verdict(stage, Ending::Reply(&Reply::new(code, "text")));
+            let found = verdict(&rules, stage, Ending::Reply(&Reply::new(code, "text")), None);
             assert_eq!(found.outcome == Outcome::Delivered, code < 300 && stage == EndOfData, "{stage:?} {code}");
             assert!(found.outcome != Outcome::Bounced || code >= 500, "{stage:?} {code}: I3");
             assert!(!found.outcome_unknown || (stage == EndOfData && (300..400).contains(&code)), "{stage:?} {code}");
@@ -159,7 +165,7 @@ fn throttles_and_greylists_are_given_time() {
         (Rcpt, "450 4.2.1 busy", None),
         (Mail, "421 4.3.2 shutting down", None),
     ] {
-        assert_eq!(verdict(stage, Ending::Reply(&reply(text))).min_wait, wait, "{text}");
+        assert_eq!(verdict(&Rules::built_in(), stage, Ending::Reply(&reply(text)), None).min_wait, wait, "{text}");
     }
 }
 
@@ -168,12 +174,12 @@ fn a_lost_session_is_deferred_and_after_the_dot_unknown() {
     let faults = [Fault::Disconnected, Fault::TimedOut(Duration::from_mins(10)), Fault::Io("reset".to_owned()), Fault::Protocol("666".to_owned())];
     for fault in &faults {
         let expected = if matches!(fault, Fault::Protocol(_)) { "4.5.0" } else { "4.4.2" };
-        for stage in [Greeting, Ehlo, Stage::Tls, Mail, Rcpt, Data, Stage::Body] {
-            let found = verdict(stage, &End::Fault(fault.clone()));
+        for stage in [Greeting, Ehlo, Stage::Tls, Stage::Auth, Mail, Rcpt, Data, Stage::Body] {
+            let found = verdict(&Rules::built_in(), stage, &End::Fault(fault.clone()), None);
             assert_eq!(shown(found), ('L', Host, expected.to_owned()), "{stage:?} {fault}: R11, R17");
             assert!(!found.outcome_unknown && found.min_wait.is_none());
         }
-        let found = verdict(EndOfData, Ending::Fault(fault));
+        let found = verdict(&Rules::built_in(), EndOfData, Ending::Fault(fault), None);
         assert_eq!((shown(found), found.outcome_unknown, found.min_wait), (('L', Message, expected.to_owned()), true, Some(AtLeast::Unknown)), "R12");
     }
 }
@@ -199,7 +205,40 @@ fn what_we_found_out_ourselves_has_a_status_of_ours() {
         (Ending::Mx(&MxError::Temporary(String::new())), ('L', Site, "4.4.3")),
     ] {
         let (outcome, scope, status) = expected;
-        assert_eq!(shown(verdict(Mail, ending)), (outcome, scope, status.to_owned()), "{ending:?}");
+        assert_eq!(shown(verdict(&Rules::built_in(), Mail, ending, None)), (outcome, scope, status.to_owned()), "{ending:?}");
     }
-    assert_eq!(shown(verdict(Stage::Connect, Ending::Fault(&Fault::TimedOut(wait)))), ('L', Host, "4.4.1".to_owned()));
+    assert_eq!(shown(verdict(&Rules::built_in(), Stage::Connect, Ending::Fault(&Fault::TimedOut(wait)), None)), ('L', Host, "4.4.1".to_owned()));
+}
+
+#[test]
+fn what_we_found_out_ourselves_has_a_class() {
+    for (ending, class) in [
+        (Ending::Fault(&Fault::SizeExceeded { limit: 1 }), BounceClass::Size),
+        (Ending::Fault(&Fault::Smtputf8Missing), BounceClass::Content),
+        (Ending::Fault(&Fault::Tls("no".to_owned())), BounceClass::Tls),
+        (Ending::Fault(&Fault::TlsNotOffered), BounceClass::Tls),
+        (Ending::Fault(&Fault::RequireTlsMissing), BounceClass::Tls),
+        (Ending::Fault(&Fault::Disconnected), BounceClass::Network),
+        (Ending::Tls(&PolicyFault::RequireTls("no".to_owned())), BounceClass::Tls),
+        (Ending::Tls(&PolicyFault::RequireTlsMissing), BounceClass::Tls),
+        (Ending::Tls(&PolicyFault::NotListed("mx.example".to_owned())), BounceClass::Tls),
+        (Ending::NotTried(&Reply::new(452, "4.5.3 enough")), BounceClass::Rate),
+        (Ending::Dial(&DialError::Refused), BounceClass::Network),
+        (Ending::Dial(&DialError::Resources(String::new())), BounceClass::Other),
+        (Ending::Mx(&MxError::NoSuchDomain), BounceClass::BadDomain),
+        (Ending::Mx(&MxError::Temporary(String::new())), BounceClass::Network),
+        (Ending::Unsigned, BounceClass::Other),
+    ] {
+        assert_eq!(verdict(&Rules::built_in(), Mail, ending, None).class, Some(class), "{ending:?}");
+    }
+}
+
+#[test]
+fn a_reply_for_several_recipients_condemns_none() {
+    let judged = |text: &str| verdict(&Rules::built_in(), EndOfData, &End::Reply(reply(text)), None);
+    let alone = judged("550 5.1.1 user unknown");
+    assert_eq!((alone.class, alone.of_several().class), (Some(BounceClass::BadMailbox), Some(BounceClass::Other)));
+    assert_eq!(alone.of_several().outcome, Outcome::Bounced);
+    assert_eq!(judged("554 5.7.1 no spam here").of_several().class, Some(BounceClass::Content));
+    assert_eq!(judged("250 2.0.0 taken").of_several().class, None);
 }

@@ -96,7 +96,7 @@ impl Texts {
 /// What became of the messages of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchResponse {
-    /// How many are kept and will be delivered.
+    /// How many are kept: what `message` says becomes of them.
     #[schema(example = 1)]
     pub accepted: usize,
     /// How many are not.
@@ -126,7 +126,7 @@ pub struct BatchItem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchStatus {
-    /// Kept for good, to be delivered.
+    /// Kept for good; `message` says whether it is delivered.
     Accepted,
     /// Not kept, see `problem`.
     Refused,
@@ -167,7 +167,7 @@ pub struct ItemProblem {
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 256 printable characters, kept 24 hours: makes it safe to send the request again.")),
     request_body = BatchRequest,
     responses(
-        (status = 202, description = "All messages are kept and will be delivered, or were by an earlier request with the same idempotency key.",
+        (status = 202, description = "All messages are kept and will be delivered, but to recipients that are suppressed; or were, by an earlier request with the same idempotency key.",
             body = BatchResponse),
         (status = 207, description = "At least one message is refused, see each item.", body = BatchResponse),
         (status = 409, description = "The idempotency key is taken for every message: `idempotency-key-reuse`, `idempotency-in-progress`.",
@@ -256,6 +256,7 @@ mod tests {
         Accepted {
             id: crate::model::MessageId::from_uuid(uuid::Uuid::from_u128(7)),
             deliveries: 1,
+            suppressed: 0,
             replayed: false,
             accepted_at: time::OffsetDateTime::UNIX_EPOCH,
         }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::accept::fault::Code;
@@ -62,6 +63,7 @@ pub async fn add(
 ) -> Result<(StatusCode, [(header::HeaderName, String); 1], Json<DomainView>), Problem> {
     let name = DomainName::parse(&request.value.name).map_err(|error| Problem::field("/name", Code::InvalidDomain, error))?;
     let domain = api.domains.add(caller.project, name).await?;
+    api.audit.note(caller.project, &caller.actor(), "domain.add", json!({ "id": domain.id, "name": domain.name })).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/domains/{}", domain.id))], Json(domain)))
 }
 
@@ -136,7 +138,9 @@ pub async fn health(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id):
         (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
     ))]
 pub async fn rotate_dkim(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<DomainId>) -> Result<Json<DomainView>, Problem> {
-    Ok(Json(api.domains.rotate_dkim(caller.project, id).await?))
+    let domain = api.domains.rotate_dkim(caller.project, id).await?;
+    api.audit.note(caller.project, &caller.actor(), "domain.rotate_dkim", json!({ "id": id, "name": domain.name })).await?;
+    Ok(Json(domain))
 }
 
 /// A DKIM key that is in use elsewhere.
@@ -168,7 +172,11 @@ pub async fn import_dkim(
     Id(id): Id<DomainId>,
     request: extract::Json<ImportedKey>,
 ) -> Result<Json<DomainView>, Problem> {
-    Ok(Json(api.domains.import_dkim(caller.project, id, &request.value.selector, &request.value.private_key).await?))
+    let selector = &request.value.selector;
+    let domain = api.domains.import_dkim(caller.project, id, selector, &request.value.private_key).await?;
+    let target = json!({ "id": id, "name": domain.name, "selector": selector });
+    api.audit.note(caller.project, &caller.actor(), "domain.import_dkim", target).await?;
+    Ok(Json(domain))
 }
 
 /// Remove a domain
@@ -182,5 +190,6 @@ pub async fn import_dkim(
     ))]
 pub async fn remove(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<DomainId>) -> Result<StatusCode, Problem> {
     api.domains.remove(caller.project, id).await?;
+    api.audit.note(caller.project, &caller.actor(), "domain.remove", json!({ "id": id })).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -125,6 +126,8 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<CreatedKeyView>), Problem> {
     let new = request.value.check(api.clock.now())?;
     let created = api.access.create_key(caller.project, new).await?;
+    let target = json!({ "id": created.record.id, "name": created.record.name, "scope": created.record.scope });
+    api.audit.note(caller.project, &caller.actor(), "key.create", target).await?;
     Ok((StatusCode::CREATED, Json(created.into())))
 }
 
@@ -148,5 +151,9 @@ pub async fn list(State(api): State<Arc<Api>>, Manager(caller): Manager, Asked(q
         (status = 404, description = "No such key: `not-found`.", body = Document, content_type = "application/problem+json"),
     ))]
 pub async fn revoke(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<KeyId>) -> Result<StatusCode, Problem> {
-    if api.access.revoke_key(caller.project, id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::NotFound) }
+    if !api.access.revoke_key(caller.project, id).await? {
+        return Err(Problem::NotFound);
+    }
+    api.audit.note(caller.project, &caller.actor(), "key.revoke", json!({ "id": id })).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

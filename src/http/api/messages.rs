@@ -18,7 +18,7 @@ use crate::http::problem::{Document, Problem};
 use crate::mail::dkim::sign_all;
 use crate::model::outcome::DeliveryState;
 use crate::model::{EmailAddress, MessageId};
-use crate::outbox::{MessageFilter, MessageSummary, MessageView, StoredContent};
+use crate::outbox::{Change, MessageFilter, MessageSummary, MessageView, StoredContent, Verb};
 
 /// A page of messages, newest first.
 #[derive(Serialize, ToSchema)]
@@ -37,6 +37,8 @@ pub struct Changed {
     pub id: MessageId,
     /// Deliveries changed; 0 if none was in a state to be.
     pub changed: u64,
+    /// Deliveries that are being worked on, and so were left alone.
+    pub active: u64,
 }
 
 /// Octets as they are.
@@ -164,7 +166,7 @@ async fn signatures(api: &Api, stored: &StoredContent) -> Result<Vec<u8>, Proble
         (status = 404, description = "No such message: `not-found`.", body = Document, content_type = "application/problem+json"),
     ))]
 pub async fn cancel(State(api): State<Arc<Api>>, Sender(caller): Sender, Id(id): Id<MessageId>) -> Result<Json<Changed>, Problem> {
-    changed(id, api.outbox.cancel(caller.project, id).await?)
+    changed(id, api.outbox.change_message(Verb::Cancel, caller.project, id, &caller.actor()).await?)
 }
 
 /// Try a message again now
@@ -177,7 +179,7 @@ pub async fn cancel(State(api): State<Arc<Api>>, Sender(caller): Sender, Id(id):
         (status = 404, description = "No such message: `not-found`.", body = Document, content_type = "application/problem+json"),
     ))]
 pub async fn retry(State(api): State<Arc<Api>>, Sender(caller): Sender, Id(id): Id<MessageId>) -> Result<Json<Changed>, Problem> {
-    changed(id, api.outbox.retry(caller.project, id).await?)
+    changed(id, api.outbox.change_message(Verb::Retry, caller.project, id, &caller.actor()).await?)
 }
 
 /// Keep a message back
@@ -190,7 +192,7 @@ pub async fn retry(State(api): State<Arc<Api>>, Sender(caller): Sender, Id(id): 
         (status = 404, description = "No such message: `not-found`.", body = Document, content_type = "application/problem+json"),
     ))]
 pub async fn hold(State(api): State<Arc<Api>>, Sender(caller): Sender, Id(id): Id<MessageId>) -> Result<Json<Changed>, Problem> {
-    changed(id, api.outbox.hold(caller.project, id).await?)
+    changed(id, api.outbox.change_message(Verb::Hold, caller.project, id, &caller.actor()).await?)
 }
 
 /// Let a held message go
@@ -203,9 +205,9 @@ pub async fn hold(State(api): State<Arc<Api>>, Sender(caller): Sender, Id(id): I
         (status = 404, description = "No such message: `not-found`.", body = Document, content_type = "application/problem+json"),
     ))]
 pub async fn release(State(api): State<Arc<Api>>, Sender(caller): Sender, Id(id): Id<MessageId>) -> Result<Json<Changed>, Problem> {
-    changed(id, api.outbox.release(caller.project, id).await?)
+    changed(id, api.outbox.change_message(Verb::Release, caller.project, id, &caller.actor()).await?)
 }
 
-fn changed(id: MessageId, deliveries: Option<u64>) -> Result<Json<Changed>, Problem> {
-    deliveries.map(|changed| Json(Changed { id, changed })).ok_or(Problem::NotFound)
+fn changed(id: MessageId, change: Option<Change>) -> Result<Json<Changed>, Problem> {
+    change.map(|change| Json(Changed { id, changed: change.changed, active: change.active })).ok_or(Problem::NotFound)
 }

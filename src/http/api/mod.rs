@@ -5,10 +5,14 @@ pub mod domains;
 pub mod events;
 pub mod keys;
 pub mod messages;
+pub mod nodes;
+pub mod operator;
+pub mod project;
 pub mod queue;
 pub mod sandbox;
 pub mod send;
 pub mod sites;
+pub mod suppressions;
 
 use std::sync::Arc;
 
@@ -46,7 +50,24 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(domains::import_dkim))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
+        .routes(routes!(suppressions::add, suppressions::list))
+        .routes(routes!(suppressions::import))
+        .routes(routes!(suppressions::export))
+        .routes(routes!(suppressions::get, suppressions::remove))
+        .routes(routes!(project::get, project::change))
         .routes(routes!(queue::list))
+        .routes(routes!(operator::hold))
+        .routes(routes!(operator::release))
+        .routes(routes!(operator::cancel))
+        .routes(routes!(operator::retry))
+        .routes(routes!(operator::pause))
+        .routes(routes!(operator::resume))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::drain))
+        .routes(routes!(nodes::resume))
+        .routes(routes!(nodes::audit))
         .routes(routes!(sites::list))
+        .routes(routes!(sites::pause))
+        .routes(routes!(sites::resume))
         .routes(routes!(sandbox::list))
 }

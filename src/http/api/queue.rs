@@ -10,13 +10,15 @@ use utoipa::ToSchema;
 use crate::http::Api;
 use crate::http::extract::Reader;
 use crate::http::problem::Problem;
-use crate::outbox::QueueLane;
+use crate::outbox::{PauseView, QueueLane};
 
 /// The project's queue.
 #[derive(Serialize, ToSchema)]
 pub struct QueueList {
     /// One entry for each recipient domain with deliveries that are not settled.
     pub data: Vec<QueueLane>,
+    /// What is paused, whether anything waits for it or not.
+    pub pauses: Vec<PauseView>,
     /// Always null: the list is whole.
     pub next_cursor: Option<String>,
 }
@@ -25,5 +27,6 @@ pub struct QueueList {
 #[utoipa::path(get, path = "/v1/queue", operation_id = "list_queue", tag = "Queue",
     responses((status = 200, description = "Outstanding deliveries by recipient domain.", body = QueueList)))]
 pub async fn list(State(api): State<Arc<Api>>, Reader(caller): Reader) -> Result<Json<QueueList>, Problem> {
-    Ok(Json(QueueList { data: api.outbox.queue(caller.project).await?, next_cursor: None }))
+    let (data, pauses) = (api.outbox.queue(caller.project).await?, api.outbox.pauses(caller.project).await?);
+    Ok(Json(QueueList { data, pauses, next_cursor: None }))
 }

@@ -37,6 +37,9 @@ pub struct SendResponse {
     /// To how many recipients it goes.
     #[schema(example = 2)]
     pub deliveries: u16,
+    /// How many of them are on the suppression list: nothing is sent to these.
+    #[schema(example = 0)]
+    pub suppressed: u16,
     /// When it was accepted.
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
@@ -49,11 +52,15 @@ pub struct SendResponse {
 pub enum SendStatus {
     /// Kept for good, to be delivered.
     Accepted,
+    /// Kept, and sent to nobody: every recipient is on the suppression list.
+    Suppressed,
 }
 
 impl From<Accepted> for SendResponse {
     fn from(accepted: Accepted) -> Self {
-        Self { id: accepted.id, status: SendStatus::Accepted, deliveries: accepted.deliveries, accepted_at: accepted.accepted_at }
+        let Accepted { id, deliveries, suppressed, accepted_at, .. } = accepted;
+        let status = if suppressed < deliveries { SendStatus::Accepted } else { SendStatus::Suppressed };
+        Self { id, status, deliveries, suppressed, accepted_at }
     }
 }
 
@@ -65,7 +72,7 @@ impl From<Accepted> for SendResponse {
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 256 printable characters, kept 24 hours: makes it safe to send the request again.")),
     request_body = SendRequest,
     responses(
-        (status = 202, description = "The message is kept and will be delivered; or it was, by an earlier request with the same idempotency key.",
+        (status = 202, description = "The message is kept and will be delivered, but to recipients that are suppressed; or it was, by an earlier request with the same idempotency key.",
             body = SendResponse),
         (status = 409, description = "The idempotency key is taken: `idempotency-key-reuse`, `idempotency-in-progress`.", body = Document,
             content_type = "application/problem+json"),

@@ -84,7 +84,7 @@ impl Context {
 
     /// The addresses that receivers see: those configured, else those of our name.
     pub(super) async fn outbound(&self) -> Result<Vec<IpAddr>, String> {
-        let configured = &self.config.delivery.egress;
+        let configured = self.config.delivery.source_addresses();
         if !configured.is_empty() {
             return Ok(configured.iter().map(IpAddr::to_canonical).collect());
         }

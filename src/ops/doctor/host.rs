@@ -123,7 +123,9 @@ async fn greet(context: &Context, host: &str, port: u16) -> Result<String, Strin
     let addresses = mx::host_addresses(&context.resolver, host, policy, &context.clock).await.map_err(|error| error.to_string())?;
     let mut last = "no address".to_owned();
     for address in addresses.into_iter().take(2) {
-        let source = context.config.delivery.egress.iter().copied().find(|source| source.is_ipv4() == address.is_ipv4());
+        // A source behind a proxy is not an address of this machine.
+        let mut own = context.config.delivery.sources().into_iter().filter(|source| source.proxy.is_empty()).map(|source| source.address);
+        let source = own.find(|source| source.is_ipv4() == address.is_ipv4());
         match dial::connect(SocketAddr::new(address, port), source, DIAL, &context.clock).await {
             Ok(stream) => match Talk::begin(stream, &context.clock).await {
                 Ok((_, greeting)) => return Ok(greeting.to_string()),

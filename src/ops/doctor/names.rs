@@ -174,7 +174,7 @@ async fn host_spf(context: &Context) -> Looked {
             failing.push(format!("{address} {}", result.as_str()));
         }
     }
-    let egress: String = context.config.delivery.egress.iter().map(super::spf::term).collect();
+    let egress: String = context.config.delivery.source_addresses().iter().map(super::spf::term).collect();
     let fix = format!("publish: {host}. 3600 IN TXT \"v=spf1 a{egress} -all\"");
     Ok(vec![if failing.is_empty() { Outcome::good("every sending address passes") } else { Outcome::bad(failing.join(", "), fix) }])
 }

@@ -48,6 +48,7 @@ fn claimed(claims: &Arc<Claims>, rcpt_no: u16) -> ClaimedDelivery {
     let message = Arc::new(OutboundMessage {
         id: delivery(0).message,
         project: ProjectId::from_uuid(uuid::Uuid::nil()),
+        stream: Box::from(""),
         domain: None,
         reverse_path: ReversePath::from_stored("").unwrap(),
         content: Bytes::new(),

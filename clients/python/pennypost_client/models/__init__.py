@@ -1,10 +1,15 @@
 """Contains all the data models used in inputs/outputs"""
 
+from .actor import Actor
 from .attachment_request import AttachmentRequest
 from .attempt import Attempt
+from .audit_entry import AuditEntry
+from .audit_entry_target import AuditEntryTarget
+from .audit_list import AuditList
 from .batch_item import BatchItem
 from .batch_request import BatchRequest
 from .batch_response import BatchResponse
+from .bounce_class import BounceClass
 from .changed import Changed
 from .created_key_view import CreatedKeyView
 from .delivery_view import DeliveryView
@@ -16,6 +21,7 @@ from .event_page import EventPage
 from .event_view import EventView
 from .event_view_data import EventViewData
 from .field_error import FieldError
+from .imported import Imported
 from .item_problem import ItemProblem
 from .key_kind import KeyKind
 from .key_list import KeyList
@@ -26,10 +32,12 @@ from .known_delivery_state import KnownDeliveryState
 from .known_domain_state import KnownDomainState
 from .known_event_kind import KnownEventKind
 from .known_failure_scope import KnownFailureScope
+from .known_node_state import KnownNodeState
 from .known_outcome import KnownOutcome
 from .known_record_state import KnownRecordState
 from .known_send_status import KnownSendStatus
 from .known_stage import KnownStage
+from .known_wait_reason import KnownWaitReason
 from .list_messages_state import ListMessagesState
 from .message_list import MessageList
 from .message_summary import MessageSummary
@@ -38,10 +46,19 @@ from .message_summary_tags import MessageSummaryTags
 from .message_view import MessageView
 from .new_domain import NewDomain
 from .new_key import NewKey
+from .new_suppression import NewSuppression
+from .node_list import NodeList
+from .node_view import NodeView
+from .pause_request import PauseRequest
+from .pause_view import PauseView
 from .priority import Priority
 from .problem import Problem
+from .project_change import ProjectChange
+from .project_view import ProjectView
+from .queue_change import QueueChange
 from .queue_lane import QueueLane
 from .queue_list import QueueList
+from .queue_selection import QueueSelection
 from .record_list import RecordList
 from .record_purpose import RecordPurpose
 from .record_type import RecordType
@@ -52,19 +69,29 @@ from .send_request_tags import SendRequestTags
 from .send_response import SendResponse
 from .site_limits import SiteLimits
 from .site_list import SiteList
+from .site_pause_request import SitePauseRequest
 from .site_state import SiteState
 from .site_view import SiteView
+from .suppression_list import SuppressionList
+from .suppression_origin import SuppressionOrigin
+from .suppression_reason import SuppressionReason
+from .suppression_view import SuppressionView
+from .tag_condition import TagCondition
 from .tls_policy import TlsPolicy
 from .tls_result import TlsResult
-from .wait_reason import WaitReason
 from .waiting import Waiting
 
 __all__ = (
+    "Actor",
     "AttachmentRequest",
     "Attempt",
+    "AuditEntry",
+    "AuditEntryTarget",
+    "AuditList",
     "BatchItem",
     "BatchRequest",
     "BatchResponse",
+    "BounceClass",
     "Changed",
     "CreatedKeyView",
     "DeliveryView",
@@ -76,6 +103,7 @@ __all__ = (
     "EventView",
     "EventViewData",
     "FieldError",
+    "Imported",
     "ItemProblem",
     "KeyKind",
     "KeyList",
@@ -86,10 +114,12 @@ __all__ = (
     "KnownDomainState",
     "KnownEventKind",
     "KnownFailureScope",
+    "KnownNodeState",
     "KnownOutcome",
     "KnownRecordState",
     "KnownSendStatus",
     "KnownStage",
+    "KnownWaitReason",
     "ListMessagesState",
     "MessageList",
     "MessageSummary",
@@ -98,10 +128,19 @@ __all__ = (
     "MessageView",
     "NewDomain",
     "NewKey",
+    "NewSuppression",
+    "NodeList",
+    "NodeView",
+    "PauseRequest",
+    "PauseView",
     "Priority",
     "Problem",
+    "ProjectChange",
+    "ProjectView",
+    "QueueChange",
     "QueueLane",
     "QueueList",
+    "QueueSelection",
     "RecordList",
     "RecordPurpose",
     "RecordType",
@@ -112,10 +151,15 @@ __all__ = (
     "SendResponse",
     "SiteLimits",
     "SiteList",
+    "SitePauseRequest",
     "SiteState",
     "SiteView",
+    "SuppressionList",
+    "SuppressionOrigin",
+    "SuppressionReason",
+    "SuppressionView",
+    "TagCondition",
     "TlsPolicy",
     "TlsResult",
-    "WaitReason",
     "Waiting",
 )

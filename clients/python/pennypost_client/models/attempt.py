@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..models.bounce_class import BounceClass
 from ..models.known_failure_scope import KnownFailureScope
 from ..models.known_outcome import KnownOutcome
 from ..models.known_stage import KnownStage
@@ -30,10 +31,14 @@ class Attempt:
         mx_host (None | str | Unset): The MX host, if one was reached or tried.
         mx_ip (None | str | Unset): Its address.
         tls (None | str | Unset): TLS version and cipher suite, absent for clear text.
+        source_ip (None | str | Unset): The source address it left from, if it left.
+        pool (None | str | Unset): The pool of that address, where pools are configured.
+        smart_host (None | str | Unset): The smart host, `host:port`, absent if it went to the MX hosts.
         tls_policy (None | TlsPolicy | Unset):
         tls_result (None | TlsResult | Unset):
         enhanced_status (None | str | Unset): The enhanced status: the server's, or ours (RFC 3463) where no reply came.
         scope (KnownFailureScope | None | str | Unset):
+        class_ (BounceClass | None | Unset):
         outcome_unknown (bool | Unset): True if the end of the content was sent and no reply came: the next hop may have
             taken the message.
         transcript (list[str] | Unset): The dialogue, `C: ` and `S: ` lines; content and secrets left out.
@@ -47,10 +52,14 @@ class Attempt:
     mx_host: None | str | Unset = UNSET
     mx_ip: None | str | Unset = UNSET
     tls: None | str | Unset = UNSET
+    source_ip: None | str | Unset = UNSET
+    pool: None | str | Unset = UNSET
+    smart_host: None | str | Unset = UNSET
     tls_policy: None | TlsPolicy | Unset = UNSET
     tls_result: None | TlsResult | Unset = UNSET
     enhanced_status: None | str | Unset = UNSET
     scope: KnownFailureScope | None | str | Unset = UNSET
+    class_: BounceClass | None | Unset = UNSET
     outcome_unknown: bool | Unset = UNSET
     transcript: list[str] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -92,6 +101,24 @@ class Attempt:
         else:
             tls = self.tls
 
+        source_ip: None | str | Unset
+        if isinstance(self.source_ip, Unset):
+            source_ip = UNSET
+        else:
+            source_ip = self.source_ip
+
+        pool: None | str | Unset
+        if isinstance(self.pool, Unset):
+            pool = UNSET
+        else:
+            pool = self.pool
+
+        smart_host: None | str | Unset
+        if isinstance(self.smart_host, Unset):
+            smart_host = UNSET
+        else:
+            smart_host = self.smart_host
+
         tls_policy: None | str | Unset
         if isinstance(self.tls_policy, Unset):
             tls_policy = UNSET
@@ -122,6 +149,14 @@ class Attempt:
         else:
             scope = self.scope
 
+        class_: None | str | Unset
+        if isinstance(self.class_, Unset):
+            class_ = UNSET
+        elif isinstance(self.class_, BounceClass):
+            class_ = self.class_.value
+        else:
+            class_ = self.class_
+
         outcome_unknown = self.outcome_unknown
 
         transcript: list[str] | Unset = UNSET
@@ -145,6 +180,12 @@ class Attempt:
             field_dict["mx_ip"] = mx_ip
         if tls is not UNSET:
             field_dict["tls"] = tls
+        if source_ip is not UNSET:
+            field_dict["source_ip"] = source_ip
+        if pool is not UNSET:
+            field_dict["pool"] = pool
+        if smart_host is not UNSET:
+            field_dict["smart_host"] = smart_host
         if tls_policy is not UNSET:
             field_dict["tls_policy"] = tls_policy
         if tls_result is not UNSET:
@@ -153,6 +194,8 @@ class Attempt:
             field_dict["enhanced_status"] = enhanced_status
         if scope is not UNSET:
             field_dict["scope"] = scope
+        if class_ is not UNSET:
+            field_dict["class"] = class_
         if outcome_unknown is not UNSET:
             field_dict["outcome_unknown"] = outcome_unknown
         if transcript is not UNSET:
@@ -222,6 +265,33 @@ class Attempt:
 
         tls = _parse_tls(d.pop("tls", UNSET))
 
+        def _parse_source_ip(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        source_ip = _parse_source_ip(d.pop("source_ip", UNSET))
+
+        def _parse_pool(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        pool = _parse_pool(d.pop("pool", UNSET))
+
+        def _parse_smart_host(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        smart_host = _parse_smart_host(d.pop("smart_host", UNSET))
+
         def _parse_tls_policy(data: object) -> None | TlsPolicy | Unset:
             if data is None:
                 return data
@@ -284,6 +354,23 @@ class Attempt:
 
         scope = _parse_scope(d.pop("scope", UNSET))
 
+        def _parse_class_(data: object) -> BounceClass | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                class_type_0 = BounceClass(data)
+
+                return class_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(BounceClass | None | Unset, data)
+
+        class_ = _parse_class_(d.pop("class", UNSET))
+
         outcome_unknown = d.pop("outcome_unknown", UNSET)
 
         transcript = cast(list[str], d.pop("transcript", UNSET))
@@ -297,10 +384,14 @@ class Attempt:
             mx_host=mx_host,
             mx_ip=mx_ip,
             tls=tls,
+            source_ip=source_ip,
+            pool=pool,
+            smart_host=smart_host,
             tls_policy=tls_policy,
             tls_result=tls_result,
             enhanced_status=enhanced_status,
             scope=scope,
+            class_=class_,
             outcome_unknown=outcome_unknown,
             transcript=transcript,
         )

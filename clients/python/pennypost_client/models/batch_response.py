@@ -18,7 +18,7 @@ class BatchResponse:
     """What became of the messages of a batch.
 
     Attributes:
-        accepted (int): How many are kept and will be delivered. Example: 1.
+        accepted (int): How many are kept: what `message` says becomes of them. Example: 1.
         refused (int): How many are not. Example: 1.
         items (list[BatchItem]): One for each message, in the order given.
     """

@@ -16,10 +16,12 @@ class Changed:
     Attributes:
         id (str): The message. Example: msg_01jd5q0v0h7d6r2n8k4m3x9wbz.
         changed (int): Deliveries changed; 0 if none was in a state to be.
+        active (int): Deliveries that are being worked on, and so were left alone.
     """
 
     id: str
     changed: int
+    active: int
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -27,12 +29,15 @@ class Changed:
 
         changed = self.changed
 
+        active = self.active
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
             {
                 "id": id,
                 "changed": changed,
+                "active": active,
             }
         )
 
@@ -45,9 +50,12 @@ class Changed:
 
         changed = d.pop("changed")
 
+        active = d.pop("active")
+
         changed = cls(
             id=id,
             changed=changed,
+            active=active,
         )
 
         changed.additional_properties = d

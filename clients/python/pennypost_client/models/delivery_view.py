@@ -27,7 +27,8 @@ class DeliveryView:
         recipient (str): The address.
         state (KnownDeliveryState | str): Where a delivery stands. The last five are final.
         attempts (list[Attempt]): Attempts so far, oldest first.
-        next_attempt_at (datetime.datetime | None | Unset): When the next attempt is due; absent when none is.
+        next_attempt_at (datetime.datetime | None | Unset): When the next attempt is due; absent when none is, as during
+            a pause.
         waiting (None | Unset | Waiting):
     """
 

@@ -5,6 +5,7 @@ class KnownEventKind(StrEnum):
     ACCEPTED = "accepted"
     BOUNCED = "bounced"
     CANCELLED = "cancelled"
+    COMPLAINED = "complained"
     DEFERRED = "deferred"
     DELIVERED = "delivered"
     EXPIRED = "expired"

@@ -3,6 +3,7 @@ from enum import StrEnum
 
 class KnownSendStatus(StrEnum):
     ACCEPTED = "accepted"
+    SUPPRESSED = "suppressed"
 
     def __str__(self) -> str:
         return str(self.value)

@@ -2,6 +2,7 @@ from enum import StrEnum
 
 
 class KnownStage(StrEnum):
+    AUTH = "auth"
     BODY = "body"
     CONNECT = "connect"
     DATA = "data"

@@ -21,6 +21,8 @@ class QueueLane:
         queued (int): Waiting.
         active (int): Being worked on.
         held (int): Held by an operator.
+        paused (bool): True if the domain, its site, or all of the project, is paused: what is queued waits for the end
+            of the pause.
         oldest_at (datetime.datetime): When the oldest of their messages was accepted.
         next_at (datetime.datetime | None | Unset): When the next waiting one is due.
     """
@@ -29,6 +31,7 @@ class QueueLane:
     queued: int
     active: int
     held: int
+    paused: bool
     oldest_at: datetime.datetime
     next_at: datetime.datetime | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
@@ -41,6 +44,8 @@ class QueueLane:
         active = self.active
 
         held = self.held
+
+        paused = self.paused
 
         oldest_at = self.oldest_at.isoformat()
 
@@ -60,6 +65,7 @@ class QueueLane:
                 "queued": queued,
                 "active": active,
                 "held": held,
+                "paused": paused,
                 "oldest_at": oldest_at,
             }
         )
@@ -78,6 +84,8 @@ class QueueLane:
         active = d.pop("active")
 
         held = d.pop("held")
+
+        paused = d.pop("paused")
 
         oldest_at = datetime.datetime.fromisoformat(d.pop("oldest_at"))
 
@@ -103,6 +111,7 @@ class QueueLane:
             queued=queued,
             active=active,
             held=held,
+            paused=paused,
             oldest_at=oldest_at,
             next_at=next_at,
         )

@@ -9,6 +9,7 @@ from attrs import field as _attrs_field
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from ..models.pause_view import PauseView
     from ..models.queue_lane import QueueLane
 
 
@@ -21,10 +22,12 @@ class QueueList:
 
     Attributes:
         data (list[QueueLane]): One entry for each recipient domain with deliveries that are not settled.
+        pauses (list[PauseView]): What is paused, whether anything waits for it or not.
         next_cursor (None | str | Unset): Always null: the list is whole.
     """
 
     data: list[QueueLane]
+    pauses: list[PauseView]
     next_cursor: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -33,6 +36,11 @@ class QueueList:
         for data_item_data in self.data:
             data_item = data_item_data.to_dict()
             data.append(data_item)
+
+        pauses = []
+        for pauses_item_data in self.pauses:
+            pauses_item = pauses_item_data.to_dict()
+            pauses.append(pauses_item)
 
         next_cursor: None | str | Unset
         if isinstance(self.next_cursor, Unset):
@@ -45,6 +53,7 @@ class QueueList:
         field_dict.update(
             {
                 "data": data,
+                "pauses": pauses,
             }
         )
         if next_cursor is not UNSET:
@@ -54,6 +63,7 @@ class QueueList:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+        from ..models.pause_view import PauseView
         from ..models.queue_lane import QueueLane
 
         d = dict(src_dict)
@@ -63,6 +73,13 @@ class QueueList:
             data_item = QueueLane.from_dict(data_item_data)
 
             data.append(data_item)
+
+        pauses = []
+        _pauses = d.pop("pauses")
+        for pauses_item_data in _pauses:
+            pauses_item = PauseView.from_dict(pauses_item_data)
+
+            pauses.append(pauses_item)
 
         def _parse_next_cursor(data: object) -> None | str | Unset:
             if data is None:
@@ -75,6 +92,7 @@ class QueueList:
 
         queue_list = cls(
             data=data,
+            pauses=pauses,
             next_cursor=next_cursor,
         )
 

@@ -20,12 +20,14 @@ class SendResponse:
         id (str): The message. Example: msg_01jd5q0v0h7d6r2n8k4m3x9wbz.
         status (KnownSendStatus | str): Where a message stands that was just posted.
         deliveries (int): To how many recipients it goes. Example: 2.
+        suppressed (int): How many of them are on the suppression list: nothing is sent to these. Example: 0.
         accepted_at (datetime.datetime): When it was accepted.
     """
 
     id: str
     status: KnownSendStatus | str
     deliveries: int
+    suppressed: int
     accepted_at: datetime.datetime
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -40,6 +42,8 @@ class SendResponse:
 
         deliveries = self.deliveries
 
+        suppressed = self.suppressed
+
         accepted_at = self.accepted_at.isoformat()
 
         field_dict: dict[str, Any] = {}
@@ -49,6 +53,7 @@ class SendResponse:
                 "id": id,
                 "status": status,
                 "deliveries": deliveries,
+                "suppressed": suppressed,
                 "accepted_at": accepted_at,
             }
         )
@@ -75,12 +80,15 @@ class SendResponse:
 
         deliveries = d.pop("deliveries")
 
+        suppressed = d.pop("suppressed")
+
         accepted_at = datetime.datetime.fromisoformat(d.pop("accepted_at"))
 
         send_response = cls(
             id=id,
             status=status,
             deliveries=deliveries,
+            suppressed=suppressed,
             accepted_at=accepted_at,
         )
 

@@ -9,6 +9,7 @@ from attrs import field as _attrs_field
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from ..models.pause_view import PauseView
     from ..models.site_view import SiteView
 
 
@@ -22,10 +23,12 @@ class SiteList:
     Attributes:
         data (list[SiteView]): Sites that asked for less mail or could not be reached, among those that deliveries of
             the project wait for.
+        pauses (list[PauseView]): The pauses of sites by operators, whether anything waits for them or not.
         next_cursor (None | str | Unset): Always null: the list is whole.
     """
 
     data: list[SiteView]
+    pauses: list[PauseView]
     next_cursor: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -34,6 +37,11 @@ class SiteList:
         for data_item_data in self.data:
             data_item = data_item_data.to_dict()
             data.append(data_item)
+
+        pauses = []
+        for pauses_item_data in self.pauses:
+            pauses_item = pauses_item_data.to_dict()
+            pauses.append(pauses_item)
 
         next_cursor: None | str | Unset
         if isinstance(self.next_cursor, Unset):
@@ -46,6 +54,7 @@ class SiteList:
         field_dict.update(
             {
                 "data": data,
+                "pauses": pauses,
             }
         )
         if next_cursor is not UNSET:
@@ -55,6 +64,7 @@ class SiteList:
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+        from ..models.pause_view import PauseView
         from ..models.site_view import SiteView
 
         d = dict(src_dict)
@@ -64,6 +74,13 @@ class SiteList:
             data_item = SiteView.from_dict(data_item_data)
 
             data.append(data_item)
+
+        pauses = []
+        _pauses = d.pop("pauses")
+        for pauses_item_data in _pauses:
+            pauses_item = PauseView.from_dict(pauses_item_data)
+
+            pauses.append(pauses_item)
 
         def _parse_next_cursor(data: object) -> None | str | Unset:
             if data is None:
@@ -76,6 +93,7 @@ class SiteList:
 
         site_list = cls(
             data=data,
+            pauses=pauses,
             next_cursor=next_cursor,
         )
 

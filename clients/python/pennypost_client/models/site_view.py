@@ -22,8 +22,9 @@ class SiteView:
     """Domains with the same mail hosts, or of one provider.
 
     Attributes:
-        name (str): The mail hosts, or the name of a provider whose customers are one site.
-        provider (str): Whose limits hold; `other` for those in no table.
+        name (str): The mail hosts, or the name of a provider whose customers are one site, or `host:port` of a smart
+            host.
+        provider (str): Whose limits hold; of those in no table `smart-host` for a smart host, `other` for all others.
         state (SiteState): How a site stands.
         sessions (int): Sessions allowed now, of all nodes together.
         limits (SiteLimits): The most that a site is sent.

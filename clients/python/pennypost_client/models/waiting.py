@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar, cast
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..models.wait_reason import WaitReason
+from ..models.known_wait_reason import KnownWaitReason
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="Waiting")
@@ -18,19 +18,23 @@ class Waiting:
     """Why a delivery was not sent yet.
 
     Attributes:
-        reason (WaitReason): What a delivery waits for.
+        reason (KnownWaitReason | str): What a delivery waits for.
         detail (str): The same for people, with what the site said.
         until (datetime.datetime | None | Unset): Until when, where that is known. Not before; what comes then may make
             it wait again.
     """
 
-    reason: WaitReason
+    reason: KnownWaitReason | str
     detail: str
     until: datetime.datetime | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        reason = self.reason.value
+        reason: str
+        if isinstance(self.reason, KnownWaitReason):
+            reason = self.reason.value
+        else:
+            reason = self.reason
 
         detail = self.detail
 
@@ -58,7 +62,19 @@ class Waiting:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = dict(src_dict)
-        reason = WaitReason(d.pop("reason"))
+
+        def _parse_reason(data: object) -> KnownWaitReason | str:
+            try:
+                if not isinstance(data, str):
+                    raise TypeError()
+                componentsschemas_wait_reason_known_wait_reason = KnownWaitReason(data)
+
+                return componentsschemas_wait_reason_known_wait_reason
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(KnownWaitReason | str, data)
+
+        reason = _parse_reason(d.pop("reason"))
 
         detail = d.pop("detail")
 

@@ -1,0 +1,245 @@
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.pause_view import PauseView
+from ...models.problem import Problem
+from ...models.site_pause_request import SitePauseRequest
+from ...types import Response
+
+
+def _get_kwargs(
+    *,
+    body: SitePauseRequest,
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/v1/sites/pause",
+    }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> PauseView | Problem | None:
+    if response.status_code == 200:
+        response_200 = PauseView.from_dict(response.json())
+
+        return response_200
+
+    if response.status_code == 400:
+        response_400 = Problem.from_dict(response.json())
+
+        return response_400
+
+    if response.status_code == 401:
+        response_401 = Problem.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Problem.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 408:
+        response_408 = Problem.from_dict(response.json())
+
+        return response_408
+
+    if response.status_code == 413:
+        response_413 = Problem.from_dict(response.json())
+
+        return response_413
+
+    if response.status_code == 414:
+        response_414 = Problem.from_dict(response.json())
+
+        return response_414
+
+    if response.status_code == 415:
+        response_415 = Problem.from_dict(response.json())
+
+        return response_415
+
+    if response.status_code == 422:
+        response_422 = Problem.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = Problem.from_dict(response.json())
+
+        return response_429
+
+    if response.status_code == 431:
+        response_431 = Problem.from_dict(response.json())
+
+        return response_431
+
+    if response.status_code == 500:
+        response_500 = Problem.from_dict(response.json())
+
+        return response_500
+
+    if response.status_code == 503:
+        response_503 = Problem.from_dict(response.json())
+
+        return response_503
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[PauseView | Problem]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: SitePauseRequest,
+) -> Response[PauseView | Problem]:
+    """Pause a site
+
+     Nothing is tried to any domain with these MX hosts, on any node, within about a second, whatever
+    domains that are. Mail is accepted as before
+    and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at`
+    expires. A domain that moves to other hosts
+    is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+
+    Args:
+        body (SitePauseRequest): Which site to pause.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[PauseView | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    *,
+    client: AuthenticatedClient,
+    body: SitePauseRequest,
+) -> PauseView | Problem | None:
+    """Pause a site
+
+     Nothing is tried to any domain with these MX hosts, on any node, within about a second, whatever
+    domains that are. Mail is accepted as before
+    and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at`
+    expires. A domain that moves to other hosts
+    is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+
+    Args:
+        body (SitePauseRequest): Which site to pause.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        PauseView | Problem
+    """
+
+    return sync_detailed(
+        client=client,
+        body=body,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: SitePauseRequest,
+) -> Response[PauseView | Problem]:
+    """Pause a site
+
+     Nothing is tried to any domain with these MX hosts, on any node, within about a second, whatever
+    domains that are. Mail is accepted as before
+    and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at`
+    expires. A domain that moves to other hosts
+    is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+
+    Args:
+        body (SitePauseRequest): Which site to pause.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[PauseView | Problem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient,
+    body: SitePauseRequest,
+) -> PauseView | Problem | None:
+    """Pause a site
+
+     Nothing is tried to any domain with these MX hosts, on any node, within about a second, whatever
+    domains that are. Mail is accepted as before
+    and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at`
+    expires. A domain that moves to other hosts
+    is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+
+    Args:
+        body (SitePauseRequest): Which site to pause.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        PauseView | Problem
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            body=body,
+        )
+    ).parsed
