@@ -33,6 +33,7 @@ use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
 use crate::net::server_tls::{CertificateFiles, ServerTls};
 use crate::net::tls;
+use crate::ops::doctor::{self, Doctor};
 use crate::ops::notices::Notices;
 use crate::ops::tls::TlsUpkeep;
 use crate::ops::{files, housekeeping};
@@ -131,19 +132,47 @@ impl House {
             tracing::info!(migrations = applied, "database migrated");
         }
         store.ensure_partitions_for(clock.now()).await?;
-        let resolver = Resolver::new(&config.dns).context("the resolver could not be set up; see [dns] in the configuration")?;
         let sealer = Sealer::read_or_make(&config.server.master_key_file, clock)
             .with_context(|| format!("the master key {} could not be read or made", config.server.master_key_file.display()))?;
+        Self::over(config, clock, sealer, store, postgres).await
+    }
+
+    /// Opens what is there and changes nothing: no schema, no key is made. A database that is not up to date is an error.
+    pub async fn open_unchanged(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
+        let (store, postgres) = open_store(config, clock).await?;
+        let _bearing = clock.follow(clock.reading(), store.time().await?);
+        let waiting = store.pending_migrations().await?;
+        anyhow::ensure!(waiting.is_empty(), "the database is not up to date: {} migrations wait", waiting.len());
+        let sealer = Sealer::read(&config.server.master_key_file)?;
+        Self::over(config, clock, sealer, store, postgres).await
+    }
+
+    async fn over(config: &Config, clock: &Clock, sealer: Sealer, store: Store, postgres: Option<PrivatePostgres>) -> anyhow::Result<Self> {
+        let resolver = Resolver::new(&config.dns).context("the resolver could not be set up; see [dns] in the configuration")?;
         let access = Access::new(store.clone(), clock.clone());
         let smtp_users = SmtpUsers::new(store.clone(), clock.clone(), access.clone());
         let project = access.default_project().await?;
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
-        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders });
+        let days = u64::from(config.domains.rotate_dkim_days);
+        let rotate_after = (days > 0).then(|| Duration::from_hours(24 * days));
+        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
         let suppressions = Suppressions::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
         Ok(Self { store, access, smtp_users, domains, outbox, events, audit, suppressions, resolver, transit, project, postgres })
+    }
+
+    /// Who looks at host and domains.
+    pub fn doctor(&self, config: &Arc<Config>, clock: &Clock) -> Doctor {
+        let rooms = doctor::Rooms { store: self.store.clone(), domains: self.domains.clone(), project: self.project };
+        Doctor {
+            config: Arc::clone(config),
+            clock: clock.clone(),
+            database: doctor::Database::Ready(rooms),
+            authorities: self.transit.authorities().clone(),
+            listeners: doctor::Listeners::default(),
+        }
     }
 
     /// Closes the database; the private server stops unless another process uses it.
@@ -173,13 +202,21 @@ pub fn tables(config: &Config) -> anyhow::Result<Tables> {
     Ok(Tables { rules: Rules::load(&config.delivery.bounce_rules)?, providers: Providers::load(&config.delivery)? })
 }
 
+/// Whose certificates count.
+///
+/// # Errors
+/// The file of further authorities cannot be read.
+pub fn authorities(config: &Config) -> anyhow::Result<Authorities> {
+    let file = &config.delivery_tls.ca_file;
+    if file.as_os_str().is_empty() {
+        return Ok(Authorities::public());
+    }
+    Authorities::public_and(file).context("see delivery_tls.ca_file in the configuration")
+}
+
 fn transit(config: &Config, store: &Store, clock: &Clock, resolver: &Resolver) -> anyhow::Result<Transit> {
     let settings = config.delivery_tls.clone();
-    let authorities = if settings.ca_file.as_os_str().is_empty() {
-        Authorities::public()
-    } else {
-        Authorities::public_and(&settings.ca_file).context("see delivery_tls.ca_file in the configuration")?
-    };
+    let authorities = authorities(config)?;
     let addresses = AddressPolicy { allow_private: config.delivery.allow_private_addresses };
     Ok(Transit::new(TransitParts { store: store.clone(), clock: clock.clone(), resolver: resolver.clone(), settings, addresses, authorities }))
 }
@@ -427,6 +464,7 @@ impl Start<'_> {
             smtp_users: self.house.smtp_users.clone(),
             domains: self.house.domains.clone(),
             outbox: self.house.outbox.clone(),
+            doctor: self.house.doctor(self.config, self.clock),
             events: self.house.events.clone(),
             audit: self.house.audit.clone(),
             house: self.house.project,

@@ -1,5 +1,6 @@
 //! `pennypost domain`: sending domains and the DNS records they need.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
@@ -7,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::failure::Failure;
-use super::output::table;
-use crate::domains::{DomainView, render};
+use super::output::{Output, table};
+use crate::domains::{DnsRecord, DomainView, RecordPurpose, render};
 use crate::model::page::{MAX_LIMIT, PageRequest, read_cursor};
-use crate::model::{DomainId, DomainName};
+use crate::model::{DomainId, DomainName, Secret};
 use crate::serve::House;
 
 /// Add, list, check and remove sending domains
@@ -40,6 +41,22 @@ pub enum DomainCommand {
     Check {
         /// The domain or its id
         domain: String,
+    },
+    /// Make new DKIM keys; they sign once a check sees their records in DNS, and until then the present ones do
+    RotateDkim {
+        /// The domain or its id
+        domain: String,
+    },
+    /// Take a DKIM key that is in use elsewhere, so that a domain can move here without a gap
+    ImportDkim {
+        /// The domain or its id
+        domain: String,
+        /// Its selector
+        #[arg(long)]
+        selector: String,
+        /// The file of the private key in PEM: RSA of 2048 bits or more, or Ed25519
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
     },
     /// Remove a domain with its keys; its mail can be sent no more
     Remove {
@@ -105,6 +122,21 @@ async fn work(context: &Context, house: &House, command: DomainCommand) -> anyho
             let verified = serde_json::to_value(&view)?.get("state").is_some_and(|state| state == "verified");
             return Ok(if verified { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        DomainCommand::RotateDkim { domain } => {
+            let id = find(house, &domain).await?.id;
+            let view = domains.rotate_dkim(house.project, id).await?;
+            house.audit.note(house.project, &context.actor(), "domain.rotate_dkim", json!({"id": id, "name": view.name})).await?;
+            publish_next(output, &view)?;
+        }
+        DomainCommand::ImportDkim { domain, selector, key } => {
+            let id = find(house, &domain).await?.id;
+            let unreadable = |error| Failure::new(format!("{} cannot be read", key.display())).because(anyhow::Error::new(error));
+            let pem = Secret::new(std::fs::read_to_string(&key).map_err(unreadable)?);
+            let view = domains.import_dkim(house.project, id, &selector, &pem).await?;
+            let target = json!({"id": id, "name": view.name, "selector": selector});
+            house.audit.note(house.project, &context.actor(), "domain.import_dkim", target).await?;
+            publish_next(output, &view)?;
+        }
         DomainCommand::Remove { domain } => {
             let view = find(house, &domain).await?;
             domains.remove(house.project, view.id).await?;
@@ -113,6 +145,18 @@ async fn work(context: &Context, house: &House, command: DomainCommand) -> anyho
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// New keys are told with all DKIM records: those of the present keys stay.
+fn publish_next(output: &Output, view: &DomainView) -> anyhow::Result<()> {
+    output.show(view, || {
+        let records: Vec<DnsRecord> = view.records.iter().filter(|record| record.purpose == RecordPurpose::Dkim).cloned().collect();
+        let name = &view.name;
+        format!(
+            "The keys of {name}. Publish the records that are missing, keep the others for a week, then run `pennypost domain check {name}`:\n\n{}",
+            render::table(&records)
+        )
+    })
 }
 
 fn description(view: &DomainView) -> String {

@@ -11,6 +11,7 @@ pub mod config;
 pub mod context;
 pub mod demo;
 pub mod dev;
+pub mod doctor;
 pub mod domain;
 pub mod failure;
 pub mod health;
@@ -84,6 +85,7 @@ enum Command {
     #[command(subcommand)]
     SmtpUser(smtp_user::SmtpUserCommand),
     Send(send::SendArgs),
+    Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
     Suppression(suppression::SuppressionCommand),
     #[command(subcommand)]
@@ -141,6 +143,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Key(command) => key::run(&context, command).await,
         Command::SmtpUser(command) => smtp_user::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
+        Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Suppression(command) => suppression::run(&context, command).await,
         Command::Project(command) => project::run(&context, command).await,
         Command::Queue(command) => queue::run(&context, command).await,

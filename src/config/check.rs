@@ -26,6 +26,7 @@ pub fn doubts(config: &Config, origins: &BTreeMap<String, Origin>) -> Vec<Proble
     sessions(&mut doubts, &config.delivery);
     delivery_tls(&mut doubts, &config.delivery_tls);
     dns_and_telemetry(&mut doubts, config);
+    doctor(&mut doubts, config);
     retention(&mut doubts, config);
     limits(&mut doubts, &config.limits);
     memory(&mut doubts, config);
@@ -162,6 +163,24 @@ fn dns_and_telemetry(doubts: &mut Doubts<'_>, config: &Config) {
     let sound = endpoint.is_empty() || host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace));
     let fix = "write it like http://127.0.0.1:4318/v1/traces; for a collector far away, run one on this machine that forwards";
     doubts.add(!sound, "telemetry.otlp_endpoint", format!("is {endpoint:?}"), fix);
+}
+
+fn doctor(doubts: &mut Doubts<'_>, config: &Config) {
+    let days = config.domains.rotate_dkim_days;
+    let what = format!("is {days}: the records of new keys would be asked for again before the last are everywhere");
+    doubts.add((1..7).contains(&days), "domains.rotate_dkim_days", what, "use 180, or 0 for never by itself");
+    let settings = &config.doctor;
+    for (option, names) in [
+        ("doctor.probe_domains", &settings.probe_domains),
+        ("doctor.address_lists", &settings.address_lists),
+        ("doctor.domain_lists", &settings.domain_lists),
+    ] {
+        let odd = names.iter().find(|name| DomainName::parse(name).is_err());
+        doubts.add(odd.is_some(), option, format!("holds {:?}", odd.map_or("", String::as_str)), "list names of domains, like \"example.com\"");
+    }
+    let server = &settings.time_server;
+    let sound = server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));
+    doubts.add(!server.is_empty() && !sound, "doctor.time_server", format!("is {server:?}"), "write host:port, like pool.ntp.org:123");
 }
 
 fn retention(doubts: &mut Doubts<'_>, config: &Config) {

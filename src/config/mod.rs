@@ -45,8 +45,12 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[delivery_tls]`
     pub delivery_tls: DeliveryTls,
+    /// `[domains]`
+    pub domains: Domains,
     /// `[dns]`
     pub dns: Dns,
+    /// `[doctor]`
+    pub doctor: Doctor,
     /// `[retention]`
     pub retention: Retention,
     /// `[limits]`
@@ -238,6 +242,28 @@ pub enum DnssecTrust {
     Trust,
     /// None.
     Off,
+}
+
+/// `[domains]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Domains {
+    /// Days after which the next DKIM keys of a domain are made; 0: only on request.
+    pub rotate_dkim_days: u32,
+}
+
+/// `[doctor]`: what `pennypost doctor` asks in the world.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doctor {
+    /// Domains whose mail hosts are greeted, to see whether mail can leave.
+    pub probe_domains: Vec<String>,
+    /// `host:port` of a time server; empty: none is asked.
+    pub time_server: String,
+    /// Zones of lists of addresses (RFC 5782).
+    pub address_lists: Vec<String>,
+    /// Zones of lists of domains.
+    pub domain_lists: Vec<String>,
 }
 
 /// `[retention]`, in days; zero keeps for ever.

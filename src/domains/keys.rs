@@ -4,12 +4,13 @@
 //! selector of its own (rule C8).
 //! Does not: sign (see [`crate::mail::dkim`]).
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::SignerError;
 use super::seal::{Place, SealError, Sealer};
 use crate::clock::Clock;
-use crate::mail::dkim::{self, Algorithm, DkimError, Signer};
+use crate::mail::dkim::{self, Algorithm, DkimError, KeyPair, Signer};
 use crate::model::{DomainName, Secret};
 use crate::store::domain::DkimKeyRow;
 
@@ -17,22 +18,54 @@ use crate::store::domain::DkimKeyRow;
 const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
 const SELECTOR_CHARACTERS: usize = 6;
 
-/// How a key begins.
+/// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyState {
-    /// Signs at once: the key of a new domain, which is not verified before its record stands.
+pub enum KeyState {
+    /// Signs: also the key of a new domain, which is not verified before its record stands.
     Active,
     /// Signs as soon as its record stands: the key of a rotation.
     Next,
 }
 
 impl KeyState {
-    const fn as_str(self) -> &'static str {
+    /// As the database writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Next => "next",
         }
     }
+}
+
+/// A key without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DkimKeyView {
+    /// Its selector.
+    pub selector: String,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// Bits of an RSA key.
+    pub bits: Option<usize>,
+    /// What it does.
+    pub state: KeyState,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When a check last saw its record in DNS.
+    pub seen_at: Option<OffsetDateTime>,
+}
+
+/// The keys of a domain as they are shown.
+pub(super) fn views(keys: &[DkimKeyRow]) -> Vec<DkimKeyView> {
+    let view = |key: &DkimKeyRow| DkimKeyView {
+        selector: key.selector.clone(),
+        algorithm: if proves(key) { Algorithm::Rsa2048 } else { Algorithm::Ed25519 },
+        bits: dkim::rsa_bits(&key.public_record),
+        state: if key.state == KeyState::Next.as_str() { KeyState::Next } else { KeyState::Active },
+        created_at: key.created_at,
+        seen_at: key.seen_at,
+    };
+    keys.iter().map(view).collect()
 }
 
 /// Why no keys could be made.
@@ -61,16 +94,30 @@ pub(super) async fn make(sealer: &Sealer, clock: &Clock, domain: Uuid, state: Ke
 }
 
 fn make_one(sealer: &Sealer, clock: &Clock, domain: Uuid, state: KeyState, algorithm: Algorithm) -> Result<DkimKeyRow, KeyError> {
-    let pair = dkim::generate(algorithm)?;
+    let (selector, pair) = (selector(clock, algorithm), dkim::generate(algorithm)?);
+    sealed(sealer, clock, NewKey { domain, state, selector, algorithm, pair })
+}
+
+/// A key that is to be kept.
+pub(super) struct NewKey {
+    pub(super) domain: Uuid,
+    pub(super) state: KeyState,
+    pub(super) selector: String,
+    pub(super) algorithm: Algorithm,
+    pub(super) pair: KeyPair,
+}
+
+/// The row of a key, its private half sealed.
+pub(super) fn sealed(sealer: &Sealer, clock: &Clock, key: NewKey) -> Result<DkimKeyRow, KeyError> {
     let id = clock.uuid();
     Ok(DkimKeyRow {
         id,
-        domain_id: domain,
-        selector: selector(clock, algorithm),
-        algorithm: stored(algorithm).to_owned(),
-        state: state.as_str().to_owned(),
-        private_key: sealer.seal(clock, place(id), &pair.private_der)?,
-        public_record: pair.record,
+        domain_id: key.domain,
+        selector: key.selector,
+        algorithm: stored(key.algorithm).to_owned(),
+        state: key.state.as_str().to_owned(),
+        private_key: sealer.seal(clock, place(id), &key.pair.private_der)?,
+        public_record: key.pair.record,
         created_at: clock.now(),
         seen_at: None,
     })

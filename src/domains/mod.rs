@@ -12,6 +12,7 @@ mod bounce;
 mod check;
 mod keys;
 pub mod render;
+mod rotation;
 pub mod seal;
 mod spf;
 
@@ -28,20 +29,20 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::events::EventKind;
 use crate::mail::dkim::{DkimError, Signer};
 use crate::mail::verp::VerpKey;
 use crate::model::page::{Page, PageRequest};
 use crate::model::{DomainId, DomainName, ProjectId};
 use crate::net::dns::Resolver;
 use crate::recent::Recent;
-use crate::store::domain::{self as table, Checked, DkimKeyRow, DomainRow};
+use crate::store::domain::{self as table, Checked, DkimKeyRow, DomainRow, Told};
 use crate::store::{Store, StoreError};
 use check::Proof;
-use keys::KeyState;
 use state::Standing;
 
 pub use bounce::BouncePath;
-pub use keys::KeyError;
+pub use keys::{DkimKeyView, KeyError, KeyState};
 pub use record::{DnsRecord, RecordPurpose, RecordState, RecordType, return_path};
 pub use seal::{SealError, Sealer};
 pub use spf::Senders;
@@ -63,6 +64,8 @@ const RECHECK_VERIFIED: Duration = Duration::from_hours(12);
 pub struct DomainSettings {
     /// From where our mail comes, for SPF and the return path's MX.
     pub senders: Senders,
+    /// How old DKIM keys may get before the next ones are made; none: they are made on request only.
+    pub rotate_after: Option<Duration>,
 }
 
 /// A sending domain as the API shows it.
@@ -120,6 +123,12 @@ pub enum DomainError {
     /// The name leaves no room for the records below it.
     #[error("the domain is longer than {MAX_NAME_OCTETS} octets, too long for the records below it")]
     TooLong,
+    /// The key brought along is none that can sign.
+    #[error("the key cannot be used: {0}")]
+    BadKey(DkimError),
+    /// The domain has, or had, a key under that selector.
+    #[error("the selector was used before; a key comes under one that receivers have not seen with another key")]
+    SelectorInUse,
     /// No keys could be made.
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -265,16 +274,26 @@ impl Domains {
         self.get(project, id).await
     }
 
-    /// Makes new keys, whose records stand in the view beside the present ones. The present keys sign until a check sees the new ones
-    /// in DNS (fault K13); their records should stay published for a week after that, for mail still on its way.
+    /// The domain with its records as DNS has them now. Nothing is written down, so the domain's state stays.
     ///
     /// # Errors
-    /// [`DomainError::NotFound`], [`DomainError::Keys`], [`DomainError::Store`].
-    pub async fn rotate_dkim(&self, project: ProjectId, id: DomainId) -> Result<DomainView, DomainError> {
-        self.read(project, id).await?;
-        let keys = keys::make(&self.inner.sealer, &self.inner.clock, id.uuid(), KeyState::Next).await?;
-        table::replace_next_keys(&self.inner.store, id, &keys).await?;
-        self.get(project, id).await
+    /// [`DomainError::NotFound`], [`DomainError::Store`].
+    pub async fn look_up(&self, project: ProjectId, id: DomainId) -> Result<DomainView, DomainError> {
+        let (row, keys) = self.read(project, id).await?;
+        let mut records = self.records(&name_of(&row)?, &keys);
+        check::check(&self.inner.resolver, &self.inner.settings.senders, &mut records).await;
+        for record in &mut records {
+            record.merge(&self.inner.settings.senders);
+        }
+        Ok(DomainView { records, ..self.view(&row, &keys)? })
+    }
+
+    /// The keys of a domain, without their secrets, in the order they were made.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`], [`DomainError::Store`].
+    pub async fn dkim_keys(&self, project: ProjectId, id: DomainId) -> Result<Vec<DkimKeyView>, DomainError> {
+        Ok(keys::views(&self.read(project, id).await?.1))
     }
 
     /// Checks the domains whose time has come, at most 20; how many were checked. To be called every minute or so.
@@ -361,6 +380,8 @@ impl Domains {
             findings: serde_json::to_value(&records).map_err(|error| StoreError::Corrupt(error.to_string()))?,
             seen: &seen,
             displaced: if let Owner::Lost(id) = owner { Some(id) } else { None },
+            told: (standing.state != before.state).then(|| self.event(standing.state, DomainId::from_uuid(row.id), &row.name)).flatten(),
+            displaced_told: if let Owner::Lost(id) = owner { self.event(DomainState::Failed, id, &row.name) } else { None },
         };
         let written = table::record_check(&self.inner.store, &checked).await;
         self.forget();
@@ -369,8 +390,23 @@ impl Domains {
             Err(error) => Err(error.into()),
             // False: another check was faster; what it wrote is as good.
             Ok(_) if owner == Owner::Stands => Err(DomainError::TakenElsewhere),
-            Ok(_) => Ok(()),
+            Ok(written) => {
+                if written && standing.state != before.state {
+                    tracing::info!(domain = %checked.id, name = row.name, state = standing.state.as_str(), "the state of a domain changed");
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// The event of a change to `state`; none for a change that nobody is told.
+    fn event(&self, state: DomainState, id: DomainId, name: &str) -> Option<Told> {
+        let kind = match state {
+            DomainState::Verified => EventKind::DomainVerified,
+            DomainState::Failed => EventKind::DomainFailed,
+            DomainState::Pending => return None,
+        };
+        Some(Told { id: self.inner.clock.uuid(), kind: kind.to_stored(), data: serde_json::json!({"domain_id": id, "domain": name}) })
     }
 
     /// Whether another project owns `name` and can still prove it. When DNS cannot say, it can.
@@ -410,6 +446,7 @@ impl Domains {
             if let Some(old) = found.iter().find(|old| old.kind == record.kind && old.name == record.name && old.value == record.value) {
                 record.state = old.state;
                 record.found.clone_from(&old.found);
+                record.merge(&self.inner.settings.senders);
             }
         }
         Ok(DomainView {

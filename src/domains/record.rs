@@ -124,6 +124,17 @@ impl DnsRecord {
     const fn new(kind: RecordType, name: String, value: String, purpose: RecordPurpose) -> Self {
         Self { kind, name, value, purpose, state: RecordState::Unknown, found: None }
     }
+
+    /// Where an SPF record stands that does not let us send: makes the value that record with our terms in it, for a domain has one SPF
+    /// record and others may send for it too (RFC 7208 3.2).
+    pub(super) fn merge(&mut self, senders: &Senders) {
+        let is_spf = matches!(self.purpose, RecordPurpose::Spf | RecordPurpose::ReturnPathSpf);
+        // Several records stand there divided by bars: none of them is to be kept.
+        let one = self.found.as_deref().filter(|found| is_spf && self.state == RecordState::Wrong && !found.contains(" | "));
+        if let Some(merged) = one.and_then(|found| senders.merged(found)) {
+            self.value = merged;
+        }
+    }
 }
 
 /// A DKIM key as it is published.

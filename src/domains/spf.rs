@@ -33,6 +33,18 @@ impl Senders {
         Some(terms.join(" "))
     }
 
+    /// `record` with those of our terms that it lacks, before the term that ends it; none without a host name.
+    #[must_use]
+    pub fn merged(&self, record: &str) -> Option<String> {
+        let ours = self.terms()?;
+        let there: Vec<&str> = record.split_ascii_whitespace().collect();
+        let lacking = ours.split(' ').filter(|term| !there.iter().any(|known| positive(known).eq_ignore_ascii_case(term)));
+        let ends = |term: &&str| unqualified(term).eq_ignore_ascii_case("all") || term.to_ascii_lowercase().starts_with("redirect=");
+        let end = there.iter().position(ends).unwrap_or(there.len());
+        let (before, after) = there.split_at(end);
+        Some(before.iter().copied().chain(lacking).chain(after.iter().copied()).collect::<Vec<_>>().join(" "))
+    }
+
     /// True if `record` lets all of them pass before an `all` ends it (RFC 7208 4.6.2). `host_addresses` are those of the host name now:
     /// a term that names it covers them.
     #[must_use]
@@ -93,6 +105,21 @@ mod tests {
         let both = senders(&["192.0.2.1", "2001:db8::1", "192.0.2.1"]);
         assert_eq!(both.terms().as_deref(), Some("a:mail.example.net ip4:192.0.2.1 ip6:2001:db8::1"));
         assert_eq!(Senders { hostname: None, ..both }.terms(), None);
+    }
+
+    #[test]
+    fn our_terms_go_into_the_record_that_is_there() {
+        let both = senders(&["192.0.2.1"]);
+        for (record, merged) in [
+            ("v=spf1 include:_spf.example.org -all", "v=spf1 include:_spf.example.org a:mail.example.net ip4:192.0.2.1 -all"),
+            ("v=spf1 +A:Mail.example.net ?all", "v=spf1 +A:Mail.example.net ip4:192.0.2.1 ?all"),
+            ("v=spf1 mx redirect=_spf.example.org", "v=spf1 mx a:mail.example.net ip4:192.0.2.1 redirect=_spf.example.org"),
+            ("v=spf1  mx", "v=spf1 mx a:mail.example.net ip4:192.0.2.1"),
+            ("v=spf1 -all a:mail.example.net ip4:192.0.2.1", "v=spf1 -all a:mail.example.net ip4:192.0.2.1"),
+        ] {
+            assert_eq!(both.merged(record).as_deref(), Some(merged), "{record}");
+        }
+        assert_eq!(Senders { hostname: None, ..both }.merged("v=spf1 -all"), None);
     }
 
     #[test]

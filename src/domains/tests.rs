@@ -6,6 +6,8 @@ use crate::model::Secret;
 use crate::store::{project, test_database};
 use crate::supervisor::Supervisor;
 
+const ROTATE_AFTER: Duration = Duration::from_hours(24 * 180);
+
 struct World {
     domains: Domains,
     clock: Clock,
@@ -26,10 +28,12 @@ impl World {
     async fn new() -> Self {
         let (clock, supervisor, zone) = (Clock::movable(), Supervisor::default(), Zone::parse("").unwrap());
         let store = test_database::fresh().await;
+        store.ensure_partitions_for(clock.now()).await.unwrap();
         let server = zone.serve("127.0.0.1:0".parse().unwrap(), &supervisor, &clock).await.unwrap();
         let resolver = Resolver::of_servers(&[server.local_addr], Duration::from_secs(3)).unwrap();
         let sealer = Sealer::from_key(&Secret::new([5; 32])).unwrap();
-        let settings = DomainSettings { senders: Senders { hostname: Some(name("mail.example.net")), egress: Vec::new() } };
+        let settings =
+            DomainSettings { senders: Senders { hostname: Some(name("mail.example.net")), egress: Vec::new() }, rotate_after: Some(ROTATE_AFTER) };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver, settings);
         let [ours, theirs] = ["ours", "theirs"];
         let ours = project::find_or_make(&store, ours, ProjectId::from_uuid(clock.uuid())).await.unwrap();
@@ -273,4 +277,102 @@ async fn new_keys_take_over_once_they_stand_in_dns_and_not_before() {
     assert!(signs_with(&selectors().await, &new));
     world.withdraw(&old);
     assert_eq!(world.domains.check(world.ours, domain.id).await.unwrap().state, DomainState::Verified);
+}
+
+/// The kinds and domains of the events so far.
+async fn told(world: &World, project: ProjectId) -> Vec<String> {
+    let rows = world.store.feed(project.uuid(), (-1, Uuid::nil()), &[], 100).await.unwrap();
+    let told = |row: crate::store::event::EventRow| format!("{} {}", EventKind::from_stored(row.kind).unwrap(), row.data["domain"].as_str().unwrap());
+    rows.into_iter().map(told).collect()
+}
+
+#[tokio::test]
+async fn each_change_of_state_is_told_once() {
+    let world = World::new().await;
+    let domain = world.verified(world.ours).await;
+    world.domains.check(world.ours, domain.id).await.unwrap();
+    world.withdraw(&domain.records);
+    for _ in 0..3 {
+        world.domains.check(world.ours, domain.id).await.unwrap();
+        world.clock.advance(state::PATIENCE);
+    }
+    world.publish(&domain.records);
+    world.domains.check(world.ours, domain.id).await.unwrap();
+    let expected = ["domain.verified example.com", "domain.failed example.com", "domain.verified example.com"];
+    // The feed stays behind transactions that are still open elsewhere on the server.
+    let mut found = told(&world, world.ours).await;
+    for _ in 0..1000 {
+        if found.len() == expected.len() {
+            break;
+        }
+        tokio::task::yield_now().await;
+        found = told(&world, world.ours).await;
+    }
+    assert_eq!(found, expected);
+
+    let rival = world.domains.add(world.theirs, name("example.com")).await.unwrap();
+    world.withdraw(&domain.records);
+    world.publish(&rival.records);
+    world.domains.check(world.theirs, rival.id).await.unwrap();
+    for (project, last) in [(world.ours, "domain.failed example.com"), (world.theirs, "domain.verified example.com")] {
+        let mut found = told(&world, project).await;
+        for _ in 0..1000 {
+            if found.last().is_some_and(|found| found == last) {
+                break;
+            }
+            tokio::task::yield_now().await;
+            found = told(&world, project).await;
+        }
+        assert_eq!(found.last().map(String::as_str), Some(last));
+    }
+}
+
+#[tokio::test]
+async fn keys_that_grew_old_get_their_successors_made_once() {
+    let world = World::new().await;
+    let domain = world.verified(world.ours).await;
+    let pending = world.domains.add(world.ours, name("pending.example")).await.unwrap();
+    world.clock.advance(ROTATE_AFTER - Duration::from_mins(1));
+    assert_eq!(world.domains.rotate_due().await.unwrap(), 0);
+    world.clock.advance(Duration::from_mins(2));
+    assert_eq!(world.domains.rotate_due().await.unwrap(), 1, "the one that is verified");
+    assert_eq!(world.domains.rotate_due().await.unwrap(), 0, "they wait for their records now");
+    let rotated = world.domains.get(world.ours, domain.id).await.unwrap();
+    assert_eq!(dkim(&rotated.records).len(), 4);
+    assert_eq!(dkim(&world.domains.get(world.ours, pending.id).await.unwrap().records).len(), 2);
+    world.publish(&dkim(&rotated.records)[2..]);
+    let after = world.domains.check(world.ours, domain.id).await.unwrap();
+    assert_eq!(
+        dkim(&after.records),
+        dkim(&rotated.records)[2..].iter().map(|record| DnsRecord { state: RecordState::Ok, ..record.clone() }).collect::<Vec<_>>()
+    );
+    assert_eq!(world.domains.rotate_due().await.unwrap(), 0, "and they are young");
+}
+
+#[tokio::test]
+async fn a_key_that_is_in_use_elsewhere_signs_as_soon_as_it_is_checked() {
+    let world = World::new().await;
+    let domain = world.verified(world.ours).await;
+    let pair = crate::mail::dkim::generate(crate::mail::dkim::Algorithm::Rsa2048).unwrap();
+    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair.private_der.expose());
+    let pem = Secret::new(format!("-----BEGIN PRIVATE KEY-----\n{base64}\n-----END PRIVATE KEY-----\n"));
+    let imported = world.domains.import_dkim(world.ours, domain.id, "s2024", &pem).await.unwrap();
+    let record = dkim(&imported.records).into_iter().find(|record| record.name == "s2024._domainkey.example.com").unwrap();
+    assert_eq!(record.value, pair.record);
+    world.publish(std::slice::from_ref(&record));
+    world.domains.check(world.ours, domain.id).await.unwrap();
+    let keys = world.domains.dkim_keys(world.ours, domain.id).await.unwrap();
+    let active: Vec<_> = keys.iter().map(|key| (key.selector.as_str(), key.state, key.bits)).collect();
+    assert!(active.contains(&("s2024", KeyState::Active, Some(2048))) && keys.len() == 2, "the Ed25519 key stays: {active:?}");
+    assert_eq!(world.domains.signers(domain.id).await.unwrap().len(), 2);
+
+    let refused = async |selector: &str, pem: &str| world.domains.import_dkim(world.ours, domain.id, selector, &Secret::new(pem.to_owned())).await;
+    assert!(matches!(refused("s2024", pem.expose()).await, Err(DomainError::SelectorInUse)));
+    assert!(matches!(refused("a b", pem.expose()).await, Err(DomainError::BadKey(DkimError::Selector))));
+    for bad in ["", "hello", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+        assert!(matches!(refused("s3", bad).await, Err(DomainError::BadKey(DkimError::PrivateKey))), "{bad:?}");
+    }
+    assert_eq!(world.domains.dkim_keys(world.ours, domain.id).await.unwrap(), keys, "what is refused leaves nothing behind");
+    let stranger = world.domains.import_dkim(world.theirs, domain.id, "s4", &pem).await;
+    assert!(matches!(stranger, Err(DomainError::NotFound)));
 }

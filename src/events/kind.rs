@@ -26,12 +26,28 @@ pub enum EventKind {
     Cancelled,
     /// The recipient called it spam.
     Complained,
+    /// A domain proved itself: its mail is sent.
+    #[serde(rename = "domain.verified")]
+    DomainVerified,
+    /// The key of a domain is gone from DNS: its mail is refused.
+    #[serde(rename = "domain.failed")]
+    DomainFailed,
 }
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 8] =
-        [Self::Accepted, Self::Deferred, Self::Delivered, Self::Bounced, Self::Expired, Self::Suppressed, Self::Cancelled, Self::Complained];
+    pub const ALL: [Self; 10] = [
+        Self::Accepted,
+        Self::Deferred,
+        Self::Delivered,
+        Self::Bounced,
+        Self::Expired,
+        Self::Suppressed,
+        Self::Cancelled,
+        Self::Complained,
+        Self::DomainVerified,
+        Self::DomainFailed,
+    ];
 
     /// As the database keeps it. Numbers are never reused.
     #[must_use]
@@ -45,6 +61,9 @@ impl EventKind {
             Self::Suppressed => 6,
             Self::Cancelled => 7,
             Self::Complained => 8,
+            // 9 to 19 are for more that happens to messages.
+            Self::DomainVerified => 20,
+            Self::DomainFailed => 21,
         }
     }
 
@@ -66,13 +85,15 @@ impl EventKind {
             Self::Suppressed => "suppressed",
             Self::Cancelled => "cancelled",
             Self::Complained => "complained",
+            Self::DomainVerified => "domain.verified",
+            Self::DomainFailed => "domain.failed",
         }
     }
 
     /// True if it ends the delivery.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Accepted | Self::Deferred | Self::Complained)
+        !matches!(self, Self::Accepted | Self::Deferred | Self::Complained | Self::DomainVerified | Self::DomainFailed)
     }
 }
 
@@ -84,7 +105,7 @@ impl fmt::Display for EventKind {
 
 /// The text names no kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled, complained")]
+#[error("expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled, complained, domain.verified, domain.failed")]
 pub struct UnknownKind;
 
 impl FromStr for EventKind {

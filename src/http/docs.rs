@@ -50,12 +50,13 @@ struct Base;
 struct Shared;
 
 /// Enumerations of answers that may grow: a client must be able to read a value it does not know.
-const OPEN: [&str; 11] = [
+const OPEN: [&str; 12] = [
     "BatchStatus",
     "DeliveryState",
     "DomainState",
     "EventKind",
     "FailureScope",
+    "FindingState",
     "NodeState",
     "Outcome",
     "RecordState",

@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::domains::Domains;
 use crate::events::Events;
 use crate::model::ProjectId;
+use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
 use crate::suppressions::Suppressions;
 use body::Budget;
@@ -58,6 +59,8 @@ pub struct Rooms {
     pub domains: Domains,
     /// Knows messages.
     pub outbox: Outbox,
+    /// Looks at domains as receivers do.
+    pub doctor: Doctor,
     /// Knows what happened.
     pub events: Events,
     /// Who changed what.

@@ -19,6 +19,8 @@ use crate::accept::fault::{Code, FieldError};
 use crate::access::AccessError;
 use crate::domains::{DomainError, SignerError};
 use crate::events::EventsError;
+use crate::mail::dkim::DkimError;
+use crate::ops::doctor::DoctorError;
 use crate::outbox::StoreError;
 
 /// The media type of a problem (RFC 9457 6.1).
@@ -340,9 +342,21 @@ impl From<DomainError> for Problem {
             DomainError::Exists => Self::DomainExists,
             DomainError::TakenElsewhere => Self::DomainTaken,
             DomainError::NotFound => Self::NotFound,
+            DomainError::BadKey(DkimError::Selector) => Self::field("/selector", Code::InvalidLabel, error),
+            DomainError::BadKey(_) => Self::field("/private_key", Code::NotSupported, error),
+            DomainError::SelectorInUse => Self::field("/selector", Code::Conflict, error),
             DomainError::TooLong => Self::field("/name", Code::InvalidDomain, error),
             DomainError::Keys(error) => Self::internal(error.to_string()),
             DomainError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DoctorError> for Problem {
+    fn from(error: DoctorError) -> Self {
+        match error {
+            DoctorError::Domain(error) => error.into(),
+            DoctorError::Resolver(_) | DoctorError::NoDatabase(_) => Self::internal(error.to_string()),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Zones as text: `name TYPE data`, one record a line.
 //!
-//! Answers: the record a line stands for. Types: A AAAA MX TXT CNAME NS SOA PTR TLSA. Names are absolute, with or without the final dot.
+//! Answers: the record a line stands for. Types: A AAAA MX TXT CNAME NS SOA PTR SRV TLSA. Names are absolute, with or without the final dot.
 //! Does not: read master files (RFC 1035 5): no `$ORIGIN`, no classes, no times to live, no lines that go on.
 
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, TLSA, TXT};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TLSA, TXT};
 use hickory_resolver::proto::rr::{Name, RData};
 
 /// A line that is no record.
@@ -53,10 +53,19 @@ fn read_record(line: &str) -> Result<(String, RData), String> {
             let (primary, contact) = data.split_once(char::is_whitespace).ok_or("expected: primary contact")?;
             RData::SOA(SOA::new(name(primary)?, name(contact.trim())?, 1, 3600, 600, 86_400, super::zone::TTL_SECONDS))
         }
+        "SRV" => RData::SRV(srv(data)?),
         "TLSA" => RData::TLSA(tlsa(data)?),
         other => return Err(format!("unknown type {other}")),
     };
     Ok((key(owner), data))
+}
+
+/// `priority weight port host` (RFC 2782).
+fn srv(data: &str) -> Result<SRV, String> {
+    let words: Vec<&str> = data.split_ascii_whitespace().collect();
+    let [priority, weight, port, host] = words.as_slice() else { return Err("expected: priority weight port host".to_owned()) };
+    let number = |text: &str| text.parse::<u16>().map_err(|error| error.to_string());
+    Ok(SRV::new(number(priority)?, number(weight)?, number(port)?, name(host)?))
 }
 
 /// `usage selector matching hex` (RFC 6698 2.2).

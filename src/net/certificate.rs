@@ -5,6 +5,7 @@
 //! Does not: resume sessions: a resumed one shows no certificate, so it would prove nothing to a policy made later.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -108,6 +109,8 @@ pub enum Unproven {
 pub struct Inspector {
     proof: Proof,
     unproven: Unproven,
+    /// How much later than now the certificate has to be good.
+    later: Duration,
     provider: Arc<CryptoProvider>,
     found: Mutex<Option<Result<(), CertificateFault>>>,
 }
@@ -116,7 +119,13 @@ impl Inspector {
     /// For one session.
     #[must_use]
     pub fn new(proof: Proof, unproven: Unproven) -> Arc<Self> {
-        Arc::new(Self { proof, unproven, provider: Arc::new(aws_lc_rs::default_provider()), found: Mutex::default() })
+        Self::later(proof, unproven, Duration::ZERO)
+    }
+
+    /// For one session whose certificate has to be good `later` than now: will it still be?
+    #[must_use]
+    pub fn later(proof: Proof, unproven: Unproven, later: Duration) -> Arc<Self> {
+        Arc::new(Self { proof, unproven, later, provider: Arc::new(aws_lc_rs::default_provider()), found: Mutex::default() })
     }
 
     /// The configuration of that session: TLS 1.2 or later, nothing resumed, times by `clock`.
@@ -141,7 +150,10 @@ impl Inspector {
 
     fn judge(&self, shown: &[CertificateDer<'_>], name: &ServerName<'_>, now: UnixTime) -> Result<(), CertificateFault> {
         match &self.proof {
-            Proof::Authority(authorities) => chain(shown, &authorities.0, std::slice::from_ref(name), now, &self.provider),
+            Proof::Authority(authorities) => {
+                let then = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()).saturating_add(self.later));
+                chain(shown, &authorities.0, std::slice::from_ref(name), then, &self.provider)
+            }
             Proof::Dane(records) => records.judge(shown, now, &self.provider),
         }
     }
@@ -243,7 +255,7 @@ struct Now(Clock);
 impl TimeProvider for Now {
     fn current_time(&self) -> Option<UnixTime> {
         let seconds = u64::try_from(self.0.now().unix_timestamp()).ok()?;
-        Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)))
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
 

@@ -75,7 +75,7 @@ pub struct Resolver {
     servers: Arc<[Server]>,
     preferred: Arc<AtomicUsize>,
     /// Where they are, in the same order.
-    addresses: Arc<[IpAddr]>,
+    addresses: Arc<[SocketAddr]>,
     /// What the servers say of DNSSEC is believed.
     is_trusted: bool,
 }
@@ -105,7 +105,8 @@ impl Resolver {
             servers.iter().map(|server| name_server(*server)).collect()
         };
         let is_trusted = dnssec::is_trusted(trust, name_servers.iter().map(|server| server.ip));
-        let addresses = name_servers.iter().map(|server| server.ip).collect();
+        let port = |server: &NameServerConfig| server.connections.first().map_or(53, |connection| connection.port);
+        let addresses = name_servers.iter().map(|server| SocketAddr::new(server.ip, port(server))).collect();
         let limit = limit.checked_div(u32::try_from(name_servers.len()).unwrap_or(1)).unwrap_or(limit);
         let servers = name_servers.into_iter().map(|server| one_server(server, limit)).collect::<Result<_, _>>()?;
         Ok(Self { servers, preferred: Arc::default(), addresses, is_trusted })
@@ -113,7 +114,7 @@ impl Resolver {
 
     /// The servers that are asked.
     #[must_use]
-    pub fn servers(&self) -> &[IpAddr] {
+    pub fn servers(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
@@ -295,7 +296,7 @@ fn one_server(server: NameServerConfig, limit: Duration) -> Result<Server, Resol
     builder.build().map_err(|error| ResolverError::Build(error.to_string()))
 }
 
-fn name_server(server: SocketAddr) -> NameServerConfig {
+pub(super) fn name_server(server: SocketAddr) -> NameServerConfig {
     let at_port = |mut connection: ConnectionConfig| {
         connection.port = server.port();
         connection

@@ -119,7 +119,7 @@ pub enum Unusable {
 #[must_use]
 pub fn public_resolver(resolver: &Resolver) -> Option<IpAddr> {
     let is_public = |address: &IpAddr| PUBLIC_RESOLVERS.contains(&address.to_canonical().to_string().as_str());
-    resolver.servers().iter().copied().find(is_public)
+    resolver.servers().iter().map(std::net::SocketAddr::ip).find(is_public)
 }
 
 /// Whether the list answers us and means what it says. To be asked before [`look_up`] is believed; the answer holds for hours.

@@ -3,6 +3,7 @@
 //! Answers: which hosts take the mail of a domain, at which addresses, and how a connection to one is made.
 //! Does not: speak SMTP (see `smtp`) or decide whether mail bounces (see `deliver::verdict`).
 
+pub mod authenticator;
 pub mod certificate;
 pub mod dane;
 pub mod dial;
@@ -16,4 +17,7 @@ pub mod own;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod server_tls;
+pub mod services;
+pub mod shown;
+pub mod sntp;
 pub mod tls;

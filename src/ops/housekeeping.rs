@@ -1,4 +1,5 @@
-//! Housekeeping: partitions made ahead and dropped when their time is over, late deliveries expired, domains checked again.
+//! Housekeeping: partitions made ahead and dropped when their time is over, late deliveries expired, domains checked
+//! again, and their DKIM keys made anew.
 //!
 //! Every step can be repeated and run on several nodes at once. While the clocks disagree nothing is expired and nothing dropped.
 
@@ -48,6 +49,9 @@ impl Housekeeping {
             }
             if let Err(error) = self.domains.check_due().await {
                 tracing::warn!(%error, "domains could not be checked again");
+            }
+            if let Err(error) = self.domains.rotate_due().await {
+                tracing::warn!(%error, "new DKIM keys could not be made");
             }
             tokio::select! {
                 () = self.clock.sleep(ROUND) => {}

@@ -52,6 +52,18 @@ pub(crate) struct Checked<'a> {
     pub(crate) seen: &'a [Uuid],
     /// A domain of another project that lost the same name in this moment.
     pub(crate) displaced: Option<DomainId>,
+    /// What is told of the change of state, if there is one.
+    pub(crate) told: Option<Told>,
+    /// What is told of the displaced domain.
+    pub(crate) displaced_told: Option<Told>,
+}
+
+/// An event of a domain.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) id: Uuid,
+    pub(crate) kind: i16,
+    pub(crate) data: serde_json::Value,
 }
 
 /// Writes a domain with its keys.
@@ -235,13 +247,16 @@ pub(crate) async fn remove(store: &Store, project: ProjectId, id: DomainId) -> R
 pub(crate) async fn record_check(store: &Store, checked: &Checked<'_>) -> Result<bool, StoreError> {
     let mut tx = store.begin().await?;
     if let Some(displaced) = checked.displaced {
-        sqlx::query!(
+        let done = sqlx::query!(
             "update domain set state = 'failed', checked_at = $2, failing_since = coalesce(failing_since, $2) where id = $1 and state = 'verified'",
             displaced.uuid(),
             checked.at
         )
         .execute(&mut *tx)
         .await?;
+        if let Some(told) = checked.displaced_told.as_ref().filter(|_| done.rows_affected() == 1) {
+            tell(&mut tx, displaced, told).await?;
+        }
     }
     let done = sqlx::query!(
         "update domain set state = $3, checked_at = $4, failing_since = $5, findings = $6,
@@ -264,8 +279,41 @@ pub(crate) async fn record_check(store: &Store, checked: &Checked<'_>) -> Result
         .execute(&mut *tx)
         .await?;
     promote(&mut tx, checked.id, checked.seen).await?;
+    if let Some(told) = &checked.told {
+        tell(&mut tx, checked.id, told).await?;
+    }
     tx.commit().await?;
     Ok(true)
+}
+
+/// Writes an event of a domain; with the change it tells of it is there, or neither is.
+async fn tell(tx: &mut Tx, domain: DomainId, told: &Told) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into event (id, project_id, kind, data) select $1, project_id, $3, $4::text::json from domain where id = $2",
+        told.id,
+        domain.uuid(),
+        told.kind,
+        told.data.to_string()
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Verified domains that have no key younger than `before` and no next key yet.
+pub(crate) async fn rotation_due(store: &Store, before: OffsetDateTime, limit: i64) -> Result<Vec<(ProjectId, DomainId)>, StoreError> {
+    let rows = sqlx::query!(
+        "select project_id, id from domain
+         where state = 'verified' and not exists
+            (select from dkim_key k where k.domain_id = domain.id and (k.state = 'next' or k.state = 'active' and k.created_at > $1))
+         order by id limit $2",
+        before,
+        limit
+    )
+    .fetch_all(store.pool())
+    .limited(PATIENT)
+    .await?;
+    Ok(rows.into_iter().map(|row| (ProjectId::from_uuid(row.project_id), DomainId::from_uuid(row.id))).collect())
 }
 
 /// Next keys that stand in DNS now sign from now on, in place of the active ones of their algorithm.

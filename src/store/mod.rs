@@ -14,6 +14,7 @@ mod migrate;
 pub mod audit;
 pub mod egress;
 pub mod event;
+pub mod health;
 pub mod message;
 pub mod node;
 pub mod operator;

@@ -70,6 +70,7 @@ pub const ALL: &[&Metric] = &[
     &POLICY_FETCHES,
     &TLS_REPORTS,
     &SIGNING,
+    &DOCTOR_FINDINGS,
     &DATABASE_ERRORS,
     &RESIDENT,
     &OPEN_FILES,
@@ -391,6 +392,15 @@ pub(super) const DNS_LOOKUPS: Metric = Metric {
     meaning: "DNS look-ups by record type and result.",
     healthy: "found for most",
     alert: "temporary above 0.05 of all: your resolver is ill",
+};
+pub(super) const DOCTOR_FINDINGS: Metric = Metric {
+    name: "pennypost_doctor_findings_total",
+    kind: Kind::Counter,
+    unit: "findings",
+    labels: &["level"],
+    meaning: "What looks at the health of domains found wrong, by level: fail, warn.",
+    healthy: "grows only while a domain is being set up",
+    alert: "growth of fail for a domain that was well: its DNS records changed",
 };
 pub(super) const DNSSEC: Metric = Metric {
     name: "pennypost_dnssec_validating",

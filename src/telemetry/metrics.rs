@@ -276,6 +276,13 @@ pub fn dns_lookup(kind: &'static str, result: LookupResult) {
     });
 }
 
+/// Counts what a look at the health of hosts and domains found wrong: true for each that fails, false for each that warns.
+pub fn doctor_findings(wrong: impl Iterator<Item = bool>) {
+    for fails in wrong {
+        HANDLES.doctor_findings.add(fails, 1, |fails| [SharedString::const_str(if *fails { "fail" } else { "warn" })]);
+    }
+}
+
 /// Tells whether the trusted resolver validates.
 pub fn dnssec_validating(is_validating: bool) {
     HANDLES.dnssec.set(float(u64::from(is_validating)));
@@ -375,6 +382,7 @@ struct Handles {
     fenced: Counter,
     outcome_unknown: Counter,
     dns_lookups: Counters<(&'static str, LookupResult)>,
+    doctor_findings: Counters<bool>,
     dnssec: Gauge,
     tls_sessions: Counters<(TlsPolicy, TlsResult)>,
     policy_fetches: Counters<PolicyFetch>,
@@ -431,6 +439,7 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     fenced: counter(&catalog::FENCED),
     outcome_unknown: counter(&catalog::OUTCOME_UNKNOWN),
     dns_lookups: Counters::new(&catalog::DNS_LOOKUPS),
+    doctor_findings: Counters::new(&catalog::DOCTOR_FINDINGS),
     dnssec: gauge(&catalog::DNSSEC),
     tls_sessions: Counters::new(&catalog::TLS_SESSIONS),
     policy_fetches: Counters::new(&catalog::POLICY_FETCHES),

@@ -373,6 +373,7 @@ async fn nothing_of_another_project_is_seen_or_changed_by_any_endpoint() {
         ("POST", format!("/v1/messages/{waiting}/release")),
         ("GET", format!("/v1/domains/{domain}")),
         ("GET", format!("/v1/domains/{domain}/records")),
+        ("GET", format!("/v1/domains/{domain}/health")),
         ("POST", format!("/v1/domains/{domain}/check")),
         ("DELETE", format!("/v1/domains/{domain}")),
         ("DELETE", format!("/v1/keys/{key_id}")),

@@ -21,6 +21,8 @@ mod crowd;
 mod database;
 mod delivery;
 mod dns;
+mod doctor;
+mod domain_keys;
 mod egress;
 mod egress_listing;
 mod egress_proxy;

@@ -24,8 +24,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &[]),
     // rules
     ("access", &["store", "mail", "net", "smtp"]),
-    ("domains", &["store", "mail", "net", "smtp"]),
     ("events", &["store", "mail", "net", "smtp"]),
+    // A change of a domain's state is told together with its event.
+    ("domains", &["store", "mail", "net", "smtp", "events"]),
     // A change of state is told together with its event, so the outbox names the kinds of events.
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
     ("suppressions", &["store"]),

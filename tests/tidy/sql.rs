@@ -9,8 +9,9 @@ use super::source::{Source, all};
 const SHARED: &[(&str, &[&str])] = &[
     // What operators change stands apart from what moves mail; both write a delivery and its event in one statement.
     ("delivery", &["src/store/outbox.rs", "src/store/operator.rs"]),
-    // What is reported about a delivery that is over changes nothing in the outbox.
-    ("event", &["src/store/outbox.rs", "src/store/operator.rs", "src/store/report.rs"]),
+    // An event is written in the transaction of the change it tells of: of a delivery, or of a domain. What is reported about a delivery
+    // that is over changes nothing in the outbox.
+    ("event", &["src/store/outbox.rs", "src/store/operator.rs", "src/store/domain.rs", "src/store/report.rs"]),
 ];
 
 fn words(text: &str) -> Vec<String> {

@@ -14,7 +14,8 @@ use crate::domains::{DnsRecord, DomainView};
 use crate::http::Api;
 use crate::http::extract::{self, Asked, Id, Manager, PageQuery, Payload, Reader};
 use crate::http::problem::{Document, Problem};
-use crate::model::{DomainId, DomainName};
+use crate::model::{DomainId, DomainName, Secret};
+use crate::ops::doctor::Report;
 
 /// A domain to add.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -110,6 +111,72 @@ pub async fn records(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id)
     ))]
 pub async fn check(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<DomainId>) -> Result<Json<DomainView>, Problem> {
     Ok(Json(api.domains.check(caller.project, id).await?))
+}
+
+/// Look at a domain as receivers do
+///
+/// Makes every check of a domain with the DNS as it is now: SPF evaluated for each sending address, a signature made and verified, DMARC, the
+/// return path, replies, lists of bad senders. Each finding has what is there, what should be and the exact fix. Takes some seconds.
+#[utoipa::path(get, path = "/v1/domains/{id}/health", operation_id = "get_domain_health", tag = "Domains",
+    params(("id" = String, Path, description = "The domain: `dom_...`")),
+    responses(
+        (status = 200, description = "What was found.", body = Report),
+        (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn health(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id): Id<DomainId>) -> Result<Json<Report>, Problem> {
+    Ok(Json(api.doctor.domain(caller.project, id).await?))
+}
+
+/// Rotate DKIM keys
+///
+/// Makes new keys, whose records stand in the answer beside the present ones. They sign once a check sees them in DNS; until then the present keys
+/// do. Keys of an earlier rotation that never came into use are replaced.
+#[utoipa::path(post, path = "/v1/domains/{id}/rotate-dkim", operation_id = "rotate_domain_dkim", tag = "Domains",
+    params(("id" = String, Path, description = "The domain: `dom_...`")),
+    responses(
+        (status = 200, description = "The domain with the records to publish.", body = DomainView),
+        (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn rotate_dkim(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<DomainId>) -> Result<Json<DomainView>, Problem> {
+    let domain = api.domains.rotate_dkim(caller.project, id).await?;
+    api.audit.note(caller.project, &caller.actor(), "domain.rotate_dkim", json!({ "id": id, "name": domain.name })).await?;
+    Ok(Json(domain))
+}
+
+/// A DKIM key that is in use elsewhere.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportedKey {
+    /// Its selector.
+    #[schema(example = "s2024")]
+    pub selector: String,
+    /// The private key in PEM: RSA of 2048 bits or more, or Ed25519.
+    #[schema(value_type = String, format = Password)]
+    pub private_key: Secret<String>,
+}
+
+impl Payload for ImportedKey {}
+
+/// Import a DKIM key
+///
+/// So that a domain can move here without a gap: the key signs once a check sees its record in DNS, where it may stand already.
+#[utoipa::path(post, path = "/v1/domains/{id}/dkim-keys", operation_id = "import_domain_dkim", tag = "Domains", request_body = ImportedKey,
+    params(("id" = String, Path, description = "The domain: `dom_...`")),
+    responses(
+        (status = 200, description = "The domain with the records to publish.", body = DomainView),
+        (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn import_dkim(
+    State(api): State<Arc<Api>>,
+    Manager(caller): Manager,
+    Id(id): Id<DomainId>,
+    request: extract::Json<ImportedKey>,
+) -> Result<Json<DomainView>, Problem> {
+    let selector = &request.value.selector;
+    let domain = api.domains.import_dkim(caller.project, id, selector, &request.value.private_key).await?;
+    let target = json!({ "id": id, "name": domain.name, "selector": selector });
+    api.audit.note(caller.project, &caller.actor(), "domain.import_dkim", target).await?;
+    Ok(Json(domain))
 }
 
 /// Remove a domain

@@ -6,10 +6,12 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize, PublicEncryptingKey};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
 
 use super::DkimError;
 use crate::model::Secret;
@@ -69,6 +71,34 @@ pub fn generate(algorithm: Algorithm) -> Result<KeyPair, DkimError> {
     };
     let record = PrivateKey::read(algorithm, &private_der)?.record()?;
     Ok(KeyPair { private_der: Secret::new(private_der), record })
+}
+
+/// Reads a private key in PEM: PKCS#8 of RSA or Ed25519, or PKCS#1 of RSA, as other signers keep them.
+///
+/// # Errors
+/// [`DkimError::PrivateKey`]; also for an RSA key under 2048 bits.
+pub fn import(pem: &Secret<String>) -> Result<(Algorithm, KeyPair), DkimError> {
+    let refused = DkimError::PrivateKey;
+    let key = PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()).map_err(|_| refused)?;
+    let rsa = match &key {
+        PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()).ok(),
+        PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok(),
+        _ => None,
+    };
+    let (algorithm, private_der) = match (rsa, &key) {
+        (Some(rsa), _) => (Algorithm::Rsa2048, rsa.as_der().map_err(|_| refused)?.as_ref().to_vec()),
+        (None, PrivateKeyDer::Pkcs8(der)) => (Algorithm::Ed25519, der.secret_pkcs8_der().to_vec()),
+        (None, _) => return Err(refused),
+    };
+    let record = PrivateKey::read(algorithm, &private_der)?.record()?;
+    Ok((algorithm, KeyPair { private_der: Secret::new(private_der), record }))
+}
+
+/// The bits of the RSA key in a record; none if it is another key or none that may sign.
+#[must_use]
+pub fn rsa_bits(record: &str) -> Option<usize> {
+    let value = record.split(';').find_map(|tag| tag.split_once('=').filter(|(name, _)| name.trim() == "p")).map(|(_, value)| value.trim())?;
+    PublicEncryptingKey::from_der(&STANDARD.decode(value).ok()?).ok().map(|key| key.key_size_bits())
 }
 
 /// A private key, parsed.

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use self::canonical::{SignedFields, body_hash, push_relaxed};
 use self::key::PrivateKey;
-pub use self::key::{Algorithm, KeyPair, generate};
+pub use self::key::{Algorithm, KeyPair, generate, import, rsa_bits};
 use crate::mail::fields::Fields;
 use crate::mail::lines;
 use crate::model::{DomainName, Secret};

@@ -22,7 +22,9 @@ from .event_page import EventPage
 from .event_view import EventView
 from .event_view_data import EventViewData
 from .field_error import FieldError
+from .finding import Finding
 from .imported import Imported
+from .imported_key import ImportedKey
 from .item_problem import ItemProblem
 from .key_kind import KeyKind
 from .key_list import KeyList
@@ -33,12 +35,14 @@ from .known_delivery_state import KnownDeliveryState
 from .known_domain_state import KnownDomainState
 from .known_event_kind import KnownEventKind
 from .known_failure_scope import KnownFailureScope
+from .known_finding_state import KnownFindingState
 from .known_node_state import KnownNodeState
 from .known_outcome import KnownOutcome
 from .known_record_state import KnownRecordState
 from .known_send_status import KnownSendStatus
 from .known_stage import KnownStage
 from .known_wait_reason import KnownWaitReason
+from .level import Level
 from .list_messages_state import ListMessagesState
 from .listing_view import ListingView
 from .message_list import MessageList
@@ -65,6 +69,7 @@ from .queue_selection import QueueSelection
 from .record_list import RecordList
 from .record_purpose import RecordPurpose
 from .record_type import RecordType
+from .report import Report
 from .send_request import SendRequest
 from .send_request_headers import SendRequestHeaders
 from .send_request_metadata import SendRequestMetadata
@@ -113,7 +118,9 @@ __all__ = (
     "EventView",
     "EventViewData",
     "FieldError",
+    "Finding",
     "Imported",
+    "ImportedKey",
     "ItemProblem",
     "KeyKind",
     "KeyList",
@@ -124,12 +131,14 @@ __all__ = (
     "KnownDomainState",
     "KnownEventKind",
     "KnownFailureScope",
+    "KnownFindingState",
     "KnownNodeState",
     "KnownOutcome",
     "KnownRecordState",
     "KnownSendStatus",
     "KnownStage",
     "KnownWaitReason",
+    "Level",
     "ListMessagesState",
     "ListingView",
     "MessageList",
@@ -156,6 +165,7 @@ __all__ = (
     "RecordList",
     "RecordPurpose",
     "RecordType",
+    "Report",
     "SendRequest",
     "SendRequestHeaders",
     "SendRequestMetadata",

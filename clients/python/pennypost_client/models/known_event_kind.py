@@ -8,6 +8,8 @@ class KnownEventKind(StrEnum):
     COMPLAINED = "complained"
     DEFERRED = "deferred"
     DELIVERED = "delivered"
+    DOMAIN_FAILED = "domain.failed"
+    DOMAIN_VERIFIED = "domain.verified"
     EXPIRED = "expired"
     SUPPRESSED = "suppressed"
 
