@@ -294,6 +294,68 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/domains/{id}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look at a domain as receivers do
+         * @description Makes every check of a domain with the DNS as it is now: SPF evaluated for each sending address, a signature made and verified, DMARC, the
+         *     return path, replies, lists of bad senders. Each finding has what is there, what should be and the exact fix. Takes some seconds.
+         */
+        get: operations["get_domain_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/domains/{id}/rotate-dkim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate DKIM keys
+         * @description Makes new keys, whose records stand in the answer beside the present ones. They sign once a check sees them in DNS; until then the present keys
+         *     do. Keys of an earlier rotation that never came into use are replaced.
+         */
+        post: operations["rotate_domain_dkim"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/domains/{id}/dkim-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import a DKIM key
+         * @description So that a domain can move here without a gap: the key signs once a check sees its record in DNS, where it may stand already.
+         */
+        post: operations["import_domain_dkim"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/keys": {
         parameters: {
             query?: never;
@@ -1171,7 +1233,7 @@ export interface components {
             to: components["schemas"]["OneOrMany"];
         };
         /** @description What an event tells. */
-        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled" | "complained") | string;
+        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled" | "complained" | "domain.verified" | "domain.failed") | string;
         /** @description A stretch of the feed. */
         EventPage: {
             /** @description Events in the order of their commits. */
@@ -1219,6 +1281,40 @@ export interface components {
              */
             reason: string;
         };
+        /** @description One thing that was looked at. */
+        Finding: {
+            /**
+             * @description The check, as in `N2`; docs/operate/doctor.md explains each.
+             * @example S2
+             */
+            id: string;
+            /**
+             * @description What it is about in a few words.
+             * @example SPF lets every sending address pass
+             */
+            title: string;
+            /** @description How much it matters if it is not as it should be. */
+            level: components["schemas"]["Level"];
+            /** @description False if something is wrong or could not be found out. */
+            ok: boolean;
+            /** @description What the check came to. */
+            state: components["schemas"]["FindingState"];
+            /** @description The host, address, domain or record that was looked at. */
+            subject: string;
+            /** @description What is there. */
+            found: string;
+            /** @description What should be. */
+            expected: string;
+            /** @description What to do: a record to publish, a command, a setting. Null if nothing is wrong. */
+            fix?: string | null;
+            /**
+             * @description Who asks for it: a section of an RFC, or a receiver's page.
+             * @example https://www.rfc-editor.org/rfc/rfc7208#section-4.6.4
+             */
+            source: string;
+        };
+        /** @description What a check came to. */
+        FindingState: ("ok" | "bad" | "unknown" | "skipped") | string;
         /** @description What an import did. */
         Imported: {
             /**
@@ -1231,6 +1327,19 @@ export interface components {
              * @description Entries that were there, and stay as they were.
              */
             unchanged: number;
+        };
+        /** @description A DKIM key that is in use elsewhere. */
+        ImportedKey: {
+            /**
+             * @description Its selector.
+             * @example s2024
+             */
+            selector: string;
+            /**
+             * Format: password
+             * @description The private key in PEM: RSA of 2048 bits or more, or Ed25519.
+             */
+            private_key: string;
         };
         /** @description Why one message of a batch is refused: a problem (RFC 9457) without the id of the request, which is the batch's. */
         ItemProblem: {
@@ -1308,6 +1417,11 @@ export interface components {
          * @enum {string}
          */
         KeyScope: "full" | "send" | "read";
+        /**
+         * @description How much it matters.
+         * @enum {string}
+         */
+        Level: "info" | "warn" | "fail";
         /** @description What a list of bad senders says of a source. */
         ListingView: {
             /** @description The list. */
@@ -1692,6 +1806,13 @@ export interface components {
          * @enum {string}
          */
         RecordType: "TXT" | "MX";
+        /** @description All that was looked at. */
+        Report: {
+            /** @description True if nothing that fails or warns is wrong. */
+            ok: boolean;
+            /** @description What was found, in the order of the checks. */
+            checks: components["schemas"]["Finding"][];
+        };
         /**
          * @description A message to send. Either `from`, recipients, `subject` and a body, or `envelope` and `raw`.
          * @example {
@@ -3732,6 +3853,340 @@ export interface operations {
             };
             /** @description Path and query are too long: `uri-too-long`. */
             414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_domain_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The domain: `dom_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such domain: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_domain_dkim: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The domain: `dom_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The domain with the records to publish. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DomainView"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such domain: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_domain_dkim: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The domain: `dom_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportedKey"];
+            };
+        };
+        responses: {
+            /** @description The domain with the records to publish. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DomainView"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such domain: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
