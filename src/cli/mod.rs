@@ -132,7 +132,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Init(args) => init::run(&context, args).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Dev(args) => dev::run(&context, args).await,
-        Command::Demo(args) => demo::run(&context, args).await,
+        Command::Demo(args) => Box::pin(demo::run(&context, args)).await,
         Command::Migrate(args) => migrate::run(&context, args).await,
         Command::Config(command) => config::run(&context, &command),
         Command::Domain(command) => domain::run(&context, command).await,
