@@ -403,6 +403,112 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/suppressions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List suppressions
+         * @description Oldest first.
+         */
+        get: operations["list_suppressions"];
+        put?: never;
+        /**
+         * Suppress an address
+         * @description Nothing is sent to it from now on: neither new messages nor what waits for another attempt. An entry that is there stays as it is and is
+         *     answered with 200, so repeating the request is safe without an idempotency key.
+         */
+        post: operations["add_suppression"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/suppressions/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import suppressions
+         * @description A list as `text/csv` (a line of names, of which `address` must be there and `stream`, `reason`, `note`, `created_at` may be; or one address a
+         *     line) or `application/x-ndjson` (an object a line, with the same names). At most 16 MiB. All of it is taken, or nothing: what is
+         *     wrong is told with its line. Entries that are there stay as they are, so an import can be repeated.
+         */
+        post: operations["import_suppressions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/suppressions/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export suppressions
+         * @description The whole list, as it is imported.
+         */
+        get: operations["export_suppressions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/suppressions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a suppression */
+        get: operations["get_suppression"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a suppression
+         * @description Mail is sent there again. A later bounce or complaint puts the address back.
+         */
+        delete: operations["remove_suppression"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/project": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show the project */
+        get: operations["get_project"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change the project */
+        patch: operations["change_project"];
+        trace?: never;
+    };
     "/v1/queue": {
         parameters: {
             query?: never;
@@ -641,6 +747,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/egress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show source addresses */
+        get: operations["list_sources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sites/pause": {
         parameters: {
             query?: never;
@@ -838,6 +961,7 @@ export interface components {
             /** @description How it ended. */
             outcome: components["schemas"]["Outcome"];
             scope?: components["schemas"]["FailureScope"] | null;
+            class?: components["schemas"]["BounceClass"] | null;
             /** @description True if the end of the content was sent and no reply came: the next hop may have taken the message. */
             outcome_unknown?: boolean;
             /** @description The dialogue, `C: ` and `S: ` lines; content and secrets left out. */
@@ -902,7 +1026,7 @@ export interface components {
         /** @description What became of the messages of a batch. */
         BatchResponse: {
             /**
-             * @description How many are kept and will be delivered.
+             * @description How many are kept: what `message` says becomes of them.
              * @example 1
              */
             accepted: number;
@@ -916,6 +1040,11 @@ export interface components {
         };
         /** @description Whether a message of a batch is kept. */
         BatchStatus: ("accepted" | "refused") | string;
+        /**
+         * @description Why mail was not taken, for now or for good.
+         * @enum {string}
+         */
+        BounceClass: "bad_mailbox" | "bad_domain" | "inactive" | "full" | "policy" | "reputation" | "authentication" | "content" | "rate" | "network" | "tls" | "size" | "relay" | "other";
         /** @description How many deliveries of a message were changed. */
         Changed: {
             /**
@@ -1042,7 +1171,7 @@ export interface components {
             to: components["schemas"]["OneOrMany"];
         };
         /** @description What an event tells. */
-        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled") | string;
+        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled" | "complained") | string;
         /** @description A stretch of the feed. */
         EventPage: {
             /** @description Events in the order of their commits. */
@@ -1089,6 +1218,19 @@ export interface components {
              * @example the address has no @
              */
             reason: string;
+        };
+        /** @description What an import did. */
+        Imported: {
+            /**
+             * Format: int64
+             * @description Entries that are new.
+             */
+            added: number;
+            /**
+             * Format: int64
+             * @description Entries that were there, and stay as they were.
+             */
+            unchanged: number;
         };
         /** @description Why one message of a batch is refused: a problem (RFC 9457) without the id of the request, which is the batch's. */
         ItemProblem: {
@@ -1166,6 +1308,25 @@ export interface components {
          * @enum {string}
          */
         KeyScope: "full" | "send" | "read";
+        /** @description What a list of bad senders says of a source. */
+        ListingView: {
+            /** @description The list. */
+            zone: string;
+            /** @description `clear`, `listed`, or `unusable`: the list cannot be believed. */
+            state: string;
+            /** @description The list's codes and reason, or why it cannot be used. */
+            detail: string;
+            /**
+             * Format: date-time
+             * @description Since when it says so.
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description When it was asked last.
+             */
+            checked_at: string;
+        };
         /** @description A page of messages, newest first. */
         MessageList: {
             /** @description The messages. */
@@ -1265,6 +1426,20 @@ export interface components {
             username: string;
             /** @description Further senders, at most 50: addresses, `*@example.com`, `*@*.example.com` for all domains below, or `*` for every domain of the project. */
             send_as?: string[];
+        };
+        /** @description An entry to make. */
+        NewSuppression: {
+            /**
+             * @description The address, or `@domain` for everybody there.
+             * @example bee@example.net
+             */
+            address: string;
+            /** @description The stream it holds for; left out: all of the project. */
+            stream?: string | null;
+            /** @description Why; `manual` unless said. */
+            reason?: components["schemas"]["SuppressionReason"];
+            /** @description What to remember it by: at most 1,000 characters. */
+            note?: string | null;
         };
         /** @description The nodes. */
         NodeList: {
@@ -1398,6 +1573,24 @@ export interface components {
             request_id: string;
             /** @description Every field that is wrong, at most 100. */
             errors?: components["schemas"]["FieldError"][];
+        };
+        /** @description Switches to set; what is left out stays. */
+        ProjectChange: {
+            /** @description See `strict_verp` of the project. */
+            strict_verp?: boolean | null;
+        };
+        /** @description The switches of a project. */
+        ProjectView: {
+            /**
+             * @description Its id.
+             * @example prj_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            id: string;
+            /**
+             * @description Every recipient gets a transaction of its own, so that the reverse-path of each copy names its delivery. Off: recipients at one
+             *     domain share a transaction, whose reverse-path names the message.
+             */
+            strict_verp: boolean;
         };
         /** @description What was changed. */
         QueueChange: {
@@ -1590,13 +1783,19 @@ export interface components {
              */
             deliveries: number;
             /**
+             * Format: int32
+             * @description How many of them are on the suppression list: nothing is sent to these.
+             * @example 0
+             */
+            suppressed: number;
+            /**
              * Format: date-time
              * @description When it was accepted.
              */
             accepted_at: string;
         };
         /** @description Where a message stands that was just posted. */
-        SendStatus: "accepted" | string;
+        SendStatus: ("accepted" | "suppressed") | string;
         /** @description The most that a site is sent. */
         SiteLimits: {
             /**
@@ -1731,8 +1930,93 @@ export interface components {
             /** @description Where the next page starts; null at the end. */
             next_cursor?: string | null;
         };
+        /** @description Source addresses. */
+        SourceList: {
+            /** @description All that are configured, pool by pool; none: the system chooses. */
+            data: components["schemas"]["SourceView"][];
+            /** @description Always null: the list is whole. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description How a source stands.
+         * @enum {string}
+         */
+        SourceState: "ok" | "warming" | "listed" | "failing";
+        /** @description A source address. */
+        SourceView: {
+            /** @description The address. */
+            address: string;
+            /** @description Its pool. */
+            pool: string;
+            /** @description Our name in EHLO from there. */
+            ehlo_name: string;
+            /**
+             * Format: int32
+             * @description Its share of the pool's mail, as weighed against the others.
+             */
+            weight: number;
+            /** @description It is of another host, reached through a proxy. */
+            via_proxy: boolean;
+            /** @description How it stands. */
+            state: components["schemas"]["SourceState"];
+            /** @description No mail leaves from it. */
+            paused: boolean;
+            /** @description Why it is failing or listed. */
+            reason?: string | null;
+            /** @description What lists of bad senders say. */
+            listings: components["schemas"]["ListingView"][];
+            /** @description Its ceilings of today; none: it may send all there is. */
+            warm_up: components["schemas"]["WarmUpView"][];
+        };
         /** @description How far a session got. */
         Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "auth" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
+        /** @description A page of entries. */
+        SuppressionList: {
+            /** @description The entries. */
+            data: components["schemas"]["SuppressionView"][];
+            /** @description Where the next page starts; null at the end. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description Who put an entry on the list.
+         * @enum {string}
+         */
+        SuppressionOrigin: "automatic" | "api" | "cli" | "import";
+        /**
+         * @description Why nothing is sent to an address.
+         * @enum {string}
+         */
+        SuppressionReason: "bounce" | "complaint" | "unsubscribe" | "manual";
+        /** @description An entry as the API shows it. */
+        SuppressionView: {
+            /**
+             * @description `sup_…`
+             * @example sup_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            id: string;
+            /**
+             * @description The address, or `@domain` for everybody there.
+             * @example bee@example.net
+             * @example @example.org
+             */
+            address: string;
+            /** @description The stream it holds for; null: all of the project. */
+            stream?: string | null;
+            /** @description Why. */
+            reason: components["schemas"]["SuppressionReason"];
+            /** @description Who put it there. */
+            origin: components["schemas"]["SuppressionOrigin"];
+            class?: components["schemas"]["BounceClass"] | null;
+            /** @description The message that led to it. */
+            message_id?: string | null;
+            /** @description What somebody wrote beside it. */
+            note?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            created_at: string;
+        };
         /** @description A tag and its value. */
         TagCondition: {
             /**
@@ -1757,7 +2041,7 @@ export interface components {
          */
         TlsResult: "verified" | "encrypted" | "clear" | "starttls_not_supported" | "handshake_failed" | "certificate_host_mismatch" | "certificate_expired" | "certificate_not_trusted" | "tlsa_mismatch" | "tlsa_unavailable" | "mx_not_listed" | "require_tls_not_supported";
         /** @description What a delivery waits for. */
-        WaitReason: ("held" | "paused" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "due") | string;
+        WaitReason: ("held" | "paused" | "scheduled" | "site_paused" | "retry" | "site_slowed" | "in_line" | "warming_up" | "source_listed" | "due") | string;
         /** @description Why a delivery was not sent yet. */
         Waiting: {
             /** @description What it waits for. */
@@ -1769,6 +2053,21 @@ export interface components {
             until?: string | null;
             /** @description The same for people, with what the site said. */
             detail: string;
+        };
+        /** @description What a warming source may send today. */
+        WarmUpView: {
+            /** @description The provider or site; null: each of the others. */
+            provider?: string | null;
+            /**
+             * Format: int64
+             * @description Recipients today (UTC), with those that nodes have set aside to send next; null for `provider` null.
+             */
+            sent?: number | null;
+            /**
+             * Format: int64
+             * @description Recipients at most today.
+             */
+            ceiling: number;
         };
     };
     responses: never;
@@ -1795,7 +2094,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The message is kept and will be delivered; or it was, by an earlier request with the same idempotency key. */
+            /** @description The message is kept and will be delivered, but to recipients that are suppressed; or it was, by an earlier request with the same idempotency key. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -1939,7 +2238,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description All messages are kept and will be delivered, or were by an earlier request with the same idempotency key. */
+            /** @description All messages are kept and will be delivered, but to recipients that are suppressed; or were, by an earlier request with the same idempotency key. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -4226,6 +4525,881 @@ export interface operations {
             };
         };
     };
+    list_suppressions: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only this address, or this `@domain`. */
+                address?: string;
+                /** @description Only entries of this stream. */
+                stream?: string;
+                /** @description Only entries with this reason: `bounce`, `complaint`, `unsubscribe`, `manual`. */
+                reason?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of entries. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_suppression: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSuppression"];
+            };
+        };
+        responses: {
+            /** @description The entry that was there. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionView"];
+                };
+            };
+            /** @description The new entry. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionView"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_suppressions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The list. */
+        requestBody: {
+            content: {
+                "text/csv": components["schemas"]["Octets"];
+            };
+        };
+        responses: {
+            /** @description The list is imported. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Imported"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Neither CSV nor JSON lines: `unsupported-list`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_suppressions: {
+        parameters: {
+            query?: {
+                /** @description `csv` or `jsonl`; `csv` unless said. */
+                format?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The list as CSV, or as a JSON object a line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": components["schemas"]["Octets"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_suppression: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The entry: `sup_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entry. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionView"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such entry: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_suppression: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The entry: `sup_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such entry: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_project: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The project of the API key. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_project: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectChange"];
+            };
+        };
+        responses: {
+            /** @description The project as it is now; nodes heed it within a minute. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_queue: {
         parameters: {
             query?: never;
@@ -5494,6 +6668,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SiteList"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The addresses that mail leaves from, how they stand, what they sent today and may send. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceList"];
                 };
             };
             /** @description No valid API key: `unauthorized`. */

@@ -9,6 +9,7 @@ from .audit_list import AuditList
 from .batch_item import BatchItem
 from .batch_request import BatchRequest
 from .batch_response import BatchResponse
+from .bounce_class import BounceClass
 from .changed import Changed
 from .created_key_view import CreatedKeyView
 from .created_smtp_user_view import CreatedSmtpUserView
@@ -21,6 +22,7 @@ from .event_page import EventPage
 from .event_view import EventView
 from .event_view_data import EventViewData
 from .field_error import FieldError
+from .imported import Imported
 from .item_problem import ItemProblem
 from .key_kind import KeyKind
 from .key_list import KeyList
@@ -38,6 +40,7 @@ from .known_send_status import KnownSendStatus
 from .known_stage import KnownStage
 from .known_wait_reason import KnownWaitReason
 from .list_messages_state import ListMessagesState
+from .listing_view import ListingView
 from .message_list import MessageList
 from .message_summary import MessageSummary
 from .message_summary_metadata import MessageSummaryMetadata
@@ -46,12 +49,15 @@ from .message_view import MessageView
 from .new_domain import NewDomain
 from .new_key import NewKey
 from .new_smtp_user import NewSmtpUser
+from .new_suppression import NewSuppression
 from .node_list import NodeList
 from .node_view import NodeView
 from .pause_request import PauseRequest
 from .pause_view import PauseView
 from .priority import Priority
 from .problem import Problem
+from .project_change import ProjectChange
+from .project_view import ProjectView
 from .queue_change import QueueChange
 from .queue_lane import QueueLane
 from .queue_list import QueueList
@@ -71,10 +77,18 @@ from .site_state import SiteState
 from .site_view import SiteView
 from .smtp_user import SmtpUser
 from .smtp_user_list import SmtpUserList
+from .source_list import SourceList
+from .source_state import SourceState
+from .source_view import SourceView
+from .suppression_list import SuppressionList
+from .suppression_origin import SuppressionOrigin
+from .suppression_reason import SuppressionReason
+from .suppression_view import SuppressionView
 from .tag_condition import TagCondition
 from .tls_policy import TlsPolicy
 from .tls_result import TlsResult
 from .waiting import Waiting
+from .warm_up_view import WarmUpView
 
 __all__ = (
     "Actor",
@@ -86,6 +100,7 @@ __all__ = (
     "BatchItem",
     "BatchRequest",
     "BatchResponse",
+    "BounceClass",
     "Changed",
     "CreatedKeyView",
     "CreatedSmtpUserView",
@@ -98,6 +113,7 @@ __all__ = (
     "EventView",
     "EventViewData",
     "FieldError",
+    "Imported",
     "ItemProblem",
     "KeyKind",
     "KeyList",
@@ -115,6 +131,7 @@ __all__ = (
     "KnownStage",
     "KnownWaitReason",
     "ListMessagesState",
+    "ListingView",
     "MessageList",
     "MessageSummary",
     "MessageSummaryMetadata",
@@ -123,12 +140,15 @@ __all__ = (
     "NewDomain",
     "NewKey",
     "NewSmtpUser",
+    "NewSuppression",
     "NodeList",
     "NodeView",
     "PauseRequest",
     "PauseView",
     "Priority",
     "Problem",
+    "ProjectChange",
+    "ProjectView",
     "QueueChange",
     "QueueLane",
     "QueueList",
@@ -148,8 +168,16 @@ __all__ = (
     "SiteView",
     "SmtpUser",
     "SmtpUserList",
+    "SourceList",
+    "SourceState",
+    "SourceView",
+    "SuppressionList",
+    "SuppressionOrigin",
+    "SuppressionReason",
+    "SuppressionView",
     "TagCondition",
     "TlsPolicy",
     "TlsResult",
     "Waiting",
+    "WarmUpView",
 )

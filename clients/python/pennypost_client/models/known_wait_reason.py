@@ -10,6 +10,8 @@ class KnownWaitReason(StrEnum):
     SCHEDULED = "scheduled"
     SITE_PAUSED = "site_paused"
     SITE_SLOWED = "site_slowed"
+    SOURCE_LISTED = "source_listed"
+    WARMING_UP = "warming_up"
 
     def __str__(self) -> str:
         return str(self.value)
