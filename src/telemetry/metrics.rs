@@ -3,6 +3,8 @@
 //! Answers: how a room says that something happened, without knowing names or labels, at a cost of some tens of nanoseconds.
 //! Does not: judge; alert rules are the operator's.
 
+mod smtp;
+
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -16,6 +18,7 @@ pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
 use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
+pub use smtp::{SignIn, smtp_connections, smtp_sign_in, smtp_turned_away};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
 #[must_use]
@@ -62,41 +65,6 @@ pub fn http_connections(connections: usize) {
 /// Counts one HTTP connection of a client that had too many.
 pub fn turned_away() {
     HANDLES.turned_away.increment(1);
-}
-
-/// Tells how many SMTP connections of clients are open.
-pub fn smtp_connections(connections: usize) {
-    HANDLES.smtp_connections.set(float(connections as u64));
-}
-
-/// Counts one SMTP connection that there was no place for.
-pub fn smtp_turned_away() {
-    HANDLES.smtp_turned_away.increment(1);
-}
-
-/// How signing in by SMTP went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SignIn {
-    /// They are in.
-    Taken,
-    /// User name or password is wrong, or they may not send.
-    Refused,
-    /// Too many guesses came before.
-    Locked,
-    /// It could not be found out.
-    Unavailable,
-}
-
-/// Counts one sign-in.
-pub fn smtp_sign_in(result: SignIn) {
-    HANDLES.smtp_sign_ins.add(result, 1, |result| {
-        [SharedString::const_str(match result {
-            SignIn::Taken => "taken",
-            SignIn::Refused => "refused",
-            SignIn::Locked => "locked",
-            SignIn::Unavailable => "unavailable",
-        })]
-    });
 }
 
 /// Tells how many files the process may open.
