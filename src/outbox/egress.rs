@@ -107,7 +107,7 @@ impl Outbox {
             let rows = written.listings.iter().filter(|row| row.source == address && delivery.dnsbl_zones.contains(&row.zone));
             rows.cloned().map(listing).collect()
         };
-        Ok(delivery.sources().into_iter().map(|source| view(source, hostname, pauses, &listings, &written)).collect())
+        Ok(delivery.sources().into_iter().map(|source| view(source, hostname, pauses, listings, &written)).collect())
     }
 }
 
