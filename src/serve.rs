@@ -3,6 +3,8 @@
 //! Answers: the order in which rooms open and close. Closing follows the way of the data: doors, writers, engine, outcomes, node,
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
+mod smtp;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -16,7 +18,7 @@ use crate::accept::batch::{Batcher, Writing};
 use crate::access::smtp_users::SmtpUsers;
 use crate::access::{Access, Audit};
 use crate::clock::Clock;
-use crate::config::{Config, Listen};
+use crate::config::Config;
 use crate::consumers::Suppress;
 use crate::deliver::class::Rules;
 use crate::deliver::egress::{self, Egress};
@@ -31,7 +33,6 @@ use crate::model::{DomainName, ProjectId};
 use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
-use crate::net::server_tls::{CertificateFiles, ServerTls};
 use crate::net::tls;
 use crate::ops::doctor::{self, Doctor};
 use crate::ops::notices::Notices;
@@ -41,7 +42,6 @@ use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
 use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
 use crate::smtp::timeouts::Timeouts;
-use crate::smtpd::{self, Door, Encryption};
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
 use crate::supervisor::Supervisor;
@@ -171,7 +171,7 @@ impl House {
             clock: clock.clone(),
             database: doctor::Database::Ready(rooms),
             authorities: self.transit.authorities().clone(),
-            listeners: doctor::Listeners::default(),
+            listeners: doctor::Listeners::of(config),
         }
     }
 
@@ -392,57 +392,6 @@ impl Start<'_> {
         };
         let batcher = Batcher::start(writing, self.supervisor);
         Accept::new(self.house.domains.clone(), batcher, self.clock.clone(), self.config)
-    }
-
-    /// Opens the SMTP door: where it listens by STARTTLS, and by TLS from the first octet.
-    async fn smtp(&self, accept: &Accept) -> anyhow::Result<[Option<SocketAddr>; 2]> {
-        let smtp = &self.config.smtp;
-        if smtp.submission_listen == Listen::Off && smtp.submissions_listen == Listen::Off {
-            return Ok([None, None]);
-        }
-        let hostname = host_name(self.config);
-        let pairs = self.config.tls.certificate_files.iter().zip(&self.config.tls.key_files);
-        let files = pairs.map(|(certificate, key)| CertificateFiles { certificate: certificate.clone(), key: key.clone() }).collect();
-        let tls = ServerTls::load(files, &hostname).context("see [tls] in the configuration")?;
-        let rooms = smtpd::Rooms {
-            accept: accept.with_recipients(smtp.recipients),
-            users: self.house.smtp_users.clone(),
-            tls: tls.clone(),
-            config: Arc::clone(self.config),
-            hostname,
-            clock: self.clock.clone(),
-            supervisor: self.supervisor.clone(),
-        };
-        let door = Door::new(rooms);
-        let submission = self.listen(&door, "smtp.submission_listen", smtp.submission_listen, Encryption::StartTls).await?;
-        let submissions = self.listen(&door, "smtp.submissions_listen", smtp.submissions_listen, Encryption::Implicit).await?;
-        if submission.is_some() || submissions.is_some() {
-            self.house.smtp_users.keep_last_used(self.supervisor);
-            if tls.is_self_signed() {
-                let fix = "name files in tls.certificate_files and tls.key_files, then start again";
-                tracing::warn!(fix, "SMTP clients are shown a certificate that nobody trusts, and most will refuse it");
-            }
-            smtpd::listen::watch_certificates(tls, &door, self.supervisor);
-        }
-        Ok([submission, submissions])
-    }
-
-    /// Listens for SMTP; none if it is off. An address that nobody asked for may be taken: that is told and no more.
-    async fn listen(&self, door: &Arc<Door>, option: &'static str, listen: Listen, encryption: Encryption) -> anyhow::Result<Option<SocketAddr>> {
-        let listener = match smtpd::Listener::bind(listen, encryption).await {
-            Ok(Some(listener)) => listener,
-            Ok(None) => return Ok(None),
-            Err(error) if matches!(listen, Listen::Everywhere(587 | 465)) => {
-                let fix = "free the port and give the program the right to it (CAP_NET_BIND_SERVICE), set another address, or \"\" for off";
-                tracing::warn!(option, %error, fix, "nobody can submit mail here: the address cannot be listened on");
-                return Ok(None);
-            }
-            Err(error) => return Err(error).with_context(|| format!("cannot listen on the address of {option}")),
-        };
-        let bound = listener.local_addr()?;
-        listener.serve(Arc::clone(door));
-        tracing::info!(address = %bound, ?encryption, "listening for SMTP");
-        Ok(Some(bound))
     }
 
     /// Opens the HTTP door.

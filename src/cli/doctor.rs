@@ -92,7 +92,7 @@ async fn without_database(context: &Context, config: &Arc<Config>, database: Dat
         clock: context.clock.clone(),
         database,
         authorities: serve::authorities(config)?,
-        listeners: Listeners::default(),
+        listeners: Listeners::of(config),
     };
     Ok(doctor.look(Scope::Host, &args.only.iter().cloned().collect()).await?)
 }

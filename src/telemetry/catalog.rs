@@ -5,12 +5,14 @@
 pub(super) mod inbound;
 mod operator;
 mod page;
+mod process;
 mod smtp;
 
 use super::egress;
 use super::recorder::{Kind, Metric};
 pub(super) use operator::{NODE_DRAINED, PAUSES, QUEUE_CHANGES};
 pub use page::page;
+pub(super) use process::{FILE_LIMIT, LOG_LINES_DROPPED, OPEN_FILES, RESIDENT};
 pub(super) use smtp::{SMTP_CONNECTIONS, SMTP_SIGN_INS, SMTP_TURNED_AWAY};
 
 const SIZES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
@@ -455,42 +457,6 @@ pub(super) const DATABASE_ERRORS: Metric = Metric {
     meaning: "Failed database calls.",
     healthy: "zero",
     alert: "any growth that lasts",
-};
-pub(super) const RESIDENT: Metric = Metric {
-    name: "pennypost_process_resident_octets",
-    kind: Kind::Gauge,
-    unit: "octets",
-    labels: &[],
-    meaning: "Resident memory of this process.",
-    healthy: "below 150 MiB",
-    alert: "above 500 MiB",
-};
-pub(super) const OPEN_FILES: Metric = Metric {
-    name: "pennypost_process_open_files",
-    kind: Kind::Gauge,
-    unit: "files",
-    labels: &[],
-    meaning: "Open file descriptors of this process.",
-    healthy: "below half of its limit",
-    alert: "above 0.8 of its limit",
-};
-pub(super) const FILE_LIMIT: Metric = Metric {
-    name: "pennypost_process_open_files_limit",
-    kind: Kind::Gauge,
-    unit: "files",
-    labels: &[],
-    meaning: "Files that the system lets this process open.",
-    healthy: "thousands",
-    alert: "below 1024: connections are held to a share of it",
-};
-pub(super) const LOG_LINES_DROPPED: Metric = Metric {
-    name: "pennypost_log_lines_dropped_total",
-    kind: Kind::Counter,
-    unit: "lines",
-    labels: &[],
-    meaning: "Log lines dropped because nobody took them in time; mail never waits for its log.",
-    healthy: "zero",
-    alert: "any growth: whatever reads the log is too slow or hangs",
 };
 
 #[cfg(test)]

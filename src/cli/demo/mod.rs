@@ -57,7 +57,7 @@ pub async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<ExitCode> 
     let place = Place::make(&context.clock, args.keep)?;
     // The town outlasts the gateway: its last sessions end there.
     let outside = Supervisor::default();
-    let ended = with_town(context, &place, &outside).await;
+    let ended = Box::pin(with_town(context, &place, &outside)).await;
     outside.kill();
     outside.ended().await;
     if args.keep {

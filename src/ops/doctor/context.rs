@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::{Database, Doctor, DoctorError};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::domains::{DkimKeyView, DnsRecord, DomainError, DomainView, Domains, RecordPurpose};
 use crate::mail::dkim::Signer;
 use crate::model::{DomainId, DomainName, ProjectId};
@@ -25,6 +25,15 @@ pub struct Listeners {
     pub submissions: Option<SocketAddr>,
     /// The world: 25.
     pub mx: Option<SocketAddr>,
+}
+
+impl Listeners {
+    /// Those that are configured. A port that the system chooses is not known here.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let first = |listen: Listen| listen.addresses().into_iter().next().filter(|address| address.port() != 0);
+        Self { submission: first(config.smtp.submission_listen), submissions: first(config.smtp.submissions_listen), mx: None }
+    }
 }
 
 /// What one run shares.

@@ -1,0 +1,68 @@
+//! Opens the SMTP door: ports, certificates, users.
+//!
+//! Answers: where it listens; a usual port that nobody asked for may be taken, which is told and no more.
+//! Does not: speak SMTP; `smtpd` does.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::{Start, host_name};
+use crate::accept::Accept;
+use crate::config::Listen;
+use crate::net::server_tls::{CertificateFiles, ServerTls};
+use crate::smtpd::{self, Door, Encryption};
+
+impl Start<'_> {
+    /// Opens the SMTP door: where it listens by STARTTLS, and by TLS from the first octet.
+    pub(super) async fn smtp(&self, accept: &Accept) -> anyhow::Result<[Option<SocketAddr>; 2]> {
+        let smtp = &self.config.smtp;
+        if smtp.submission_listen == Listen::Off && smtp.submissions_listen == Listen::Off {
+            return Ok([None, None]);
+        }
+        let hostname = host_name(self.config);
+        let pairs = self.config.tls.certificate_files.iter().zip(&self.config.tls.key_files);
+        let files = pairs.map(|(certificate, key)| CertificateFiles { certificate: certificate.clone(), key: key.clone() }).collect();
+        let tls = ServerTls::load(files, &hostname).context("see [tls] in the configuration")?;
+        let rooms = smtpd::Rooms {
+            accept: accept.with_recipients(smtp.recipients),
+            users: self.house.smtp_users.clone(),
+            tls: tls.clone(),
+            config: Arc::clone(self.config),
+            hostname,
+            clock: self.clock.clone(),
+            supervisor: self.supervisor.clone(),
+        };
+        let door = Door::new(rooms);
+        let submission = self.listen(&door, "smtp.submission_listen", smtp.submission_listen, Encryption::StartTls).await?;
+        let submissions = self.listen(&door, "smtp.submissions_listen", smtp.submissions_listen, Encryption::Implicit).await?;
+        if submission.is_some() || submissions.is_some() {
+            self.house.smtp_users.keep_last_used(self.supervisor);
+            if tls.is_self_signed() {
+                let fix = "name files in tls.certificate_files and tls.key_files, then start again";
+                tracing::warn!(fix, "SMTP clients are shown a certificate that nobody trusts, and most will refuse it");
+            }
+            smtpd::listen::watch_certificates(tls, &door, self.supervisor);
+        }
+        Ok([submission, submissions])
+    }
+
+    /// Listens for SMTP; none if it is off. An address that nobody asked for may be taken: that is told and no more.
+    async fn listen(&self, door: &Arc<Door>, option: &'static str, listen: Listen, encryption: Encryption) -> anyhow::Result<Option<SocketAddr>> {
+        let listener = match smtpd::Listener::bind(listen, encryption).await {
+            Ok(Some(listener)) => listener,
+            Ok(None) => return Ok(None),
+            Err(error) if matches!(listen, Listen::Everywhere(587 | 465)) => {
+                let fix = "free the port and give the program the right to it (CAP_NET_BIND_SERVICE), set another address, or \"\" for off";
+                tracing::warn!(option, %error, fix, "nobody can submit mail here: the address cannot be listened on");
+                return Ok(None);
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot listen on the address of {option}")),
+        };
+        let bound = listener.local_addr()?;
+        listener.serve(Arc::clone(door));
+        tracing::info!(address = %bound, ?encryption, "listening for SMTP");
+        Ok(Some(bound))
+    }
+}
