@@ -11,7 +11,7 @@ use super::world::gateway::eventually;
 use super::world::http;
 
 /// Every endpoint that needs a key, and the scopes that may use it.
-const ENDPOINTS: [(&str, &str, &str); 42] = [
+const ENDPOINTS: [(&str, &str, &str); 50] = [
     ("POST", "/v1/send", "full send"),
     ("POST", "/send", "full send"),
     ("POST", "/v1/send/batch", "full send"),
@@ -43,6 +43,9 @@ const ENDPOINTS: [(&str, &str, &str); 42] = [
     ("GET", "/v1/domains/dom_00000000000000000000000000", "full read"),
     ("GET", "/v1/domains/dom_00000000000000000000000000/records", "full read"),
     ("POST", "/v1/domains/dom_00000000000000000000000000/check", "full"),
+    ("GET", "/v1/domains/dom_00000000000000000000000000/health", "full read"),
+    ("POST", "/v1/domains/dom_00000000000000000000000000/rotate-dkim", "full"),
+    ("POST", "/v1/domains/dom_00000000000000000000000000/dkim-keys", "full"),
     ("DELETE", "/v1/domains/dom_00000000000000000000000000", "full"),
     ("GET", "/v1/suppressions", "full read"),
     ("POST", "/v1/suppressions", "full"),
@@ -52,6 +55,11 @@ const ENDPOINTS: [(&str, &str, &str); 42] = [
     ("DELETE", "/v1/suppressions/sup_00000000000000000000000000", "full"),
     ("GET", "/v1/project", "full read"),
     ("PATCH", "/v1/project", "full"),
+    ("GET", "/v1/smtp-users", "full"),
+    ("POST", "/v1/smtp-users", "full"),
+    ("POST", "/v1/smtp-users/smu_00000000000000000000000000/password", "full"),
+    ("DELETE", "/v1/smtp-users/smu_00000000000000000000000000", "full"),
+    ("GET", "/v1/egress", "full read"),
     ("GET", "/v1/keys", "full"),
     ("POST", "/v1/keys", "full"),
 ];
@@ -93,7 +101,7 @@ async fn the_list_of_endpoints_above_is_whole() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             if operation["security"] == json!([{ "api_key": [] }]) && path != "/v1/keys/{id}" {
-                let nouns = [("messages", "msg"), ("domains", "dom"), ("suppressions", "sup"), ("nodes", "nod")];
+                let nouns = [("messages", "msg"), ("domains", "dom"), ("suppressions", "sup"), ("nodes", "nod"), ("smtp-users", "smu")];
                 let kind = nouns.into_iter().find(|(noun, _)| path.contains(noun)).map_or("", |(_, prefix)| prefix);
                 let path = path.replace("{id}", &format!("{kind}_{nil}"));
                 assert!(

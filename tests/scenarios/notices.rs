@@ -8,8 +8,10 @@ use pennypost::mail::report::{Action, Arrival, DeliveryReport, read};
 use pennypost::model::MessageId;
 use serde_json::{Value, json};
 
+use super::smtp_submission;
 use super::world::gateway::eventually;
 use super::world::script::{TAKEN, after_hello};
+use super::world::smtp::{SmtpClient, id_in};
 use super::world::{Gateway, World};
 
 /// Makes a message one that came by submission, with what its author asked for.
@@ -49,6 +51,34 @@ fn told(raw: &str) -> (DeliveryReport, Vec<String>) {
     let Arrival::Delivery(report) = read(raw.as_bytes()) else { panic!("{raw}") };
     let recipients = report.recipients.iter().map(|it| format!("{} {}", it.recipient, it.action.name())).collect();
     (report, recipients)
+}
+
+#[tokio::test]
+async fn who_submits_by_smtp_is_told_of_a_refusal_as_they_asked() {
+    let world = smtp_submission::world().await;
+    world.scripted_mx("refuse.example", &[&after_hello("C: MAIL\nS: 250 ok\nC: RCPT\nS: 550 5.1.1 no such user\n")]).await;
+    let own = world.accepting_mx("sender.example").await;
+    let gateway = world.gateway().await;
+    let password = smtp_submission::user(&gateway, "hello@sender.example", &[]).await;
+    let mut client = SmtpClient::connect_tls(gateway.running.submissions.unwrap()).await;
+    client.sign_in("hello@sender.example", &password).await;
+    client.expect("MAIL FROM:<hello@sender.example> RET=HDRS ENVID=order7", "250").await;
+    client.expect("RCPT TO:<a@refuse.example> NOTIFY=FAILURE ORCPT=rfc822;old@refuse.example", "250").await;
+    client.expect("DATA", "354").await;
+    client.send("From: hello@sender.example\r\nTo: a@refuse.example\r\nSubject: Invitation\r\n\r\nCome and see.\r\n").await;
+    let id = id_in(&client.say(".").await);
+    gateway.delivery_in(&id, "a@refuse.example", "bounced").await;
+
+    reports_are(&world, &gateway, 1).await;
+    own.wait_for(1).await;
+    let arrived = own.received().remove(0);
+    assert_eq!((arrived.reverse_path.as_str(), arrived.recipients.as_slice()), ("", ["hello@sender.example".to_owned()].as_slice()));
+    let raw = String::from_utf8(arrived.content.clone()).unwrap();
+    let (report, recipients) = told(&raw);
+    assert_eq!((recipients, report.envelope_id.as_deref()), (vec!["a@refuse.example failed".to_owned()], Some("order7")), "{raw}");
+    assert!(raw.contains("Original-Recipient: rfc822;old@refuse.example") && raw.contains("Subject: Invitation"), "{raw}");
+    assert!(!raw.contains("Come and see."), "only the header was asked for: {raw}");
+    gateway.stop().await;
 }
 
 // R28
