@@ -24,7 +24,7 @@ WORKDIR /var/lib/pennypost
 ENV PENNYPOST_SERVER__HTTP_LISTEN=0.0.0.0:8080 \
     PENNYPOST_SERVER__MASTER_KEY_FILE=/var/lib/pennypost/master.key \
     PENNYPOST_TELEMETRY__LOG_FORMAT=json
-EXPOSE 8080
+EXPOSE 8080 587 465 25
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 CMD ["pennypost", "health"]

@@ -75,6 +75,7 @@ class Gateway:
         with open(self.config, "w", encoding="ascii") as file:
             file.write(
                 f'[server]\nhostname = "mail.penny.test"\nhttp_listen = "127.0.0.1:{self.port}"\n'
+                f'[smtp]\nsubmission_listen = ""\nsubmissions_listen = ""\nmx_listen = ""\n'
                 f"[delivery]\nmx_port = {self.mx_port}\nallow_private_addresses = true\nallow_unverified_domains = true\nmax_connections = {sessions}\n"
                 f'[dns]\nservers = ["127.0.0.1:{dns}"]\n[telemetry]\nlog_filter = "warn"\n'
             )

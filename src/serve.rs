@@ -243,6 +243,8 @@ pub struct Running {
     pub submission: Option<SocketAddr>,
     /// Where mail is submitted by TLS from the first octet; as above.
     pub submissions: Option<SocketAddr>,
+    /// Where the world brings what comes back; as above.
+    pub mx: Option<SocketAddr>,
     /// The database and its rules.
     pub house: House,
     /// This process.
@@ -268,6 +270,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
+    let rules = Arc::clone(&tables.rules);
     let handoff = egress.map(|egress| start.engine(tables, egress));
     let accept = (roles.api || roles.worker || roles.smtp).then(|| start.accept(handoff));
     if let Some(accept) = accept.clone().filter(|_| roles.worker) {
@@ -294,9 +297,9 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
         supervisor.spawn("suppress", suppress.run(supervisor.clone()));
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
-    let [submission, submissions] = match &accept {
-        Some(accept) if roles.smtp => start.smtp(accept).await?,
-        _ => [None, None],
+    let [submission, submissions, mx] = match &accept {
+        Some(accept) if roles.smtp => start.smtp(accept, rules).await?,
+        _ => [None, None, None],
     };
     let http = match accept {
         Some(accept) if roles.api => Some(start.api(accept).await?),
@@ -304,7 +307,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     };
     tracing::info!(incarnation = node.incarnation(), "ready");
     let drain = Duration::from_secs(config.delivery.drain_seconds);
-    Ok(Running { http, submission, submissions, house, node, claims, supervisor, clock, drain })
+    Ok(Running { http, submission, submissions, mx, house, node, claims, supervisor, clock, drain })
 }
 
 impl Running {

@@ -133,7 +133,7 @@ pub fn run() -> ExitCode {
 async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCode> {
     let context = Context::new(arguments.global, output);
     match arguments.command {
-        Command::Init(args) => init::run(&context, args).await,
+        Command::Init(args) => Box::pin(init::run(&context, args)).await,
         Command::Serve(args) => serve::run(&context, args).await,
         Command::Dev(args) => dev::run(&context, args).await,
         Command::Demo(args) => Box::pin(demo::run(&context, args)).await,

@@ -95,6 +95,9 @@ fn smtp(doubts: &mut Doubts<'_>, smtp: &Smtp) {
     let some_port = one.addresses().iter().all(|address| address.port() != 0);
     let same = one == other && one != Listen::Off && some_port;
     doubts.add(same, "smtp.submissions_listen", "is the same as smtp.submission_listen", "use port 465 here and 587 there");
+    let taken = [one, other].contains(&smtp.mx_listen) && smtp.mx_listen != Listen::Off;
+    let taken = taken && smtp.mx_listen.addresses().iter().all(|address| address.port() != 0);
+    doubts.add(taken, "smtp.mx_listen", "is the same as another listener of [smtp]", "use port 25 here");
     doubts.within("smtp.recipients", smtp.recipients, 100..=1000, "");
     doubts.within("smtp.connections", smtp.connections, 1..=1_000_000, "");
     doubts.within("smtp.connections_per_client", smtp.connections_per_client, 0..=smtp.connections.max(1), "");

@@ -94,7 +94,7 @@ pub struct Database {
     pub max_connections: u32,
 }
 
-/// `[smtp]`: submission by SMTP.
+/// `[smtp]`: submission by SMTP, and what comes back.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Smtp {
@@ -102,6 +102,8 @@ pub struct Smtp {
     pub submission_listen: Listen,
     /// Where users submit by TLS from the first octet: port 465.
     pub submissions_listen: Listen,
+    /// Where the world brings what comes back to our bounce addresses: port 25.
+    pub mx_listen: Listen,
     /// Recipients of one message.
     pub recipients: usize,
     /// SMTP connections at once.

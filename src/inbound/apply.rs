@@ -84,6 +84,12 @@ enum Evidence {
 }
 
 impl Inbound {
+    /// True for a bounce address of ours: its token is one that we made.
+    #[must_use]
+    pub fn knows(&self, recipient: &EmailAddress) -> bool {
+        self.domains.read_bounce_address(recipient).is_ok()
+    }
+
     /// Reads a message that came to the bounce address `recipient` and tells what it reports.
     ///
     /// # Errors

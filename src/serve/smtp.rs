@@ -11,15 +11,18 @@ use anyhow::Context;
 use super::{Start, host_name};
 use crate::accept::Accept;
 use crate::config::Listen;
+use crate::deliver::class::Rules;
+use crate::inbound::Inbound;
 use crate::net::server_tls::{CertificateFiles, ServerTls};
+use crate::smtp::server::session::Purpose;
 use crate::smtpd::{self, Door, Encryption};
 
 impl Start<'_> {
-    /// Opens the SMTP door: where it listens by STARTTLS, and by TLS from the first octet.
-    pub(super) async fn smtp(&self, accept: &Accept) -> anyhow::Result<[Option<SocketAddr>; 2]> {
+    /// Opens the SMTP doors: where they listen by STARTTLS, by TLS from the first octet, and for the world.
+    pub(super) async fn smtp(&self, accept: &Accept, rules: Arc<Rules>) -> anyhow::Result<[Option<SocketAddr>; 3]> {
         let smtp = &self.config.smtp;
-        if smtp.submission_listen == Listen::Off && smtp.submissions_listen == Listen::Off {
-            return Ok([None, None]);
+        if [smtp.submission_listen, smtp.submissions_listen, smtp.mx_listen].iter().all(|listen| *listen == Listen::Off) {
+            return Ok([None, None, None]);
         }
         let hostname = host_name(self.config);
         let pairs = self.config.tls.certificate_files.iter().zip(&self.config.tls.key_files);
@@ -27,6 +30,7 @@ impl Start<'_> {
         let tls = ServerTls::load(files, &hostname).context("see [tls] in the configuration")?;
         let rooms = smtpd::Rooms {
             accept: accept.with_recipients(smtp.recipients),
+            inbound: Inbound { store: self.house.store.clone(), domains: self.house.domains.clone(), clock: self.clock.clone(), rules },
             users: self.house.smtp_users.clone(),
             tls: tls.clone(),
             config: Arc::clone(self.config),
@@ -34,18 +38,23 @@ impl Start<'_> {
             clock: self.clock.clone(),
             supervisor: self.supervisor.clone(),
         };
-        let door = Door::new(rooms);
+        // Each has limits of its own: the world must not take the places of our users.
+        let world = Door::new(rooms.clone(), Purpose::Exchange);
+        let door = Door::new(rooms, Purpose::Submission);
         let submission = self.listen(&door, "smtp.submission_listen", smtp.submission_listen, Encryption::StartTls).await?;
         let submissions = self.listen(&door, "smtp.submissions_listen", smtp.submissions_listen, Encryption::Implicit).await?;
+        let mx = self.listen(&world, "smtp.mx_listen", smtp.mx_listen, Encryption::StartTls).await?;
         if submission.is_some() || submissions.is_some() {
             self.house.smtp_users.keep_last_used(self.supervisor);
             if tls.is_self_signed() {
                 let fix = "name files in tls.certificate_files and tls.key_files, then start again";
                 tracing::warn!(fix, "SMTP clients are shown a certificate that nobody trusts, and most will refuse it");
             }
+        }
+        if submission.is_some() || submissions.is_some() || mx.is_some() {
             smtpd::listen::watch_certificates(tls, &door, self.supervisor);
         }
-        Ok([submission, submissions])
+        Ok([submission, submissions, mx])
     }
 
     /// Listens for SMTP; none if it is off. An address that nobody asked for may be taken: that is told and no more.
@@ -53,9 +62,9 @@ impl Start<'_> {
         let listener = match smtpd::Listener::bind(listen, encryption).await {
             Ok(Some(listener)) => listener,
             Ok(None) => return Ok(None),
-            Err(error) if matches!(listen, Listen::Everywhere(587 | 465)) => {
+            Err(error) if matches!(listen, Listen::Everywhere(587 | 465 | 25)) => {
                 let fix = "free the port and give the program the right to it (CAP_NET_BIND_SERVICE), set another address, or \"\" for off";
-                tracing::warn!(option, %error, fix, "nobody can submit mail here: the address cannot be listened on");
+                tracing::warn!(option, %error, fix, "no mail can come in here: the address cannot be listened on");
                 return Ok(None);
             }
             Err(error) => return Err(error).with_context(|| format!("cannot listen on the address of {option}")),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Buf;
 
 use super::Door;
+use super::exchange;
 use super::gate::{Full, Share};
 use super::listen::Encryption;
 use super::submission::{self, Submitter};
@@ -21,7 +22,7 @@ use crate::model::Reply;
 use crate::net::proxy_protocol::{self, Header};
 use crate::smtp::client::Stream;
 use crate::smtp::server::reply;
-use crate::smtp::server::session::{Ask, Channel, Next, Session};
+use crate::smtp::server::session::{Ask, Channel, Next, Purpose, Session};
 use crate::telemetry::metrics;
 
 /// How long a proxy may take for its header.
@@ -154,7 +155,7 @@ impl Run<'_> {
 
     /// Reads on. False: the client has gone.
     async fn read(&mut self, wire: &mut Wire) -> io::Result<bool> {
-        let begun = if self.session.is_signed_in() { self.progress } else { self.since };
+        let begun = if self.session.is_signed_in() || self.is_of_the_world() { self.progress } else { self.since };
         let deadline = begun.plus(PATIENCE);
         let got = if self.session.is_busy() { wire.read(deadline).await? } else { wire.read_or_drain(deadline, &self.door.supervisor).await? };
         match got {
@@ -166,8 +167,16 @@ impl Run<'_> {
         Ok(true)
     }
 
+    /// Nobody signs in: it came to the listener for everybody.
+    fn is_of_the_world(&self) -> bool {
+        self.door.settings.purpose == Purpose::Exchange
+    }
+
     async fn judge(&mut self, ask: Ask) -> Reply {
         match ask {
+            Ask::Mail(_) if self.is_of_the_world() => Reply::new(250, "2.1.0 ok"),
+            Ask::Rcpt(to) if self.is_of_the_world() => exchange::may_receive(self.door, &to),
+            Ask::Message(message) if self.is_of_the_world() => exchange::take(self.door, &message).await,
             Ask::SignIn(credentials) => match submission::sign_in(self.door, self.client, &credentials).await {
                 Ok(submitter) => {
                     self.submitter = Some(submitter);

@@ -1,13 +1,14 @@
-//! The SMTP door: submission on 587 and 465.
+//! The SMTP door: submission on 587 and 465, and what comes back from the world on 25.
 //!
-//! Answers: who may connect, sign in and send as whom; what is submitted goes the way of every message, through `accept`. The protocol itself is
-//! `smtp::server`'s; here are sockets, time limits and rules.
-//! Does not: take mail from the world, relay for anybody who has not signed in, or touch the database.
+//! Answers: who may connect, sign in and send as whom; what is submitted goes the way of every message, through `accept`, and what comes to a
+//! bounce address to `inbound`. The protocol itself is `smtp::server`'s; here are sockets, time limits and rules.
+//! Does not: take other mail from the world, relay for anybody who has not signed in, or touch the database.
 
 pub mod attempts;
 pub mod listen;
 
 mod connection;
+mod exchange;
 mod gate;
 mod options;
 mod refusal;
@@ -20,6 +21,7 @@ use crate::accept::Accept;
 use crate::access::smtp_users::SmtpUsers;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::inbound::Inbound;
 use crate::net::server_tls::ServerTls;
 use crate::smtp::server::session::{Purpose, Settings};
 use crate::supervisor::Supervisor;
@@ -29,9 +31,12 @@ use gate::{Budget, Gate};
 pub use listen::{Encryption, Listener};
 
 /// The rooms that the door leads to.
+#[derive(Clone)]
 pub struct Rooms {
     /// Takes messages.
     pub accept: Accept,
+    /// Takes what comes back.
+    pub inbound: Inbound,
     /// Knows users and keys.
     pub users: SmtpUsers,
     /// Certificates.
@@ -56,16 +61,11 @@ pub struct Door {
 }
 
 impl Door {
-    /// Opens the door to `rooms`.
+    /// Opens the door to `rooms` for our users, or for the world.
     #[must_use]
-    pub fn new(rooms: Rooms) -> Arc<Self> {
+    pub fn new(rooms: Rooms, purpose: Purpose) -> Arc<Self> {
         let (smtp, limits) = (&rooms.config.smtp, &rooms.config.limits);
-        let settings = Settings {
-            hostname: rooms.hostname.clone(),
-            purpose: Purpose::Submission,
-            max_octets: limits.message_octets,
-            max_recipients: smtp.recipients,
-        };
+        let settings = Settings { hostname: rooms.hostname.clone(), purpose, max_octets: limits.message_octets, max_recipients: smtp.recipients };
         let gate = Gate::new(smtp.connections, smtp.connections_per_client);
         let (budget, attempts) = (Budget::new(smtp.message_memory_octets), Attempts::new(rooms.clock.clone()));
         Arc::new(Self { rooms, settings: Arc::new(settings), gate, budget, attempts })

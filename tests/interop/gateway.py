@@ -48,6 +48,7 @@ http_listen = "{self.url.removeprefix("http://")}"
 [smtp]
 submission_listen = "127.0.0.1:{self.submission}"
 submissions_listen = "127.0.0.1:{self.submissions}"
+mx_listen = ""
 [tls]
 certificate_files = ["cert.pem"]
 key_files = ["key.pem"]

@@ -40,7 +40,7 @@ fn config_of(options: &serde_json::Value) -> Config {
     config.server.hostname = "mail.sender.example".into();
     config.server.http_listen = text("listen").parse().unwrap();
     config.server.master_key_file = text("key").into();
-    (config.smtp.submission_listen, config.smtp.submissions_listen) = (Listen::Off, Listen::Off);
+    (config.smtp.submission_listen, config.smtp.submissions_listen, config.smtp.mx_listen) = (Listen::Off, Listen::Off, Listen::Off);
     config.database.url = Secret::new(text("url"));
     config.database.max_connections = 6;
     config.delivery.allow_private_addresses = true;

@@ -1,5 +1,8 @@
 //! What comes back about mail: bounces and complaints find their delivery, once, and only what is proven suppresses.
 
+use std::net::SocketAddr;
+
+use pennypost::config::Listen;
 use pennypost::deliver::class::Rules;
 use pennypost::inbound::{Heard, Inbound, InboundError, Nothing};
 use pennypost::mail::verp::VerpError;
@@ -9,6 +12,7 @@ use serde_json::{Value, json};
 use super::return_path::{publish, reverse_paths};
 use super::world::gateway::eventually;
 use super::world::script::{TAKEN, after_hello};
+use super::world::smtp::SmtpClient;
 use super::world::telling::kinds;
 use super::world::{Gateway, World};
 
@@ -58,6 +62,60 @@ fn told(heard: &Heard) -> Vec<String> {
 /// The last event of a message.
 async fn last_event(gateway: &Gateway, id: &str) -> Value {
     gateway.message(id).await["events"].as_array().unwrap().last().unwrap().clone()
+}
+
+#[tokio::test]
+async fn the_world_may_bring_reports_to_our_bounce_addresses_and_nothing_else() {
+    let mut world = World::new().await;
+    world.config.smtp.mx_listen = Listen::At(SocketAddr::new(world.config.server.http_listen.ip(), 0));
+    let one = world.scripted_mx("one.example", &[&after_hello(TAKEN)]).await;
+    let gateway = world.gateway().await;
+    publish(&world, &gateway, &[]).await;
+    let id = gateway.send(&["bee@one.example"]).await;
+    gateway.delivery_in(&id, "bee@one.example", "delivered").await;
+    let token = reverse_paths(&one).remove(0);
+    let mx = gateway.running.mx.unwrap();
+    assert_eq!((gateway.running.submission, gateway.running.submissions), (None, None));
+
+    let mut client = SmtpClient::connect(mx).await;
+    let hello = client.say("EHLO relay.example").await;
+    assert!(hello.contains("STARTTLS") && !hello.contains("AUTH"), "{hello}");
+    client.expect("AUTH PLAIN AGEAYg==", "502 5.5.1").await;
+    client.expect("MAIL FROM:<>", "250").await;
+    client.expect("DATA", "554 5.5.1").await;
+    let forged = token.replacen(token.chars().nth(5).unwrap(), "7", 1);
+    let (local, domain) = token.split_once('@').unwrap();
+    for to in [
+        "friend@gmail.example",
+        "hello@sender.example",
+        "postmaster@sender.example",
+        &format!("{local}@other.example"),
+        &format!("@relay.example:{token}x"),
+        &format!("\"friend@gmail.example\"@{domain}"),
+        &format!("friend%gmail.example@{domain}"),
+        &forged,
+    ] {
+        let reply = client.say(&format!("RCPT TO:<{to}>")).await;
+        assert!(reply.starts_with("55") || reply.starts_with("501 "), "{to}: {reply}");
+    }
+    client.expect("RCPT TO:<postmaster>", "550 5.1.1").await;
+    client.expect(&format!("RCPT TO:<{}>", token.to_uppercase()), "250").await;
+    client.expect("DATA", "354").await;
+    client.send(report(&[("bee@one.example", "failed", "550 5.1.1 user unknown")], "")).await;
+    client.expect(".", "250 2.6.0").await;
+    assert_eq!(kinds(&gateway.message(&id).await), ["delivered", "bounced"]);
+    becomes_suppressed(&gateway, "bee@one.example").await;
+
+    let mut client = SmtpClient::connect_starttls(mx).await;
+    client.expect("EHLO relay.example", "250").await;
+    client.expect("MAIL FROM:<mailer-daemon@relay.example>", "250").await;
+    client.expect(&format!("RCPT TO:<{token}>"), "250").await;
+    client.expect("DATA", "354").await;
+    client.send("From: bee@one.example\r\nSubject: Thanks\r\n\r\nThanks.\r\n").await;
+    client.expect(".", "250 2.6.0").await;
+    assert_eq!(kinds(&gateway.message(&id).await), ["delivered", "bounced"], "an answer is no report");
+    client.expect("QUIT", "221").await;
+    gateway.stop().await;
 }
 
 #[tokio::test]

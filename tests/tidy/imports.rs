@@ -41,7 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
     // doors: never the database, never the engine
     ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "accept", "ops"]),
-    ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "ops"]),
+    ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "inbound", "ops"]),
     // top
     (
         "serve",
@@ -59,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "accept",
             "deliver",
             "consumers",
+            "inbound",
             "ops",
             "http",
             "smtpd",

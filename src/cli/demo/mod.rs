@@ -96,6 +96,7 @@ fn config(place: &Place, town: &Town) -> Config {
     config.server.http_listen = ([127, 0, 0, 1], 0).into();
     config.smtp.submission_listen = Listen::Off;
     config.smtp.submissions_listen = Listen::Off;
+    config.smtp.mx_listen = Listen::Off;
     config.server.master_key_file = place.directory().join("master.key");
     config.database.data_dir = place.directory().join("pg");
     config.delivery.mx_port = town.mx_port;

@@ -36,6 +36,7 @@ impl Node {
             ("SERVER__MASTER_KEY_FILE", config.server.master_key_file.display().to_string()),
             ("SMTP__SUBMISSION_LISTEN", String::new()),
             ("SMTP__SUBMISSIONS_LISTEN", String::new()),
+            ("SMTP__MX_LISTEN", String::new()),
             ("DATABASE__URL", world.database_url.clone()),
             ("DATABASE__MAX_CONNECTIONS", "6".to_owned()),
             ("DELIVERY__ALLOW_PRIVATE_ADDRESSES", "true".to_owned()),

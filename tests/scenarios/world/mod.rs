@@ -67,7 +67,7 @@ impl World {
         config.server.master_key_file = database::scratch().join(format!("key-{}-{}", block[0], block[1]));
         config.database.url = Secret::new(database_url.clone());
         config.database.max_connections = 6;
-        (config.smtp.submission_listen, config.smtp.submissions_listen) = (Listen::Off, Listen::Off);
+        (config.smtp.submission_listen, config.smtp.submissions_listen, config.smtp.mx_listen) = (Listen::Off, Listen::Off, Listen::Off);
         config.delivery.allow_private_addresses = true;
         config.delivery.allow_unverified_domains = true;
         config.delivery.mx_port = free_port(Ipv4Addr::new(127, block[0], block[1], 1));

@@ -45,6 +45,7 @@ pub fn command(world: &World, before: &str) -> Command {
         .env("PENNYPOST_SERVER__MASTER_KEY_FILE", &config.server.master_key_file)
         .env("PENNYPOST_SMTP__SUBMISSION_LISTEN", "")
         .env("PENNYPOST_SMTP__SUBMISSIONS_LISTEN", "")
+        .env("PENNYPOST_SMTP__MX_LISTEN", "")
         .env("PENNYPOST_DELIVERY__ALLOW_PRIVATE_ADDRESSES", "true")
         .env("PENNYPOST_DELIVERY__ALLOW_UNVERIFIED_DOMAINS", "true")
         .env("PENNYPOST_DELIVERY__MX_PORT", config.delivery.mx_port.to_string())
