@@ -64,11 +64,18 @@ async fn a_listed_source_pauses_until_the_list_lets_it_go_and_another_takes_its_
     let source = shown(&world, &gateway, usual, "listed").await;
     assert_eq!((&source["state"], &source["paused"]), (&json!("listed"), &json!(true)), "{source:#}");
     assert_eq!(source["reason"], "bl.example: 127.0.0.4 sends spam");
-    let metrics = String::from_utf8(gateway.get("/metrics").await.body).unwrap();
-    for (source, value) in [(usual, 1), (other, 0)] {
-        let line = format!("pennypost_source_listed{{source=\"{source}\",zone=\"bl.example\"}} {value}");
-        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
-    }
+    // What is shown is the state of the database; a node hears of it, and counts it, within a minute.
+    eventually(async || {
+        world.advance(Duration::from_mins(5));
+        let metrics = String::from_utf8(gateway.get("/metrics").await.body).unwrap();
+        let lines =
+            [(usual, 1), (other, 0)].map(|(source, value)| format!("pennypost_source_listed{{source=\"{source}\",zone=\"bl.example\"}} {value}"));
+        match lines.iter().find(|line| !metrics.contains(*line)) {
+            Some(line) => Err(format!("{line} is not in\n{metrics}")),
+            None => Ok(()),
+        }
+    })
+    .await;
     assert_eq!(gateway.get("/healthz").await.status, 200);
     eventually(async || {
         let id = gateway.send(&[TO]).await;
