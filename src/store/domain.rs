@@ -78,6 +78,7 @@ pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow
         domain.created_at
     )
     .execute(&mut *tx)
+    .limited(STATEMENT)
     .await?;
     insert_keys(&mut tx, keys).await?;
     Ok(tx.commit().await?)
@@ -87,8 +88,8 @@ pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow
 pub(crate) async fn replace_next_keys(store: &Store, domain: DomainId, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
     // One rotation at a time: the row of the domain is the lock.
-    sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut *tx).await?;
-    sqlx::query!("delete from dkim_key where domain_id = $1 and state = 'next'", domain.uuid()).execute(&mut *tx).await?;
+    sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut *tx).limited(STATEMENT).await?;
+    sqlx::query!("delete from dkim_key where domain_id = $1 and state = 'next'", domain.uuid()).execute(&mut *tx).limited(STATEMENT).await?;
     insert_keys(&mut tx, keys).await?;
     Ok(tx.commit().await?)
 }
@@ -108,6 +109,7 @@ async fn insert_keys(tx: &mut Tx, keys: &[DkimKeyRow]) -> Result<(), StoreError>
             key.created_at
         )
         .execute(&mut **tx)
+        .limited(STATEMENT)
         .await?;
     }
     Ok(())
@@ -253,6 +255,7 @@ pub(crate) async fn record_check(store: &Store, checked: &Checked<'_>) -> Result
             checked.at
         )
         .execute(&mut *tx)
+        .limited(STATEMENT)
         .await?;
         if let Some(told) = checked.displaced_told.as_ref().filter(|_| done.rows_affected() == 1) {
             tell(&mut tx, displaced, told).await?;
@@ -271,12 +274,14 @@ pub(crate) async fn record_check(store: &Store, checked: &Checked<'_>) -> Result
         checked.findings
     )
     .execute(&mut *tx)
+    .limited(STATEMENT)
     .await?;
     if done.rows_affected() != 1 {
         return Ok(false);
     }
     sqlx::query!("update dkim_key set seen_at = $3 where domain_id = $1 and id = any($2)", checked.id.uuid(), checked.seen, checked.at)
         .execute(&mut *tx)
+        .limited(STATEMENT)
         .await?;
     promote(&mut tx, checked.id, checked.seen).await?;
     if let Some(told) = &checked.told {
@@ -296,6 +301,7 @@ async fn tell(tx: &mut Tx, domain: DomainId, told: &Told) -> Result<(), StoreErr
         told.data.to_string()
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
@@ -325,9 +331,11 @@ async fn promote(tx: &mut Tx, domain: DomainId, seen: &[Uuid]) -> Result<(), Sto
         seen
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     sqlx::query!("update dkim_key set state = 'active' where domain_id = $1 and state = 'next' and id = any($2)", domain.uuid(), seen)
         .execute(&mut **tx)
+        .limited(STATEMENT)
         .await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError, Tx};
 
 /// A message that has to be looked at.
@@ -34,6 +35,7 @@ pub(crate) async fn discover(tx: &mut Tx, from: Uuid, check_at: OffsetDateTime, 
         limit
     )
     .fetch_all(&mut **tx)
+    .limited(PATIENT)
     .await?;
     ids.sort_unstable();
     Ok(ids)
@@ -41,7 +43,7 @@ pub(crate) async fn discover(tx: &mut Tx, from: Uuid, check_at: OffsetDateTime, 
 
 /// Forgets messages older than `before`.
 pub(crate) async fn forget(tx: &mut Tx, before: Uuid) -> Result<(), StoreError> {
-    query!("delete from notice where message_id < $1", before).execute(&mut **tx).await?;
+    query!("delete from notice where message_id < $1", before).execute(&mut **tx).limited(PATIENT).await?;
     Ok(())
 }
 
@@ -57,6 +59,7 @@ pub(crate) async fn due(store: &Store, now: OffsetDateTime, until: OffsetDateTim
         limit
     )
     .fetch_all(store.pool())
+    .limited(PATIENT)
     .await?;
     Ok(rows)
 }
@@ -71,12 +74,13 @@ pub(crate) async fn keep(
 ) -> Result<(), StoreError> {
     query!("update notice set told = $2, pending = $3, check_at = $4 where message_id = $1", message, told, pending as _, check_at)
         .execute(store.pool())
+        .limited(STATEMENT)
         .await?;
     Ok(())
 }
 
 /// Has a message looked at now: something was reported about it.
 pub(crate) async fn wake(tx: &mut Tx, message: Uuid, now: OffsetDateTime) -> Result<(), StoreError> {
-    query!("update notice set check_at = least(check_at, $2) where message_id = $1", message, now).execute(&mut **tx).await?;
+    query!("update notice set check_at = least(check_at, $2) where message_id = $1", message, now).execute(&mut **tx).limited(STATEMENT).await?;
     Ok(())
 }
