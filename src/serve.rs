@@ -269,6 +269,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     let silence = Duration::from_secs(config.delivery.node_timeout_seconds);
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
+    supervisor.spawn("end of pauses", Arc::clone(&node).unpark(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
     let rules = Arc::clone(&tables.rules);
     let handoff = egress.map(|egress| start.engine(tables, egress));

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::output::{plain, printable, table};
 use crate::config::Config;
 use crate::model::{DomainName, MessageId, SiteName};
-use crate::outbox::{Change, Paused, Selection, Target, Verb};
+use crate::outbox::{self, Change, Paused, ReasonError, Selection, Target, Verb};
 use crate::serve::House;
 
 /// Show and control what waits
@@ -79,7 +79,7 @@ pub struct What {
     /// Mail to this domain
     #[arg(long, value_name = "DOMAIN", required_unless_present_any = ["all", "site"], conflicts_with_all = ["all", "site"])]
     domain: Option<DomainName>,
-    /// Mail to all domains with these MX hosts, or at a site that `queue sites` shows
+    /// Mail to all domains with these MX hosts, or at a site that `queue sites` shows, or by a smart host, `host:port`
     #[arg(long, value_name = "HOST,HOST", conflicts_with = "all")]
     site: Option<SiteName>,
     /// All mail of the project
@@ -112,9 +112,8 @@ fn parse_tag(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "expected key=value".to_owned())
 }
 
-fn parse_reason(text: &str) -> Result<String, String> {
-    let fits = (1..=500).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    if fits { Ok(text.to_owned()) } else { Err("expected 1 to 500 characters without controls".to_owned()) }
+fn parse_reason(text: &str) -> Result<String, ReasonError> {
+    outbox::check_reason(text).map(|()| text.to_owned())
 }
 
 /// The cursor of a list.

@@ -19,6 +19,7 @@ pub mod refill;
 pub mod selection;
 pub mod settle;
 pub mod sites;
+mod unpark;
 pub mod view;
 pub mod waiting;
 pub mod ways;
@@ -32,8 +33,9 @@ use crate::store::Store;
 pub use crate::store::StoreError;
 
 pub use control::{Change, Verb};
+pub use node::Node;
 pub use nodes::{NodeState, NodeView};
-pub use pauses::{PauseView, Paused, Target};
+pub use pauses::{PauseView, Paused, ReasonError, Target, check_reason};
 pub use selection::{Selection, SelectionError};
 
 pub use claims::{ClaimedDelivery, Claims, Hurry, OutboundMessage};

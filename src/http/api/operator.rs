@@ -13,10 +13,7 @@ use crate::http::Api;
 use crate::http::extract::{self, Manager, Payload};
 use crate::http::problem::{Document, Problem};
 use crate::model::{DeliveryId, DomainName, MessageId, ProjectId};
-use crate::outbox::{PauseView, Paused, Selection, SelectionError, Target, Verb};
-
-/// Characters of the reason of a pause.
-const MAX_REASON_CHARACTERS: usize = 500;
+use crate::outbox::{self, PauseView, Paused, Selection, SelectionError, Target, Verb};
 
 /// Which deliveries: all conditions given must hold, and at least one must be given, or `all`.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -211,9 +208,7 @@ impl PauseRequest {
 
 /// Refuses a reason that says nothing, or too much.
 pub(super) fn check_reason(reason: &str) -> Result<(), Problem> {
-    let fits = (1..=MAX_REASON_CHARACTERS).contains(&reason.chars().count()) && !reason.chars().any(char::is_control);
-    let expected = format!("expected 1 to {MAX_REASON_CHARACTERS} characters without controls");
-    if fits { Ok(()) } else { Err(Problem::field("/reason", Code::OutOfRange, expected)) }
+    outbox::check_reason(reason).map_err(|error| Problem::field("/reason", Code::OutOfRange, error))
 }
 
 /// Pause delivery
