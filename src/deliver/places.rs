@@ -114,8 +114,7 @@ impl Engine {
         if let Some(place) = self.sandbox_place(&job.domain) {
             return self.push(&place, vec![job]);
         }
-        if let Some(host) = &job.route.smart_host {
-            let place = self.parts.providers.smart_host(&host.name, host.label(), host.number);
+        if let Some(place) = job.route.smart_host.as_ref().map(|host| host.place(&self.parts.providers).clone()) {
             return self.push(&place, vec![job]);
         }
         let domain = job.domain.clone();

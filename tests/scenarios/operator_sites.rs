@@ -134,6 +134,7 @@ async fn what_is_no_site_cannot_be_paused_and_nobody_pauses_it_for_others() {
     for (path, body, code, pointer) in [
         ("pause", json!({ "site": "", "reason": "x" }), "unknown-value", "/site"),
         ("pause", json!({ "site": "bee@mx.example", "reason": "x" }), "unknown-value", "/site"),
+        ("pause", json!({ "site": "mx.example:0", "reason": "x" }), "unknown-value", "/site"),
         ("pause", json!({ "site": "mx.example" }), "out-of-range", "/reason"),
         ("pause", json!({ "site": "mx.example", "reason": "a\u{7}" }), "out-of-range", "/reason"),
         ("resume", json!({ "site": "mx.example, " }), "unknown-value", "/site"),
@@ -150,5 +151,33 @@ async fn what_is_no_site_cannot_be_paused_and_nobody_pauses_it_for_others() {
     gateway.post("/v1/sites/resume", &body).await.assert_problem(404, "not-found", "the pause of another project");
     assert_eq!(gateway.get("/v1/sites").await.json()["pauses"], json!([]));
     assert_eq!(world.number("select count(*) from pause").await, 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_smart_host_is_paused_and_resumed_by_its_name_and_port() {
+    let mut world = World::new().await;
+    let relay = world.accepting_mx("relay.sender.example").await;
+    let host = format!("localhost.sender.example:{}", relay.local_addr.port());
+    world.zone.add(&format!("localhost.sender.example A {}", relay.local_addr.ip())).unwrap();
+    world.config.delivery.smart_host.clone_from(&host);
+    let gateway = world.gateway().await;
+    let paused = gateway.post("/v1/sites/pause", &json!({ "site": host.to_uppercase(), "reason": "they asked for it" })).await;
+    assert_eq!((paused.status, &paused.json()["site"]), (200, &json!(host)), "{}", paused.text());
+    lets_a_second_pass(&world, &gateway, |node| node.running.claims.orders().any_site()).await;
+    let id = gateway.send(&["bee@a.example", "bee@b.example"]).await;
+    parked(&world, 2).await;
+    // That its domains have other hosts of their own says nothing: it is looked at after ten minutes.
+    world.accepting_mx("a.example").await;
+    world.advance(Duration::from_mins(11));
+    for _ in 0..20 {
+        world.advance(Duration::from_secs(1));
+        assert_eq!(state(&gateway, &id, "bee@a.example").await, "queued");
+    }
+    assert_eq!(relay.counts().connections, 0);
+    assert_eq!(gateway.post("/v1/sites/resume", &json!({ "site": host })).await.status, 204);
+    delivered(&world, &gateway, &id, "bee@a.example").await;
+    delivered(&world, &gateway, &id, "bee@b.example").await;
+    assert_eq!(relay.counts().messages, 2);
     gateway.stop().await;
 }
