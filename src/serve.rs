@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::future::BoxFuture;
 
 use crate::accept::Accept;
 use crate::accept::batch::{Batcher, Writing};
@@ -23,6 +24,7 @@ use crate::consumers::Suppress;
 use crate::deliver::class::Rules;
 use crate::deliver::egress::{self, Egress};
 use crate::deliver::limits::Providers;
+use crate::deliver::places::place_now;
 pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer, Senders};
@@ -156,7 +158,7 @@ impl House {
         let days = u64::from(config.domains.rotate_dkim_days);
         let rotate_after = (days > 0).then(|| Duration::from_hours(24 * days));
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
-        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access).await?), Events::new(store.clone()));
+        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access, &resolver).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
         let suppressions = Suppressions::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
@@ -448,9 +450,19 @@ async fn ways_out(config: &Config, house: &House) -> anyhow::Result<Egress> {
 }
 
 /// What the outbox has to know of them. Nothing, where the configuration cannot be used: who delivers refuses that, others need not.
-async fn ways(config: &Config, access: &Access) -> anyhow::Result<Ways> {
+async fn ways(config: &Config, access: &Access, resolver: &Resolver) -> anyhow::Result<Ways> {
     let egress = Egress::new(&config.delivery, &host_name(config), &projects(config, access).await?);
-    Ok(egress.map_or_else(|_| Ways::default(), |egress| Ways::new(move |project, id, domain| egress.smart_host_of(project, id, domain))))
+    let (Ok(egress), Ok(providers)) = (egress, Providers::load(&config.delivery)) else { return Ok(Ways::default()) };
+    let (atlas, sandbox) = (Arc::new((providers, resolver.clone())), config.delivery.sandbox);
+    let place_of = move |domain: DomainName| -> BoxFuture<'static, Option<[Arc<str>; 2]>> {
+        let atlas = Arc::clone(&atlas);
+        Box::pin(async move {
+            let (providers, resolver) = &*atlas;
+            let place = place_now(providers, resolver, sandbox, &domain).await?;
+            Some([place.site, place.hosts])
+        })
+    };
+    Ok(Ways::new(move |project, id, domain| egress.smart_host_of(project, id, domain), place_of))
 }
 
 /// The projects that rules name, as far as they exist.

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::job::Job;
+use super::places::place_now;
 use super::site::Site;
 use super::warm_up::Held;
 use crate::model::{DomainName, SiteName};
-use crate::net::mx;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
 
@@ -115,7 +115,7 @@ impl Engine {
                 continue;
             }
             // Who cannot be found now has not moved.
-            let Some(place) = self.place_of(&domain).await else { continue };
+            let Some(place) = place_now(&self.parts.providers, &self.parts.resolver, self.parts.settings.sandbox, &domain).await else { continue };
             if ![&*place.site, &*place.hosts].contains(&row.site.as_str()) {
                 store.forget_paused_domain(row.pause_id, &row.domain).await?;
                 self.parts.claims.orders().note_left(&domain);
@@ -123,13 +123,5 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    async fn place_of(&self, domain: &DomainName) -> Option<super::limits::Place> {
-        if let Some(place) = self.sandbox_place(domain) {
-            return Some(place);
-        }
-        let hosts = mx::host_names(&self.parts.resolver, domain).await.ok()?;
-        Some(self.parts.providers.place(hosts.iter().map(String::as_str)))
     }
 }

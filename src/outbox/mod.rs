@@ -3,6 +3,7 @@
 //! Answers: what is put in, what is claimed, what became of it, and what an operator may do with what waits.
 //! Does not: talk to mail servers (`deliver`) or judge requests (`accept`). Invariants 1 to 6.
 
+mod at_site;
 pub mod claims;
 pub mod content;
 pub mod control;
@@ -76,6 +77,12 @@ impl Outbox {
         let Some(row) = self.store.content(project.uuid(), id.uuid()).await? else { return Ok(None) };
         let content = content::unpack(row.encoding, row.content, row.size)?;
         Ok(Some(StoredContent { content, domain: row.domain_id.map(DomainId::from_uuid), accepted_at: time_of(row.id) }))
+    }
+
+    /// True if it can be said which site a delivery is at: not where the configuration of those who send cannot be used.
+    #[must_use]
+    pub const fn knows_sites(&self) -> bool {
+        self.ways.are_known()
     }
 
     /// True if the database answers and knows its tables.

@@ -38,6 +38,24 @@ pub struct SelectedRows {
     pub sender: Option<String>,
     /// An object with the tag.
     pub tag: Option<serde_json::Value>,
+    /// These and no others.
+    pub only: Option<Keys>,
+}
+
+/// Keys of deliveries: message and place, in lists of the same length.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    pub messages: Vec<Uuid>,
+    pub numbers: Vec<i16>,
+}
+
+/// A delivery that may be meant.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub message_id: Uuid,
+    pub rcpt_no: i16,
+    pub project_id: Uuid,
+    pub recipient: String,
 }
 
 /// What is done to them.
@@ -73,6 +91,28 @@ pub struct Step {
 }
 
 impl Store {
+    /// The deliveries of a stretch, of a project and to recipients that end so, if these are given.
+    pub async fn candidates(&self, stretch: Stretch, project: Option<Uuid>, recipient: Option<&str>) -> Result<Vec<Candidate>, StoreError> {
+        query_as!(
+            Candidate,
+            "with near as materialized (
+               select message_id, rcpt_no, project_id, recipient from delivery
+               where (message_id, rcpt_no) > ($1, $2) and message_id <= $3 order by message_id, rcpt_no limit $4
+             )
+             select message_id, rcpt_no, project_id, recipient from near
+             where ($5::uuid is null or project_id = $5) and ($6::text is null or right(recipient, length($6)) = $6)",
+            stretch.after.0,
+            stretch.after.1,
+            stretch.last,
+            stretch.rows,
+            project,
+            recipient
+        )
+        .fetch_all(self.pool())
+        .limited(PATIENT)
+        .await
+    }
+
     /// One step of a change. `event_ids` has at least as many as the stretch has rows, if deliveries end.
     pub async fn change_step(
         tx: &mut Tx,
@@ -81,6 +121,7 @@ impl Store {
         change: &RowChange,
         event_ids: &[Uuid],
     ) -> Result<Step, StoreError> {
+        let only = selected.only.as_ref();
         let (kind, facts) = change.end.as_ref().map_or((0, "{}"), |(kind, facts)| (*kind, facts.as_str()));
         let step = query_as!(
             Step,
@@ -89,7 +130,9 @@ impl Store {
                  where (message_id, rcpt_no) > ($1, $2) and message_id <= $3 order by message_id, rcpt_no limit $4
                ), chosen as materialized (
                  select n.place, n.owner from near n
-                 where ($5::uuid is null or n.project_id = $5) and ($6::text is null or right(n.recipient, length($6)) = $6)
+                 where ($5::uuid is null or n.project_id = $5)
+                   and ($16::uuid[] is null or (n.message_id, n.rcpt_no) in (select * from unnest($16::uuid[], $17::smallint[])))
+                   and ($6::text is null or right(n.recipient, length($6)) = $6)
                    and (($7::text is null and $8::jsonb is null) or exists (
                      select from message m where m.id = n.message_id
                        and ($7::text is null or right(m.header_from, length($7)) = $7 or right(m.reverse_path, length($7)) = $7)
@@ -130,7 +173,9 @@ impl Store {
             change.end.is_some(),
             event_ids,
             kind,
-            facts
+            facts,
+            only.map(|keys| &keys.messages[..]),
+            only.map(|keys| &keys.numbers[..])
         )
         .fetch_one(&mut **tx)
         .limited(PATIENT)

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use pennypost::lab::sink::{Sink, SinkSettings};
+use pennypost::lab::zone::ZoneFault;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::operator::{audit, lets_a_second_pass, other_project, state};
+use super::operator::{audit, later, lets_a_second_pass, other_project, state};
 use super::world::gateway::eventually;
 use super::world::{Gateway, World};
 
@@ -179,5 +180,51 @@ async fn a_smart_host_is_paused_and_resumed_by_its_name_and_port() {
     delivered(&world, &gateway, &id, "bee@a.example").await;
     delivered(&world, &gateway, &id, "bee@b.example").await;
     assert_eq!(relay.counts().messages, 2);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn deliveries_are_changed_by_the_site_that_their_way_leads_to_whether_it_was_looked_up_before_or_not() {
+    let mut world = World::new().await;
+    let sink = shared_host(&world, HOST, &["a.example", "b.example"]).await;
+    shared_host(&world, "mx.open.example", &["open.example"]).await;
+    let relay = world.accepting_mx("relay.sender.example").await;
+    let label = format!("{}:{}", relay.local_addr.ip(), relay.local_addr.port());
+    let rule = format!("host = \"{label}\"\ndomain = \"b.example\"");
+    world.config.delivery.smart_host_rule = vec![toml::from_str(&rule).unwrap()];
+    let gateway = world.gateway().await;
+    world.zone.set_fault("dark.example", Some(ZoneFault::ServFail));
+    let recipients = ["bee@a.example", "bee@b.example", "bee@open.example", "bee@dark.example", "ant@a.example"];
+    let id = later(&world, &gateway, &recipients, json!({})).await;
+    let verb = async |verb: &str, selection: Value| {
+        let answer = gateway.post(&format!("/v1/queue/{verb}"), &selection).await;
+        assert_eq!(answer.status, 200, "{verb} {selection}: {}", answer.text());
+        let done = answer.json();
+        ["changed", "active", "unplaced"].map(|name| done[name].as_u64().unwrap())
+    };
+    let states = async || {
+        let mut found = Vec::new();
+        for recipient in &recipients {
+            found.push(state(&gateway, &id, recipient).await);
+        }
+        found
+    };
+    assert_eq!(verb("hold", json!({ "site": "MX.shared.example." })).await, [2, 0, 1]);
+    assert_eq!(states().await, ["held", "queued", "queued", "queued", "held"]);
+    assert_eq!(verb("hold", json!({ "site": label })).await, [1, 0, 0], "by the smart host, whatever its MX says");
+    assert_eq!(verb("release", json!({ "site": HOST, "recipient_domain": "b.example" })).await, [0, 0, 0]);
+    assert_eq!(verb("release", json!({ "site": label })).await, [1, 0, 0]);
+    assert_eq!(verb("hold", json!({ "site": "mx.shared.example,mx.open.example" })).await, [0, 0, 1], "all of the hosts");
+    assert_eq!(verb("release", json!({ "site": HOST, "message": id })).await, [2, 0, 1]);
+    assert_eq!(verb("retry", json!({ "site": HOST, "recipient_domain": "a.example" })).await, [2, 0, 0]);
+    gateway.delivery_in(&id, "bee@a.example", "delivered").await;
+    gateway.delivery_in(&id, "ant@a.example", "delivered").await;
+    assert_eq!((sink.counts().messages, relay.counts().messages), (1, 0));
+    assert_eq!(verb("cancel", json!({ "site": "mx.open.example", "all_projects": true })).await, [1, 0, 1]);
+    assert_eq!(states().await, ["delivered", "queued", "cancelled", "queued", "delivered"]);
+    let lines = audit(&gateway).await;
+    assert_eq!((&lines[0]["action"], &lines[0]["target"]), (&json!("queue.cancel"), &json!({ "site": "mx.open.example" })));
+    gateway.post("/v1/queue/hold", &json!({ "site": "bee@mx.example" })).await.assert_field("unknown-value", "/site", "no site");
+    gateway.post("/v1/queue/hold", &json!({ "site": HOST, "all": true })).await.assert_field("conflict", "/all", "all stands alone");
     gateway.stop().await;
 }
