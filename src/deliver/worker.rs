@@ -286,6 +286,7 @@ impl Worker {
             mx_ip: None,
             tls: TlsFacts::default(),
             way: Way::of(&job.route),
+            passes_reports: false,
             transcript: Vec::new(),
         };
         let targets = match self.engine.targets(&job.domain, job.priority(), &job.route).await {
@@ -377,6 +378,7 @@ impl Worker {
             eight_bit: message.eight_bit,
             smtputf8: message.smtputf8,
             require_tls: message.tls == TlsNeed::Required,
+            reports: message.reports.as_deref(),
         };
         let sent = open.session.send(&transaction).instrument(spans::deliver_transaction(&open.target.host, transaction.size)).await;
         Failpoint::AttemptAnswered.reach();
@@ -399,6 +401,7 @@ impl Worker {
             mx_ip: Some(open.target.address.ip()),
             tls: open.tls.facts.clone(),
             way: open.way.clone(),
+            passes_reports: message.reports.is_some() && open.session.offers_reports(),
             transcript,
         };
         if self.conclude_all(job, sent, &circumstances).await == Reuse::No {

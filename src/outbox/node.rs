@@ -311,6 +311,7 @@ impl Node {
             scope: Some(Scope::Us),
             class: Some(BounceClass::Network),
             outcome_unknown: true,
+            next_hop_reports: false,
             transcript: Vec::new(),
         };
         serde_json::to_string(&facts).unwrap_or_else(|_| "{}".into())

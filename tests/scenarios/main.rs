@@ -44,6 +44,7 @@ mod operator_sites;
 mod outbox_model;
 mod replies;
 mod reports;
+mod reports_onward;
 mod restart;
 mod return_path;
 mod scarce;

@@ -55,6 +55,7 @@ async fn becomes_suppressed(gateway: &Gateway, address: &str) -> Value {
 fn told(heard: &Heard) -> Vec<String> {
     match heard {
         Heard::Told { deliveries, .. } => deliveries.iter().map(ToString::to_string).collect(),
+        Heard::Success => panic!("a success"),
         Heard::Nothing(why) => panic!("{why:?}"),
     }
 }
