@@ -221,11 +221,9 @@ impl Worker {
     async fn is_fit(&mut self, job: &Job) -> bool {
         let (most, _) = self.site.session_limits();
         let Some(open) = &mut self.open else { return true };
-        if open.used >= most || open.hosts != job.hosts || !open.route.shares_sessions_with(&job.route) {
-            return false;
-        }
         // The session may have left from another source than the first, which may not send this job (any more).
-        if !job.route.permits(open.way.source) {
+        let is_same_way = open.route.shares_sessions_with(&job.route) && job.route.permits(open.way.source);
+        if open.used >= most || open.hosts != job.hosts || !is_same_way {
             return false;
         }
         let need = job.message.tls;

@@ -48,7 +48,11 @@ impl SiteName {
             return Err(SiteNameError::TooLong);
         }
         let mut hosts: Vec<String> = text.split(',').map(|host| host.trim().trim_end_matches('.').to_ascii_lowercase()).collect();
-        if !hosts.iter().all(|host| is_host(host)) && !(hosts.len() == 1 && hosts.iter().all(|host| is_smart_host(host))) {
+        let is_name = match hosts.as_slice() {
+            [only] => is_host(only) || is_smart_host(only),
+            several => several.iter().all(|host| is_host(host)),
+        };
+        if !is_name {
             return Err(SiteNameError::Invalid);
         }
         if hosts.iter().any(|host| host.len() > MAX_HOST_OCTETS) {

@@ -94,8 +94,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn written(dsn: serde_json::Value, to: &str) -> (String, String) {
-        let wishes = ReportWishes::of_dsn(&dsn).unwrap();
+    fn written(dsn: &serde_json::Value, to: &str) -> (String, String) {
+        let wishes = ReportWishes::of_dsn(dsn).unwrap();
         let (mut first, mut second) = (Vec::new(), Vec::new());
         mail(&mut first, &wishes);
         rcpt(&mut second, &EmailAddress::parse(to).unwrap(), &wishes);
@@ -106,23 +106,23 @@ mod tests {
     fn what_was_asked_for_stands_on_the_wire_as_it_came() {
         let dsn = json!({ "ret": "full", "envid": "QQ+1", "recipients": { "a@example.net": { "notify": ["success", "delay"], "orcpt": "rfc822;a+b@c.example" } } });
         let expected = (" RET=FULL ENVID=QQ+2B1".to_owned(), " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@c.example".to_owned());
-        assert_eq!(written(dsn.clone(), "A@example.net"), expected);
-        assert_eq!(written(dsn, "b+c@example.net").1, " ORCPT=rfc822;b+2Bc@example.net");
+        assert_eq!(written(&dsn, "A@example.net"), expected);
+        assert_eq!(written(&dsn, "b+c@example.net").1, " ORCPT=rfc822;b+2Bc@example.net");
         let never = json!({ "ret": "headers", "recipients": { "a@example.net": { "notify": ["never"], "orcpt": "utf-8;\u{fc}=@c.example" } } });
-        assert_eq!(written(never, "a@example.net"), (" RET=HDRS".to_owned(), " NOTIFY=NEVER ORCPT=utf-8;\\x{FC}\\x{3D}@c.example".to_owned()));
+        assert_eq!(written(&never, "a@example.net"), (" RET=HDRS".to_owned(), " NOTIFY=NEVER ORCPT=utf-8;\\x{FC}\\x{3D}@c.example".to_owned()));
     }
 
     #[test]
     fn nothing_that_was_asked_for_can_end_the_word_or_the_line() {
         let dsn = json!({ "envid": "a b\r\nRCPT TO:<x@y.example>", "recipients": { "a@example.net": { "orcpt": "rfc822;a\r\nDATA" } } });
-        let (first, second) = written(dsn, "a@example.net");
+        let (first, second) = written(&dsn, "a@example.net");
         assert_eq!(first, " ENVID=a+20b+0D+0ARCPT+20TO:<x@y.example>");
         assert_eq!(second, " ORCPT=rfc822;a+0D+0ADATA");
         for (orcpt, envid) in
             [("rfc822;\u{fc}@c.example", "\u{fc}"), ("no type", ""), ("a b;c", &"x".repeat(101)), (&format!("rfc822;{}", "x".repeat(500)), "")]
         {
             let dsn = json!({ "envid": envid, "recipients": { "a@example.net": { "orcpt": orcpt } } });
-            assert_eq!(written(dsn, "a@example.net"), (String::new(), String::new()), "{orcpt}");
+            assert_eq!(written(&dsn, "a@example.net"), (String::new(), String::new()), "{orcpt}");
         }
     }
 }
