@@ -839,7 +839,7 @@ export interface paths {
          * Pause a site
          * @description Nothing is tried to any domain with these MX hosts, on any node, within about a second, whatever domains that are. Mail is accepted as before
          *     and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at` expires. A domain that moves to other hosts
-         *     is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+         *     is found within ten minutes, or of a site with thousands of domains within the hour, and its mail goes on. Again with another reason: that replaces the first.
          */
         post: operations["pause_site"];
         delete?: never;
@@ -1026,6 +1026,8 @@ export interface components {
             class?: components["schemas"]["BounceClass"] | null;
             /** @description True if the end of the content was sent and no reply came: the next hop may have taken the message. */
             outcome_unknown?: boolean;
+            /** @description True if the next hop was asked for the delivery reports that the sender asked for (RFC 3461): success is its to tell. */
+            next_hop_reports?: boolean;
             /** @description The dialogue, `C: ` and `S: ` lines; content and secrets left out. */
             transcript?: string[];
         };
@@ -1042,7 +1044,7 @@ export interface components {
             actor: components["schemas"]["Actor"];
             /**
              * @description What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`, `node.drain`, `node.resume`,
-             *     `key.create`, `key.revoke`, `domain.add`, `domain.remove`, `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
+             *     `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`, `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
              * @example queue.hold
              */
             action: string;
@@ -1718,6 +1720,11 @@ export interface components {
              * @description Selected deliveries that a node works on: they were left alone. Pause the domain or the project first to have back what was not begun.
              */
             active: number;
+            /**
+             * Format: int64
+             * @description With `site`: deliveries that were left alone since the MX hosts of their domain cannot be looked up now.
+             */
+            unplaced: number;
             /** @description Null when all were looked at. Otherwise the time of one request was over: ask again with it as `cursor`. */
             next_cursor?: string | null;
         };
@@ -1780,6 +1787,12 @@ export interface components {
              */
             sender_domain?: string | null;
             tag?: components["schemas"]["TagCondition"] | null;
+            /**
+             * @description At this site now: its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows; or
+             *     `host:port` of a smart host. The MX records of every recipient domain are looked up for it.
+             * @example mx1.example.net,mx2.example.net
+             */
+            site?: string | null;
             /** @description Everything outstanding of the project; stands alone. */
             all?: boolean;
             /** @description Of all projects, not only the key's own: for keys of the project `default`. */
@@ -1957,7 +1970,7 @@ export interface components {
         /** @description Which site to pause. */
         SitePauseRequest: {
             /**
-             * @description Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows.
+             * @description Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows; or `host:port` of a smart host.
              * @example mx1.example.net,mx2.example.net
              */
             site: string;
