@@ -30,7 +30,7 @@ impl Domains {
     }
 
     /// Takes a key that is in use elsewhere, as PEM, under its selector. Like a key of a rotation it signs once a check sees its record in DNS,
-    /// which for such a key stands there already.
+    /// which for such a key stands there already. Next keys that wait for their records are thrown away.
     ///
     /// # Errors
     /// [`DomainError::BadKey`], [`DomainError::SelectorInUse`], [`DomainError::NotFound`], [`DomainError::Keys`], [`DomainError::Store`].

@@ -159,7 +159,8 @@ impl Payload for ImportedKey {}
 
 /// Import a DKIM key
 ///
-/// So that a domain can move here without a gap: the key signs once a check sees its record in DNS, where it may stand already.
+/// So that a domain can move here without a gap: the key signs once a check sees its record in DNS, where it may stand already. Next keys of a
+/// rotation that were not seen in DNS yet are thrown away.
 #[utoipa::path(post, path = "/v1/domains/{id}/dkim-keys", operation_id = "import_domain_dkim", tag = "Domains", request_body = ImportedKey,
     params(("id" = String, Path, description = "The domain: `dom_...`")),
     responses(

@@ -229,9 +229,9 @@ async fn bounces(context: &Context) -> Looked {
     if settled < ENOUGH {
         return Ok(vec![Outcome::skipped(format!("{settled} deliveries ended within a day, too few for a share"))]);
     }
-    let complained = EventKind::ALL.into_iter().filter(|kind| kind.name() == "complained").map(count).sum::<i64>();
+    let complained = count(EventKind::Complained);
     let found = format!("{bounced} of {settled} bounced, {complained} complaints");
-    let fix = "remove addresses that bounced from your lists (GET /v1/events?kind=bounced), and write only to people who asked for it";
+    let fix = "remove addresses that bounced from your lists (GET /v1/events?kinds=bounced), and write only to people who asked for it";
     let too_many = bounced * 100 > settled * MAX_BOUNCED_PERCENT || complained * 1_000 > delivered * MAX_COMPLAINED_PER_MILLE;
     Ok(vec![if too_many { Outcome::bad(found, fix) } else { Outcome::good(found) }])
 }
