@@ -22,7 +22,9 @@ mod database;
 mod delivery;
 mod dns;
 mod doctor;
+
 mod domain_keys;
+mod domain_records;
 mod egress;
 mod egress_listing;
 mod egress_proxy;
