@@ -22,7 +22,7 @@ mod database;
 mod delivery;
 mod dns;
 mod doctor;
-
+mod doctor_checks;
 mod domain_keys;
 mod domain_records;
 mod egress;
