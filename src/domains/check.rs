@@ -106,6 +106,7 @@ async fn look_up(resolver: &Resolver, record: &DnsRecord) -> Answer {
 
 /// Where a name leads that should lead to the host of `record`: the host itself if it is an alias of it, or has addresses that all are the host's.
 async fn host(resolver: &Resolver, record: &DnsRecord) -> Answer {
+    resolver.forget(&record.value);
     match answer(resolver.cname(&record.name).await) {
         Answer::Nothing => {}
         other => return other,

@@ -44,13 +44,14 @@ pub fn table(records: &[DnsRecord]) -> String {
     text
 }
 
-/// A value as quoted strings of at most 255 octets each; a reader joins them without a blank between (RFC 7208 3.3).
+/// A value as quoted strings of at most 255 octets each, on one line, which every reader of zones takes; they are joined without a blank between
+/// (RFC 7208 3.3).
 fn character_strings(value: &str) -> String {
     let mut strings: Vec<String> = value.as_bytes().chunks(MAX_STRING_OCTETS).map(quoted).collect();
     if strings.is_empty() {
         strings.push("\"\"".to_owned());
     }
-    if let [one] = strings.as_slice() { one.clone() } else { format!("( {} )", strings.join(" ")) }
+    strings.join(" ")
 }
 
 fn quoted(octets: &[u8]) -> String {

@@ -159,7 +159,7 @@ async fn the_policy_that_is_served_is_the_one_that_the_record_names_and_follows_
     })
     .await;
 
-    gateway.call("PATCH", &path, &[], b"{\"mta_sts\": \"strict\"}").await.assert_field("wrong-type", "/mta_sts", "no such mode");
+    gateway.call("PATCH", &path, &[], b"{\"mta_sts\": \"strict\"}").await.assert_field("unknown-value", "/mta_sts", "no such mode");
     gateway.call("PATCH", "/v1/domains/dom_01jd5q0v0h7d6r2n8k4m3x9wbz", &[], b"{\"mta_sts\": \"off\"}").await.assert_problem(
         404,
         "not-found",
