@@ -108,6 +108,7 @@ pub(crate) async fn replace_next_keys(store: &Store, domain: DomainId, keys: &[D
     sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut *tx).await?;
     sqlx::query!("delete from dkim_key where domain_id = $1 and (state = 'next' or state = 'retired' and selector = any($2))", domain.uuid(), reused)
         .execute(&mut *tx)
+        .limited(STATEMENT)
         .await?;
     insert_keys(&mut tx, keys).await?;
     Ok(tx.commit().await?)
