@@ -1,7 +1,10 @@
 //! Domains against a real database and a DNS server of our own: who owns a name, and what DNS must say for it (rule C7).
 
+use super::verify::{RECHECK_UNVERIFIED, RECHECK_VERIFIED};
 use super::*;
+use crate::events::EventKind;
 use crate::lab::zone::{Zone, ZoneFault};
+use crate::mail::dkim::DkimError;
 use crate::model::Secret;
 use crate::store::{project, test_database};
 use crate::supervisor::Supervisor;
@@ -34,8 +37,12 @@ impl World {
         let server = zone.serve("127.0.0.1:0".parse().unwrap(), &supervisor, &clock).await.unwrap();
         let resolver = Resolver::of_servers(&[server.local_addr], Duration::from_secs(3)).unwrap();
         let sealer = Sealer::from_key(&Secret::new([5; 32])).unwrap();
-        let settings =
-            DomainSettings { senders: Senders { hostname: Some(name("mail.example.net")), egress: Vec::new() }, rotate_after: Some(ROTATE_AFTER) };
+        let settings = DomainSettings {
+            senders: Senders { hostname: Some(name("mail.example.net")), egress: Vec::new() },
+            takes_reports: true,
+            rotate_after: Some(ROTATE_AFTER),
+            ..DomainSettings::default()
+        };
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver, settings);
         let [ours, theirs] = ["ours", "theirs"];
         let ours = project::find_or_make(&store, ours, ProjectId::from_uuid(clock.uuid())).await.unwrap();
@@ -46,7 +53,7 @@ impl World {
     fn publish(&self, records: &[DnsRecord]) {
         for line in render::zone(records).lines() {
             // The zone of the lab takes `name TYPE data`, one string or many.
-            self.zone.add(&line.replace(" 3600 IN ", " ").replace("( ", "").replace(" )", "")).unwrap();
+            self.zone.add(&line.replace(" 3600 IN ", " ")).unwrap();
         }
     }
 
