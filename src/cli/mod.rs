@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod domain;
 pub mod failure;
 pub mod health;
+pub mod incoming;
 pub mod init;
 pub mod key;
 pub mod message;
@@ -24,12 +25,14 @@ pub mod openapi;
 pub mod output;
 pub mod project;
 pub mod queue;
+pub mod route;
 pub mod send;
 mod send_smtp;
 pub mod serve;
 pub mod smtp_user;
 pub mod suppression;
 pub mod times;
+pub mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -84,6 +87,12 @@ enum Command {
     Key(key::KeyCommand),
     #[command(subcommand)]
     SmtpUser(smtp_user::SmtpUserCommand),
+    #[command(subcommand)]
+    Route(route::RouteCommand),
+    #[command(subcommand)]
+    Incoming(incoming::IncomingCommand),
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     Send(send::SendArgs),
     Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
@@ -142,6 +151,9 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Key(command) => key::run(&context, command).await,
         Command::SmtpUser(command) => smtp_user::run(&context, command).await,
+        Command::Route(command) => route::run(&context, command).await,
+        Command::Incoming(command) => incoming::run(&context, command).await,
+        Command::Webhook(command) => webhook::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Suppression(command) => suppression::run(&context, command).await,

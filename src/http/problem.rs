@@ -68,6 +68,10 @@ pub enum Problem {
     RotatedLately,
     /// The name of an SMTP user is taken.
     SmtpUserExists,
+    /// The pattern has a route.
+    RouteExists,
+    /// The endpoint comes and goes with its route.
+    WebhookOfRoute,
     /// The idempotency key stands for another request.
     IdempotencyKeyReuse,
     /// The first request with this idempotency key is not answered yet.
@@ -165,6 +169,8 @@ impl Problem {
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request came too slowly"),
             Self::DomainExists => (StatusCode::CONFLICT, "domain-exists", "The project already has this domain"),
             Self::SmtpUserExists => (StatusCode::CONFLICT, "smtp-user-exists", "There is an SMTP user of this name"),
+            Self::RouteExists => (StatusCode::CONFLICT, "route-exists", "There is a route for this pattern"),
+            Self::WebhookOfRoute => (StatusCode::CONFLICT, "webhook-of-route", "The webhook belongs to a route"),
             Self::DomainTaken => (StatusCode::CONFLICT, "domain-taken", "Another project holds this domain"),
             Self::RotatedLately => (StatusCode::CONFLICT, "rotated-lately", "The DKIM keys were changed less than a week ago"),
             Self::IdempotencyKeyReuse => (StatusCode::CONFLICT, "idempotency-key-reuse", "The idempotency key stands for another request"),
@@ -425,6 +431,8 @@ mod tests {
             Problem::DomainTaken,
             Problem::RotatedLately,
             Problem::SmtpUserExists,
+            Problem::RouteExists,
+            Problem::WebhookOfRoute,
             Problem::IdempotencyKeyReuse,
             Problem::IdempotencyInProgress,
             Problem::UriTooLong(8_192),
