@@ -43,7 +43,8 @@ pub(super) struct Submitter {
 
 /// Lets somebody in, or says why not. Guessing is slow and ends.
 pub(super) async fn sign_in(door: &Door, client: IpAddr, credentials: &Credentials) -> Result<Submitter, Reply> {
-    let tried = Try { client, user: &credentials.user };
+    let account = door.users.account(&credentials.user, &credentials.password);
+    let tried = Try { client, user: account.as_deref() };
     if let Some(left) = door.attempts.locked_for(tried) {
         metrics::smtp_sign_in(SignIn::Locked);
         let minutes = left.as_secs().div_ceil(60);
