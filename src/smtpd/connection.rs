@@ -29,6 +29,8 @@ use crate::telemetry::metrics;
 const PROXY_TIME: Duration = Duration::from_secs(10);
 /// Octets of a message that count as progress.
 const STEP_OCTETS: u64 = 64 * 1024;
+/// How long a client from the world may go on without a message that is taken, or a step of one that comes.
+const WORLD_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Serves a connection until it ends.
 ///
@@ -51,7 +53,7 @@ pub(super) async fn serve(stream: Box<dyn Stream>, peer: SocketAddr, encryption:
         }
     };
     let session = Session::new(Arc::clone(&door.settings), channel);
-    if wire.has_spoken().await {
+    if wire.has_spoken(greeting_pause(door.settings.purpose)).await? {
         // Who does not wait for the greeting sends blindly, as worms and forged requests do.
         reply::write(&mut wire.output, &Reply::new(554, "5.5.0 wait for the greeting before you speak"));
         return wire.close().await;
@@ -59,6 +61,15 @@ pub(super) async fn serve(stream: Box<dyn Stream>, peer: SocketAddr, encryption:
     let now = door.clock.tick();
     let run = Run { session, client, door, submitter: None, share: Share::default(), since: now, progress: now, mark: 0 };
     run.lead(wire).await
+}
+
+/// How long the greeting is held back to see who speaks before it. Strangers wait long enough for what was sent blindly to arrive; users, who have to
+/// sign in, until this process has looked once at what has come.
+const fn greeting_pause(purpose: Purpose) -> Duration {
+    match purpose {
+        Purpose::Exchange => Duration::from_millis(150),
+        Purpose::Submission => Duration::from_millis(1),
+    }
 }
 
 /// Whose connection it is: the peer's, or what a listed proxy says. None: the proxy says nothing that can be understood.
@@ -102,7 +113,7 @@ struct Run<'d> {
     door: &'d Arc<Door>,
     submitter: Option<Submitter>,
     share: Share,
-    /// When the session began.
+    /// When the session began, or a message of it was taken; from the world, when a step of one came too.
     since: Tick,
     /// When it last got on.
     progress: Tick,
@@ -124,7 +135,11 @@ impl Run<'_> {
                     }
                 }
                 Next::Ask(ask) => {
+                    let is_message = matches!(ask, Ask::Message(_));
                     let told = self.judge(ask).await;
+                    if is_message && told.is_positive() {
+                        self.since = self.door.clock.tick();
+                    }
                     self.session.answer(&mut wire.output, &told);
                 }
                 Next::StartTls => {
@@ -141,8 +156,22 @@ impl Run<'_> {
 
     fn note_progress(&mut self, replied: bool) {
         let octets = self.session.content_octets();
-        if replied || octets >= self.mark + STEP_OCTETS {
+        let is_step = octets >= self.mark.saturating_add(STEP_OCTETS);
+        if replied || is_step {
             (self.progress, self.mark) = (self.door.clock.tick(), octets);
+        }
+        if is_step {
+            self.since = self.progress;
+        }
+    }
+
+    /// When the client's time is over: it is silent too long, or says nothing of use.
+    fn deadline(&self) -> Tick {
+        let silent = self.progress.plus(PATIENCE);
+        match self.door.settings.purpose {
+            Purpose::Submission if self.session.is_signed_in() => silent,
+            Purpose::Submission => self.since.plus(PATIENCE),
+            Purpose::Exchange => silent.min(self.since.plus(WORLD_PATIENCE)),
         }
     }
 
@@ -155,8 +184,7 @@ impl Run<'_> {
 
     /// Reads on. False: the client has gone.
     async fn read(&mut self, wire: &mut Wire) -> io::Result<bool> {
-        let begun = if self.session.is_signed_in() || self.is_of_the_world() { self.progress } else { self.since };
-        let deadline = begun.plus(PATIENCE);
+        let deadline = self.deadline();
         let got = if self.session.is_busy() { wire.read(deadline).await? } else { wire.read_or_drain(deadline, &self.door.supervisor).await? };
         match got {
             Got::Octets => {}

@@ -1,7 +1,7 @@
 //! Octets to and from one client, within time limits.
 //!
-//! Answers: a client that says nothing for five minutes, or drips, is sent away (RFC 5321 4.5.3.2.7); so is one that does not sign in within that time. What
-//! counts is progress: a command that is done, or 64 KiB of a message.
+//! Answers: a client that says nothing for five minutes, or drips, is sent away (RFC 5321 4.5.3.2.7); so is one that does not sign in within that time, and
+//! one from the world that brings no message in twice that time. What counts is progress: a command that is done, or 64 KiB of a message.
 //! Does not: understand what it carries.
 
 use std::io;
@@ -103,16 +103,14 @@ impl Wire {
         }
     }
 
-    /// True if the client has sent something already; nothing is waited for.
-    pub(super) async fn has_spoken(&mut self) -> bool {
+    /// True if the client sends something within `pause`. A socket that is new has to be waited for, be it a moment: what lies in it already is not seen
+    /// before the runtime was told of it.
+    pub(super) async fn has_spoken(&mut self, pause: Duration) -> io::Result<bool> {
         if self.input.is_empty() {
-            self.input.reserve(READ_OCTETS);
-            let reading = self.stream.read_buf(&mut self.input);
-            tokio::pin!(reading);
-            // Polled once: whether anything is there now.
-            let _ = futures_util::poll!(reading.as_mut());
+            let deadline = self.clock.tick().plus(pause);
+            self.read(deadline).await?;
         }
-        !self.input.is_empty()
+        Ok(!self.input.is_empty())
     }
 
     /// Shakes hands; nothing that came before stays.
@@ -140,5 +138,23 @@ impl Wire {
         };
         let _ = clock.timeout(LINGER_TIME, reading).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_not_written_to_for_ever() {
+        let clock = Clock::movable();
+        let (near, _far) = tokio::io::duplex(16);
+        let mut wire = Wire::new(Box::new(near), clock.clone());
+        wire.output = vec![b'x'; 17];
+        let flushing = wire.flush();
+        tokio::pin!(flushing);
+        assert!(futures_util::poll!(flushing.as_mut()).is_pending());
+        clock.advance(WRITE_TIME);
+        assert_eq!(flushing.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

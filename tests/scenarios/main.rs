@@ -53,6 +53,7 @@ mod sites;
 mod smart_host;
 mod smtp_session;
 mod smtp_submission;
+mod smtp_times;
 mod stages;
 mod storm;
 mod suppression;

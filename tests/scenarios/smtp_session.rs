@@ -7,6 +7,7 @@ use super::smtp_submission::{user, world};
 use super::world::gateway::eventually;
 use super::world::smtp::{SmtpClient, id_in};
 use super::world::{Gateway, World, database};
+use pennypost::config::Network;
 
 const MESSAGE: &str = "From: hello@sender.example\r\nSubject: Hi\r\n\r\nHello\r\n";
 const HELLO: &str = "hello@sender.example";
@@ -23,6 +24,11 @@ async fn signed_in(gateway: &Gateway, password: &str) -> SmtpClient {
     let mut client = SmtpClient::connect_tls(implicit(gateway)).await;
     client.sign_in(HELLO, password).await;
     client
+}
+
+/// Every client of a test is a proxy.
+pub fn loopback_proxies() -> Vec<Network> {
+    toml::from_str::<std::collections::BTreeMap<String, Vec<Network>>>("a = [\"127.0.0.0/8\"]").unwrap().remove("a").unwrap()
 }
 
 /// Waits for a reply while the world's time passes in steps.
@@ -136,6 +142,37 @@ async fn guessing_passwords_gets_slow_and_ends_for_a_while() {
 }
 
 #[tokio::test]
+async fn guesses_from_everywhere_lock_an_account_and_never_an_api_key() {
+    let mut world = world().await;
+    world.config.smtp.proxies = loopback_proxies();
+    let gateway = world.gateway().await;
+    let password = user(&gateway, HELLO, &[]).await;
+    let from = async |client: usize| {
+        let mut dialed = SmtpClient::dial(implicit(&gateway)).await;
+        dialed.send(format!("PROXY TCP4 192.0.2.{client} 192.0.2.1 4711 465\r\n")).await;
+        let mut inside = dialed.handshake().await;
+        assert!(inside.reply().await.starts_with("220 "));
+        inside.expect("EHLO c", "250").await;
+        inside
+    };
+    from(99).await.expect(&SmtpClient::plain(HELLO, &password), "235").await;
+    for (name, right, answer) in [("apikey", gateway.key.as_str(), "235 2.7.0"), (HELLO, &password, "454 4.7.0 too many wrong passwords")] {
+        for client in 0..10 {
+            let mut guessing = from(client).await;
+            for guess in 0..3 {
+                guessing.expect(&SmtpClient::plain(name, &format!("guess {client} {guess}")), "535 5.7.8").await;
+            }
+        }
+        from(200).await.expect(&SmtpClient::plain(name, right), answer).await;
+        from(99).await.expect(&SmtpClient::plain(name, right), "235 2.7.0").await;
+        world.advance(Duration::from_mins(10));
+        from(99).await.expect(&SmtpClient::plain(HELLO, &password), "235 2.7.0").await;
+        world.advance(Duration::from_mins(10));
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn silence_and_dripping_end_a_session() {
     let world = world().await;
     let gateway = world.gateway().await;
@@ -221,14 +258,16 @@ async fn a_flood_of_connections_is_turned_away_and_memory_has_a_limit() {
 #[tokio::test]
 async fn a_listed_proxy_names_the_client_and_nobody_else_may() {
     let mut world = world().await;
-    world.config.smtp.connections_per_client = 1;
     let gateway = world.gateway().await;
     let mut stranger = SmtpClient::connect(starttls(&gateway)).await;
     assert!(stranger.say("PROXY TCP4 192.0.2.7 192.0.2.1 4711 587").await.starts_with("500 5.5.2"));
     assert_eq!(stranger.rest().await, "");
+    let mut stranger = SmtpClient::connect(starttls(&gateway)).await;
+    stranger.send([&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[192, 0, 2, 8, 192, 0, 2, 1, 1, 1, 1, 1], b"EHLO c\r\n"].concat()).await;
+    let told = stranger.rest().await;
+    assert!(told.starts_with("500 5.5.2 this is a mail server") && told.lines().count() == 1, "{told}");
     gateway.stop().await;
-    world.config.smtp.proxies =
-        toml::from_str::<std::collections::BTreeMap<String, Vec<pennypost::config::Network>>>("a = [\"127.0.0.0/8\"]").unwrap().remove("a").unwrap();
+    (world.config.smtp.proxies, world.config.smtp.connections_per_client) = (loopback_proxies(), 1);
     let gateway = world.gateway().await;
     let password = user(&gateway, HELLO, &[]).await;
     let mut first = SmtpClient::dial(starttls(&gateway)).await;
