@@ -10,6 +10,7 @@ mod state;
 
 mod bounce;
 mod check;
+mod complaints;
 mod keys;
 pub mod render;
 mod rotation;

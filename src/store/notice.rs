@@ -2,11 +2,15 @@
 //!
 //! Answers: messages that came by submission and are not looked after yet, those whose time has come, and what is about to be told, written before it is
 //! told, so that a node that dies in between leads to no second report. Does not: say what is due; `ops::notices` does.
+//!
+//! `check_at` has three writers: who takes a message up, who has looked at it, and what comes back about it in the meantime. The last one wins: who has
+//! looked moves the time only if it is still the one that was set when the message was taken up.
 
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError, Tx};
 
 /// A message that has to be looked at.
@@ -18,7 +22,12 @@ pub(crate) struct NoticeRow {
     pub(crate) told: serde_json::Value,
     /// What is about to be told.
     pub(crate) pending: Option<serde_json::Value>,
+    /// Until when nobody else takes it up; marks this look.
+    pub(crate) lease: OffsetDateTime,
 }
+
+/// What is to follow a look: the message, the lease of the look, and when to look again.
+pub(crate) type Looked = (Uuid, OffsetDateTime, OffsetDateTime);
 
 /// Takes up submitted messages from `from` on that are not looked after; answers their ids in order.
 pub(crate) async fn discover(tx: &mut Tx, from: Uuid, check_at: OffsetDateTime, limit: i64) -> Result<Vec<Uuid>, StoreError> {
@@ -34,15 +43,10 @@ pub(crate) async fn discover(tx: &mut Tx, from: Uuid, check_at: OffsetDateTime, 
         limit
     )
     .fetch_all(&mut **tx)
+    .limited(PATIENT)
     .await?;
     ids.sort_unstable();
     Ok(ids)
-}
-
-/// Forgets messages older than `before`.
-pub(crate) async fn forget(tx: &mut Tx, before: Uuid) -> Result<(), StoreError> {
-    query!("delete from notice where message_id < $1", before).execute(&mut **tx).await?;
-    Ok(())
 }
 
 /// Messages whose time has come; nobody else gets them until `until`.
@@ -51,32 +55,62 @@ pub(crate) async fn due(store: &Store, now: OffsetDateTime, until: OffsetDateTim
         NoticeRow,
         r#"update notice set check_at = $2
            where message_id in (select message_id from notice where check_at <= $1 order by check_at limit $3 for update skip locked)
-           returning message_id, project_id, told, pending as "pending?: serde_json::Value""#,
+           returning message_id, project_id, told, pending as "pending?: serde_json::Value", check_at as lease"#,
         now,
         until,
         limit
     )
     .fetch_all(store.pool())
+    .limited(PATIENT)
     .await?;
     Ok(rows)
 }
 
-/// Keeps what was told and is about to be, and when to look again.
-pub(crate) async fn keep(
-    store: &Store,
-    message: Uuid,
-    told: &serde_json::Value,
-    pending: Option<&serde_json::Value>,
-    check_at: OffsetDateTime,
-) -> Result<(), StoreError> {
-    query!("update notice set told = $2, pending = $3, check_at = $4 where message_id = $1", message, told, pending as _, check_at)
+/// Keeps what was told and is about to be.
+pub(crate) async fn keep(store: &Store, message: Uuid, told: &serde_json::Value, pending: Option<&serde_json::Value>) -> Result<(), StoreError> {
+    query!("update notice set told = $2, pending = $3 where message_id = $1", message, told, pending as _)
         .execute(store.pool())
+        .limited(STATEMENT)
         .await?;
     Ok(())
 }
 
+/// Has messages looked at again at their times, those of them about which nothing came in the meantime; the others at once.
+pub(crate) async fn postpone(store: &Store, looked: &[Looked]) -> Result<(), StoreError> {
+    let (ids, leases, again) = columns(looked);
+    query!(
+        "update notice n set check_at = l.again from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as l (id, lease, again)
+         where n.message_id = l.id and n.check_at = l.lease",
+        &ids,
+        &leases,
+        &again
+    )
+    .execute(store.pool())
+    .limited(PATIENT)
+    .await?;
+    Ok(())
+}
+
+/// Looks after messages no more, those of them about which nothing came in the meantime.
+pub(crate) async fn forget(store: &Store, looked: &[Looked]) -> Result<(), StoreError> {
+    let (ids, leases, _) = columns(looked);
+    query!(
+        "delete from notice n using unnest($1::uuid[], $2::timestamptz[]) as l (id, lease) where n.message_id = l.id and n.check_at = l.lease",
+        &ids,
+        &leases
+    )
+    .execute(store.pool())
+    .limited(PATIENT)
+    .await?;
+    Ok(())
+}
+
+fn columns(looked: &[Looked]) -> (Vec<Uuid>, Vec<OffsetDateTime>, Vec<OffsetDateTime>) {
+    (looked.iter().map(|row| row.0).collect(), looked.iter().map(|row| row.1).collect(), looked.iter().map(|row| row.2).collect())
+}
+
 /// Has a message looked at now: something was reported about it.
 pub(crate) async fn wake(tx: &mut Tx, message: Uuid, now: OffsetDateTime) -> Result<(), StoreError> {
-    query!("update notice set check_at = least(check_at, $2) where message_id = $1", message, now).execute(&mut **tx).await?;
+    query!("update notice set check_at = least(check_at, $2) where message_id = $1", message, now).execute(&mut **tx).limited(STATEMENT).await?;
     Ok(())
 }
