@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::gate::client_of;
 use crate::clock::{Clock, Tick};
+use crate::net::places::client_of;
 
 /// Different guesses that cost nothing: people mistype.
 const FREE: usize = 3;

@@ -12,18 +12,18 @@ use std::time::Duration;
 use bytes::Buf;
 
 use super::Door;
+use super::budget::Share;
 use super::exchange;
-use super::gate::{Full, Share};
 use super::listen::Encryption;
 use super::submission::{self, Submitter};
 use super::wire::{Got, PATIENCE, Wire};
 use crate::clock::Tick;
 use crate::model::Reply;
+use crate::net::places::Full;
 use crate::net::proxy_protocol::{self, Header};
 use crate::smtp::client::Stream;
 use crate::smtp::server::reply;
 use crate::smtp::server::session::{Ask, Channel, Next, Purpose, Session};
-use crate::telemetry::metrics;
 
 /// How long a proxy may take for its header.
 const PROXY_TIME: Duration = Duration::from_secs(10);
@@ -39,14 +39,14 @@ const WORLD_PATIENCE: Duration = Duration::from_mins(10);
 pub(super) async fn serve(stream: Box<dyn Stream>, peer: SocketAddr, encryption: Encryption, door: &Arc<Door>) -> io::Result<()> {
     let mut wire = Wire::new(stream, door.clock.clone());
     let Some(client) = client(&mut wire, peer, door).await? else { return Ok(()) };
-    let _place = match door.gate.enter(client) {
+    let _place = match door.places.enter(client) {
         Ok(place) => place,
         Err(full) => return turn_away(wire, client, full, encryption).await,
     };
     let channel = match encryption {
         Encryption::StartTls => Channel::Clear,
         Encryption::Implicit => {
-            let (inside, facts) = wire.start_tls(&door.tls).await?;
+            let (inside, facts) = Box::pin(wire.start_tls(&door.tls)).await?;
             tracing::debug!(%client, tls = facts, "an SMTP session begins");
             wire = inside;
             Channel::Tls
@@ -96,7 +96,6 @@ async fn client(wire: &mut Wire, peer: SocketAddr, door: &Door) -> io::Result<Op
 }
 
 async fn turn_away(mut wire: Wire, client: IpAddr, full: Full, encryption: Encryption) -> io::Result<()> {
-    metrics::smtp_turned_away();
     tracing::debug!(%client, ?full, "an SMTP connection was turned away");
     // Within TLS a handshake would cost more than the connection that is refused.
     if encryption == Encryption::StartTls {
@@ -136,7 +135,8 @@ impl Run<'_> {
                 }
                 Next::Ask(ask) => {
                     let is_message = matches!(ask, Ask::Message(_));
-                    let told = self.judge(ask).await;
+                    // In memory of its own, which a connection that waits for its client does not take; so is a handshake.
+                    let told = Box::pin(self.judge(ask)).await;
                     if is_message && told.is_positive() {
                         self.since = self.door.clock.tick();
                     }
@@ -144,7 +144,7 @@ impl Run<'_> {
                 }
                 Next::StartTls => {
                     wire.flush().await?;
-                    let (inside, facts) = wire.start_tls(&self.door.tls).await?;
+                    let (inside, facts) = Box::pin(wire.start_tls(&self.door.tls)).await?;
                     tracing::debug!(client = %self.client, tls = facts, "an SMTP session goes on in TLS");
                     wire = inside;
                     self.session.tls_started();
@@ -223,5 +223,20 @@ impl Run<'_> {
                 None => Reply::new(530, "5.7.0 sign in first, with AUTH"),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<F>(_: impl FnOnce(Box<dyn Stream>, SocketAddr, Encryption, &'static Arc<Door>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_that_waits_takes_little_memory() {
+        let octets = size(serve);
+        assert!(octets <= 4 * 1024, "{octets}");
     }
 }

@@ -15,8 +15,10 @@ use crate::net::server_tls::ServerTls;
 use crate::smtp::client::Stream;
 use crate::supervisor::Supervisor;
 
-/// Octets read at once.
+/// Octets read at once, at most: room that was filled is made larger, so that who says little takes little memory.
 const READ_OCTETS: usize = 16 * 1024;
+/// Octets of room at first: a command, and the most that most clients send without a word of ours.
+const FIRST_OCTETS: usize = 1024;
 /// How long a client may be without progress.
 pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 /// How long a reply may take to be read.
@@ -47,12 +49,13 @@ pub(super) struct Wire {
     pub(super) input: BytesMut,
     /// What the next flush sends.
     pub(super) output: Vec<u8>,
+    room: usize,
     clock: Clock,
 }
 
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>, clock: Clock) -> Self {
-        Self { stream, input: BytesMut::with_capacity(READ_OCTETS), output: Vec::with_capacity(1024), clock }
+        Self { stream, input: BytesMut::new(), output: Vec::new(), room: FIRST_OCTETS, clock }
     }
 
     /// Sends what was said.
@@ -66,17 +69,22 @@ impl Wire {
         };
         self.clock.timeout(WRITE_TIME, writing).await.map_err(|_| io::ErrorKind::TimedOut)??;
         self.output.clear();
+        self.output.shrink_to(FIRST_OCTETS);
         Ok(())
     }
 
     /// Reads some octets, until `deadline`.
     pub(super) async fn read(&mut self, deadline: Tick) -> io::Result<Got> {
-        self.input.reserve(READ_OCTETS);
-        tokio::select! {
+        self.input.reserve(self.room);
+        let octets = tokio::select! {
             biased;
-            read = self.stream.read_buf(&mut self.input) => Ok(if read? == 0 { Got::Nothing } else { Got::Octets }),
-            () = self.clock.sleep_until(deadline) => Ok(Got::Late),
+            read = self.stream.read_buf(&mut self.input) => read?,
+            () = self.clock.sleep_until(deadline) => return Ok(Got::Late),
+        };
+        if octets >= self.room {
+            self.room = self.room.saturating_mul(4).min(READ_OCTETS);
         }
+        Ok(if octets == 0 { Got::Nothing } else { Got::Octets })
     }
 
     /// Reads one octet, until `deadline`.

@@ -18,7 +18,7 @@ pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
 use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
-pub use smtp::{SignIn, smtp_connections, smtp_sign_in, smtp_turned_away};
+pub use smtp::{SignIn, smtp_connection_closed, smtp_connection_opened, smtp_sign_in, smtp_turned_away};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
 #[must_use]
@@ -57,9 +57,14 @@ pub fn http_request(route: &str, status: u16, took: Duration) {
     HANDLES.http_seconds.write().push((Box::from(route), histogram));
 }
 
-/// Tells how many HTTP connections are open.
-pub fn http_connections(connections: usize) {
-    HANDLES.http_connections.set(float(connections as u64));
+/// Counts one HTTP connection that was opened.
+pub fn http_connection_opened() {
+    HANDLES.http_connections.increment(1.0);
+}
+
+/// Counts one HTTP connection that ended.
+pub fn http_connection_closed() {
+    HANDLES.http_connections.decrement(1.0);
 }
 
 /// Counts one HTTP connection of a client that had too many.
