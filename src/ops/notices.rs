@@ -167,7 +167,7 @@ impl Notices {
                 Ok(Next::AfterLease) => {}
                 // The others must not wait for this one, which comes again.
                 Err(error @ StoreError::Corrupt(_)) => {
-                    tracing::error!(message = %MessageId::from_uuid(id), %error, "a delivery report cannot be made")
+                    tracing::error!(message = %MessageId::from_uuid(id), %error, "a delivery report cannot be made");
                 }
                 Err(error) => return Err(error),
             }
@@ -246,7 +246,9 @@ impl Notices {
                 None => standings.push(fresh),
             }
         }
-        all.values_mut().for_each(|standings| standings.sort_by_key(|standing| standing.rcpt_no));
+        for standings in all.values_mut() {
+            standings.sort_by_key(|standing| standing.rcpt_no);
+        }
         Ok(all)
     }
 

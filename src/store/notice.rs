@@ -114,3 +114,46 @@ pub(crate) async fn wake(tx: &mut Tx, message: Uuid, now: OffsetDateTime) -> Res
     query!("update notice set check_at = least(check_at, $2) where message_id = $1", message, now).execute(&mut **tx).limited(STATEMENT).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use time::Duration;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::model::ProjectId;
+    use crate::store::{project, test_database};
+
+    #[tokio::test]
+    async fn what_comes_back_during_a_look_wins_over_the_look() {
+        let (store, clock) = (test_database::fresh().await, Clock::system());
+        project::find_or_make(&store, "notices", ProjectId::from_uuid(clock.uuid())).await.unwrap();
+        let four = "insert into notice (message_id, project_id, check_at)
+                    select gen_random_uuid(), p.id, now() from project p, generate_series(1, 4) where p.name = 'notices'";
+        test_database::run(&store, four).await;
+        let now = clock.now() + Duration::SECOND;
+        let (until, later) = (now + Duration::MINUTE, now + Duration::DAY);
+        let rows = due(&store, now, until, 10).await.unwrap();
+        let [quiet, told, over, reported] = rows.as_slice() else { panic!("{rows:?}") };
+        assert!(due(&store, now, until, 10).await.unwrap().is_empty(), "they are taken up");
+
+        keep(&store, told.message_id, &json!({ "0": ["failed"] }), None).await.unwrap();
+        for woken in [told, reported] {
+            let mut tx = store.begin().await.unwrap();
+            wake(&mut tx, woken.message_id, now).await.unwrap();
+            Store::commit(tx).await.unwrap();
+        }
+        let looked = |row: &NoticeRow| (row.message_id, row.lease, later);
+        postpone(&store, &[looked(quiet), looked(told)]).await.unwrap();
+        forget(&store, &[looked(over), looked(reported)]).await.unwrap();
+
+        let again = due(&store, now, until, 10).await.unwrap();
+        let mut ids: Vec<Uuid> = again.iter().map(|row| row.message_id).collect();
+        let mut expected = [told.message_id, reported.message_id];
+        (ids.sort_unstable(), expected.sort_unstable());
+        assert_eq!(ids, expected, "neither put off nor forgotten");
+        assert!(again.iter().any(|row| row.message_id == told.message_id && row.told == json!({ "0": ["failed"] })));
+        assert_eq!(due(&store, later, later + Duration::MINUTE, 10).await.unwrap().len(), 3, "the quiet one was put off, what is over is gone");
+    }
+}

@@ -51,6 +51,7 @@ mod schedule;
 mod session;
 mod sites;
 mod smart_host;
+mod smtp_log;
 mod smtp_session;
 mod smtp_submission;
 mod smtp_times;

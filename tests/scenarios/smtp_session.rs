@@ -7,6 +7,7 @@ use super::smtp_submission::{user, world};
 use super::world::gateway::eventually;
 use super::world::smtp::{SmtpClient, id_in};
 use super::world::{Gateway, World, database};
+use pennypost::clock::Clock;
 use pennypost::config::Network;
 
 const MESSAGE: &str = "From: hello@sender.example\r\nSubject: Hi\r\n\r\nHello\r\n";
@@ -256,6 +257,28 @@ async fn a_flood_of_connections_is_turned_away_and_memory_has_a_limit() {
 }
 
 #[tokio::test]
+async fn when_all_places_are_taken_nobody_comes_in_and_the_world_has_its_own() {
+    let mut world = world().await;
+    (world.config.smtp.connections, world.config.smtp.connections_per_client, world.config.smtp.mx_listen) =
+        (2, 0, world.config.smtp.submission_listen);
+    let gateway = world.gateway().await;
+    let one = SmtpClient::connect(starttls(&gateway)).await;
+    let _two = SmtpClient::connect_tls(implicit(&gateway)).await;
+    let mut three = SmtpClient::dial(starttls(&gateway)).await;
+    assert!(three.rest().await.starts_with("421 4.3.2 too many connections"));
+    let _world = SmtpClient::connect(gateway.running.mx.unwrap()).await;
+    drop(one);
+    eventually(|| async {
+        let greeting = SmtpClient::dial(starttls(&gateway)).await.reply().await;
+        if greeting.starts_with("220 ") { Ok(()) } else { Err(greeting) }
+    })
+    .await;
+    let figures = gateway.get("/metrics").await.text();
+    assert!(figures.lines().any(|line| line.starts_with("pennypost_smtp_turned_away_total ") && !line.ends_with(" 0")), "{figures}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_listed_proxy_names_the_client_and_nobody_else_may() {
     let mut world = world().await;
     let gateway = world.gateway().await;
@@ -299,6 +322,8 @@ async fn new_certificates_are_shown_while_open_sessions_go_on() {
         std::fs::write(&files[1], made.signing_key.serialize_pem()).unwrap();
         made.cert.der().to_vec()
     };
+    // The signal is for the whole process, which it would end if nobody waited for it.
+    let _waiting = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap();
     let old = write();
     (world.config.tls.certificate_files, world.config.tls.key_files) = (vec![files[0].clone()], vec![files[1].clone()]);
     let gateway = world.gateway().await;
@@ -312,6 +337,17 @@ async fn new_certificates_are_shown_while_open_sessions_go_on() {
         if shown.as_ref() == Some(&new) { Ok(()) } else { Err("still the old one".to_owned()) }
     })
     .await;
+    open.expect("NOOP", "250").await;
+    let hung_up = write();
+    let begun = Clock::system().tick();
+    let killed = std::process::Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    eventually(|| async {
+        let shown = SmtpClient::connect_tls(implicit(&gateway)).await.certificate;
+        if shown.as_ref() == Some(&hung_up) { Ok(()) } else { Err("still the one before".to_owned()) }
+    })
+    .await;
+    assert!(Clock::system().tick().since(begun) < Duration::from_secs(20), "not only at the next look");
     open.expect("NOOP", "250").await;
     gateway.stop().await;
 }

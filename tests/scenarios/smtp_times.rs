@@ -86,6 +86,33 @@ async fn a_session_from_the_world_ends_when_it_is_silent_or_brings_nothing() {
     gateway.stop().await;
 }
 
+// S27
+#[tokio::test]
+async fn a_line_that_drips_in_is_not_waited_for() {
+    let world = world().await;
+    let gateway = world.gateway().await;
+    let password = smtp_submission::user(&gateway, "hello@sender.example", &[]).await;
+    let submissions = gateway.running.submissions.unwrap();
+    let mut command = SmtpClient::connect_tls(submissions).await;
+    command.sign_in("hello@sender.example", &password).await;
+    let mut auth = SmtpClient::connect_tls(submissions).await;
+    auth.expect("EHLO c", "250").await;
+    auth.expect("AUTH PLAIN", "334").await;
+    for _ in 0..4 {
+        for client in [&mut command, &mut auth] {
+            client.send("A").await;
+        }
+        pause().await;
+        world.advance(MINUTE);
+    }
+    world.advance(MINUTE);
+    for mut client in [command, auth] {
+        let told = client.rest().await;
+        assert!(told.starts_with("421 4.4.2"), "{told}");
+    }
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn who_does_not_come_to_an_end_of_a_handshake_is_not_waited_for() {
     let mut world = world().await;

@@ -226,6 +226,14 @@ fn size_is_kept_to_when_told_and_when_not() {
     ));
     assert_eq!(found.kept.len(), 1);
     assert!(submission(&format!("{ENVELOPE}C: BDAT 99999999 LAST\nS: 552 5.3.4\n")).closed);
+    let endless = format!("{SIGNED_IN}{ENVELOPE}C: DATA\n")
+        .lines()
+        .filter_map(|line| line.strip_prefix("C: "))
+        .map(|line| format!("{line}\r\n"))
+        .collect::<String>();
+    let endless = [endless.into_bytes(), vec![b'x'; 1024 * 1024 + 2001]].concat();
+    let told = run(Purpose::Submission, Channel::Tls, &[endless], 64 * 1024);
+    assert!(told.closed && told.said.ends_with("is all that is taken here\r\n"), "{}", told.said);
 }
 
 #[test]
