@@ -29,7 +29,7 @@ use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer};
 use crate::events::Events;
 pub use crate::http::openapi;
-use crate::http::{self, Api, Listener, Places, Rooms, Stack};
+use crate::http::{self, Api, Listener, Rooms, Stack};
 use crate::incoming::IncomingMail;
 use crate::model::ProjectId;
 use crate::net::certificate::Authorities;
@@ -466,7 +466,7 @@ impl Start<'_> {
         let listener = Listener::bind(address).await.with_context(|| format!("cannot listen on {address} (server.http_listen)"))?;
         let bound = listener.local_addr()?;
         let limits = &self.config.limits;
-        listener.serve(Stack::new(Api::new(rooms)), Places::new(limits.connections, limits.connections_per_client), self.supervisor);
+        listener.serve(Stack::new(Api::new(rooms)), http::places(limits.connections, limits.connections_per_client), self.supervisor);
         tracing::info!(address = %bound, "listening for HTTP");
         Ok(bound)
     }

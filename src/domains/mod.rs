@@ -10,6 +10,7 @@ mod state;
 
 mod bounce;
 mod check;
+mod complaints;
 mod delegation;
 pub mod dmarc;
 mod error;

@@ -13,7 +13,6 @@ pub mod json;
 pub mod limit;
 pub mod listen;
 pub mod patience;
-pub mod places;
 pub mod problem;
 pub mod public;
 pub mod route;
@@ -43,8 +42,7 @@ use limit::RateLimiter;
 use problem::Problem;
 
 pub use docs::openapi;
-pub use listen::Listener;
-pub use places::Places;
+pub use listen::{Listener, places};
 pub use stack::Stack;
 
 /// Asks whether requests can be served now; the error says why not.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::authenticate::{Arrived, Authenticated};
-use super::{Inbound, InboundError};
+use super::{Inbound, InboundError, Mailbox};
 use crate::mail::headers::Travels;
 use crate::model::{DomainId, DomainName, EmailAddress, ProjectId, Reply, RouteId};
 use crate::recent::Recent;
@@ -69,8 +69,8 @@ pub struct Place {
 /// What an address is to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// A bounce address of ours.
-    Report,
+    /// An address of ours for reports.
+    Report(Mailbox),
     /// Mail to it has somewhere to go.
     Deliver(Destination),
 }
@@ -116,7 +116,7 @@ impl Reception {
             .iter()
             .filter_map(|place| match &place.standing {
                 Standing::Deliver(destination) => Some((place, destination)),
-                Standing::Report => None,
+                Standing::Report(_) => None,
             })
             .collect();
         if deliver.is_empty() {
@@ -157,23 +157,20 @@ impl Reception {
     }
 
     async fn read_reports(&self, places: &[Place], arrived: &Arrived) -> Result<(), Reply> {
-        for place in places.iter().filter(|place| place.standing == Standing::Report) {
-            match self.reports.report_arrived(&place.recipient, &arrived.content).await {
-                Ok(heard) => tracing::debug!(?heard, "a report arrived"),
-                Err(InboundError::UnknownAddress(_)) => return Err(Reply::new(550, "5.1.1 this is no bounce address of ours")),
-                Err(InboundError::Store(error)) => {
-                    tracing::warn!(%error, "a report could not be kept; its sender tries again");
-                    return Err(Reply::new(451, "4.3.0 the report cannot be kept now; try again later"));
-                }
-            }
+        let mailbox = |place: &Place| if let Standing::Report(mailbox) = place.standing { Some(mailbox) } else { None };
+        let mailboxes: Vec<Mailbox> = places.iter().filter_map(mailbox).collect();
+        if mailboxes.is_empty() {
+            return Ok(());
         }
+        let heard = self.reports.arrived(&mailboxes, &arrived.content).await.map_err(|error| report_failed(&error))?;
+        tracing::debug!(?heard, "a report arrived");
         Ok(())
     }
 
     /// What an address is to us, whatever else the transaction holds.
     async fn standing(&self, address: &EmailAddress) -> Result<Standing, Refused> {
-        if self.reports.knows(address) {
-            return Ok(Standing::Report);
+        if let Some(mailbox) = self.reports.mailbox(address).await.map_err(|error| (report_failed(&error), "failed"))? {
+            return Ok(Standing::Report(mailbox));
         }
         let found = self.routes.find(address).await.map_err(|error| (unavailable(&error), "failed"))?;
         match found {
@@ -268,8 +265,18 @@ fn circle(places: &[Place], arrived: &Arrived) -> Option<Reply> {
         return Some(Reply::new(554, format!("5.4.6 the message has passed {} servers; it goes in circles", travels.received)));
     }
     let been = |place: &Place| travels.delivered_to.contains(&place.recipient.to_string().to_ascii_lowercase());
-    let deliver = places.iter().filter(|place| place.standing != Standing::Report);
+    let deliver = places.iter().filter(|place| matches!(place.standing, Standing::Deliver(_)));
     deliver.into_iter().any(been).then(|| Reply::new(554, "5.4.6 the message was delivered to this address before; it goes in circles"))
+}
+
+fn report_failed(error: &InboundError) -> Reply {
+    match error {
+        InboundError::OnItsWay => Reply::new(451, "4.3.0 what you report about is still written down; come back in a minute"),
+        InboundError::Store(error) => {
+            tracing::warn!(%error, "a report could not be kept; its sender tries again");
+            Reply::new(451, "4.3.0 the report cannot be kept now; try again later")
+        }
+    }
 }
 
 fn unavailable(error: &StoreError) -> Reply {

@@ -179,6 +179,14 @@ pub(crate) async fn by_name(store: &Store, project: ProjectId, name: &DomainName
     .await
 }
 
+/// True if some project owns a domain of this name.
+pub(crate) async fn is_verified(store: &Store, name: &DomainName) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(r#"select exists (select 1 from domain where name = $1 and state = 'verified') as "found!""#, name.as_str())
+        .fetch_one(store.pool())
+        .limited(STATEMENT)
+        .await
+}
+
 /// The name of a domain of any project.
 pub(crate) async fn name(store: &Store, id: DomainId) -> Result<Option<String>, StoreError> {
     sqlx::query_scalar!("select name from domain where id = $1", id.uuid()).fetch_optional(store.pool()).limited(STATEMENT).await

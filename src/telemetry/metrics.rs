@@ -59,9 +59,14 @@ pub fn http_request(route: &str, status: u16, took: Duration) {
     HANDLES.http_seconds.write().push((Box::from(route), histogram));
 }
 
-/// Tells how many HTTP connections are open.
-pub fn http_connections(connections: usize) {
-    HANDLES.http_connections.set(float(connections as u64));
+/// Counts one HTTP connection that was opened.
+pub fn http_connection_opened() {
+    HANDLES.http_connections.increment(1.0);
+}
+
+/// Counts one HTTP connection that ended.
+pub fn http_connection_closed() {
+    HANDLES.http_connections.decrement(1.0);
 }
 
 /// Counts one HTTP connection of a client that had too many.

@@ -8,6 +8,7 @@ use pennypost::model::EmailAddress;
 use serde_json::json;
 
 use super::notices::{reports_are, told};
+use super::reports::arrived;
 use super::return_path::{publish, reverse_paths};
 use super::smtp_submission;
 use super::world::gateway::eventually;
@@ -108,10 +109,13 @@ async fn a_success_that_comes_back_to_our_bounce_address_is_told_to_the_author_w
     assert_eq!((paths.len(), paths[0].domain().as_str()), (2, "bounce.sender.example"));
     reports_are(&world, &gateway, 0).await;
     // A stranger may know a Message-ID; it proves nothing.
-    assert_eq!(inbound.report_forwarded(back.as_bytes()).await.unwrap(), Heard::Nothing(Nothing::NoFailure));
+    assert_eq!(
+        arrived(&inbound, &EmailAddress::parse("complaints@bounce.sender.example").unwrap(), back).await.unwrap(),
+        Heard::Nothing(Nothing::NoFailure)
+    );
     reports_are(&world, &gateway, 0).await;
     for path in [&paths[0], &paths[1], &paths[1]] {
-        assert_eq!(inbound.report_arrived(path, back.as_bytes()).await.unwrap(), Heard::Success);
+        assert_eq!(arrived(&inbound, path, back).await.unwrap(), Heard::Success);
     }
     let found = reports_are(&world, &gateway, 1).await;
     let (report, recipients) = told(&found[0].1);

@@ -11,9 +11,29 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::telemetry::metrics;
+/// What is told of places, and under which name.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling {
+    /// What is spoken, for the log: `SMTP`.
+    pub protocol: &'static str,
+    /// One was taken.
+    pub opened: fn(),
+    /// One is free again.
+    pub closed: fn(),
+    /// Somebody found none.
+    pub turned_away: fn(),
+}
 
-/// All places of one listener.
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// For anybody.
+    Everybody,
+    /// For this client.
+    Client,
+}
+
+/// All places of one door.
 #[derive(Debug)]
 pub struct Places {
     free: Arc<Semaphore>,
@@ -21,6 +41,7 @@ pub struct Places {
     /// Of one client at most; none without a limit.
     of_one_client: Option<usize>,
     clients: Mutex<HashMap<IpAddr, Client>>,
+    telling: Telling,
 }
 
 #[derive(Debug, Default)]
@@ -41,10 +62,10 @@ pub struct Place {
 impl Places {
     /// `most` places, at most `of_one_client` for each client; zero: as many as there are.
     #[must_use]
-    pub fn new(most: usize, of_one_client: usize) -> Arc<Self> {
+    pub fn new(most: usize, of_one_client: usize, telling: Telling) -> Arc<Self> {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
         let of_one_client = (of_one_client > 0).then_some(of_one_client);
-        Arc::new(Self { free: Arc::new(Semaphore::new(most)), most, of_one_client, clients: Mutex::default() })
+        Arc::new(Self { free: Arc::new(Semaphore::new(most)), most, of_one_client, clients: Mutex::default(), telling })
     }
 
     /// Waits until any place is free.
@@ -63,15 +84,28 @@ impl Places {
             let first = !std::mem::replace(&mut state.told, true);
             drop(clients);
             if first {
-                tracing::warn!(%client, limit, "a client has too many connections; more of it are turned away");
+                let protocol = self.telling.protocol;
+                tracing::warn!(%client, protocol, limit, "a client has too many connections; more of it are turned away");
             }
-            metrics::turned_away();
+            (self.telling.turned_away)();
             return None;
         }
         state.open += 1;
         drop(clients);
-        self.show();
+        (self.telling.opened)();
         Some(Place { places: Arc::clone(self), client, _permit: permit })
+    }
+
+    /// Takes a place for a client at `address`, at once.
+    ///
+    /// # Errors
+    /// [`Full`]: there is none.
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
+        let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
+            (self.telling.turned_away)();
+            return Err(Full::Everybody);
+        };
+        self.take(permit, address).ok_or(Full::Client)
     }
 
     /// What one client may have.
@@ -89,11 +123,7 @@ impl Places {
             }
         }
         drop(clients);
-        self.show();
-    }
-
-    fn show(&self) {
-        metrics::http_connections(self.most.saturating_sub(self.free.available_permits()));
+        (self.telling.closed)();
     }
 }
 
@@ -104,7 +134,8 @@ impl Drop for Place {
 }
 
 /// The client behind an address: a mapped IPv4 address is one, of IPv6 the first 64 bits count.
-fn client_of(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(six) => {
             let [a, b, c, d, ..] = six.segments();
@@ -116,16 +147,32 @@ fn client_of(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicIsize, Ordering};
+
     use super::*;
+
+    static OPEN: AtomicIsize = AtomicIsize::new(0);
+    static TURNED_AWAY: AtomicIsize = AtomicIsize::new(0);
+    const COUNTED: Telling = Telling {
+        protocol: "test",
+        opened: || _ = OPEN.fetch_add(1, Ordering::SeqCst),
+        closed: || _ = OPEN.fetch_sub(1, Ordering::SeqCst),
+        turned_away: || _ = TURNED_AWAY.fetch_add(1, Ordering::SeqCst),
+    };
+    const SILENT: Telling = Telling { protocol: "test", opened: || (), closed: || (), turned_away: || () };
+
+    fn at(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
 
     async fn taken(places: &Arc<Places>, address: &str) -> Option<Place> {
         let permit = places.room().await.unwrap();
-        places.take(permit, address.parse().unwrap())
+        places.take(permit, at(address))
     }
 
     #[tokio::test]
     async fn a_client_gets_its_share_and_others_theirs() {
-        let places = Places::new(10, 2);
+        let places = Places::new(10, 2, SILENT);
         let first = taken(&places, "192.0.2.1").await.unwrap();
         let _second = taken(&places, "::ffff:192.0.2.1").await.unwrap();
         assert!(taken(&places, "192.0.2.1").await.is_none());
@@ -136,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_addresses_of_one_ipv6_network_are_one_client() {
-        let places = Places::new(10, 1);
+        let places = Places::new(10, 1, SILENT);
         let _one = taken(&places, "2001:db8:0:1::1").await.unwrap();
         assert!(taken(&places, "2001:db8:0:1:ffff::2").await.is_none());
         assert!(taken(&places, "2001:db8:0:2::1").await.is_some());
@@ -144,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_place_is_lost_and_no_client_remembered() {
-        let places = Places::new(3, 0);
+        let places = Places::new(3, 0, SILENT);
         let all = [taken(&places, "192.0.2.1").await, taken(&places, "192.0.2.1").await, taken(&places, "192.0.2.1").await];
         assert!(all.iter().all(Option::is_some), "zero is no limit");
         let room = places.room();
@@ -153,5 +200,21 @@ mod tests {
         drop(all);
         assert!(futures_util::poll!(room.as_mut()).is_ready());
         assert!(places.clients.lock().is_empty());
+    }
+
+    #[test]
+    fn who_does_not_wait_is_told_why_there_is_no_place_and_all_is_counted() {
+        let (places, others) = (Places::new(3, 2, COUNTED), Places::new(3, 2, COUNTED));
+        let first = places.enter(at("192.0.2.1")).unwrap();
+        let _second = places.enter(at("192.0.2.1")).unwrap();
+        assert_eq!(places.enter(at("192.0.2.1")).err(), Some(Full::Client));
+        let _third = places.enter(at("2001:db8::1")).unwrap();
+        assert_eq!(places.enter(at("2001:db8::2")).err(), Some(Full::Everybody));
+        let other = others.enter(at("192.0.2.1")).unwrap();
+        assert_eq!((OPEN.load(Ordering::SeqCst), TURNED_AWAY.load(Ordering::SeqCst)), (4, 2), "both doors together");
+        drop((first, other));
+        let _fourth = places.enter(at("2001:db8::2")).unwrap();
+        assert_eq!(OPEN.load(Ordering::SeqCst), 3);
+        assert_eq!(places.clients.lock().len(), 2);
     }
 }
