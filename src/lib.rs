@@ -19,6 +19,7 @@ pub mod access;
 pub mod domains;
 pub mod events;
 pub mod outbox;
+pub mod reports;
 pub mod suppressions;
 pub mod transit;
 // Flow

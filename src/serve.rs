@@ -41,6 +41,7 @@ use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
 use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
+use crate::reports::Reports;
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
@@ -112,6 +113,8 @@ pub struct House {
     pub audit: Audit,
     /// Who is not sent to.
     pub suppressions: Suppressions,
+    /// What receivers tell.
+    pub reports: Reports,
     /// DNS.
     pub resolver: Resolver,
     /// What is known about TLS with the world's hosts.
@@ -159,8 +162,9 @@ impl House {
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
         let suppressions = Suppressions::new(store.clone(), clock.clone());
+        let reports = Reports::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, suppressions, resolver, transit, project, postgres })
+        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, suppressions, reports, resolver, transit, project, postgres })
     }
 
     /// Who looks at host and domains.
@@ -421,6 +425,7 @@ impl Start<'_> {
             audit: self.house.audit.clone(),
             house: self.house.project,
             suppressions: self.house.suppressions.clone(),
+            reports: self.house.reports.clone(),
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),

@@ -32,6 +32,7 @@ use crate::events::Events;
 use crate::model::ProjectId;
 use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
+use crate::reports::Reports;
 use crate::suppressions::Suppressions;
 use body::Budget;
 use limit::RateLimiter;
@@ -69,6 +70,8 @@ pub struct Rooms {
     pub house: ProjectId,
     /// Knows who is not sent to.
     pub suppressions: Suppressions,
+    /// Knows what receivers tell.
+    pub reports: Reports,
     /// Database there, migrations run, not draining.
     pub ready: Ready,
     /// For `/metrics`.

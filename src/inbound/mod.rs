@@ -5,8 +5,10 @@
 
 mod apply;
 pub mod classify;
+mod report;
 
 #[cfg(test)]
 mod corpus_tests;
 
 pub use apply::{Heard, Inbound, InboundError, Nothing};
+pub use report::Reported;

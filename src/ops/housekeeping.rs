@@ -23,6 +23,8 @@ const EXPIRE_CHUNK: usize = 500;
 
 /// Lines of the audit trail deleted in one statement.
 const AUDIT_CHUNK: i64 = 5_000;
+/// Reports of receivers deleted in one statement, each with its lines.
+const REPORT_CHUNK: i64 = 100;
 
 /// Keeps house.
 #[derive(Debug)]
@@ -96,6 +98,10 @@ impl Housekeeping {
         if self.retention.audit_days > 0 {
             let first_kept = days_ago(self.retention.audit_days).midnight().assume_utc();
             while self.store.delete_audit(first_id_at(first_kept), AUDIT_CHUNK).await? == AUDIT_CHUNK.unsigned_abs() {}
+        }
+        if self.retention.report_days > 0 {
+            let first_kept = days_ago(self.retention.report_days).midnight().assume_utc();
+            while self.store.delete_incoming_reports(first_kept, REPORT_CHUNK).await? == REPORT_CHUNK.unsigned_abs() {}
         }
         if self.retention.message_days > 0 {
             self.store.drop_partitions(Partitioned::Message, days_ago(self.retention.message_days).min(oldest)).await?;

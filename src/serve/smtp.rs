@@ -30,7 +30,13 @@ impl Start<'_> {
         let tls = ServerTls::load(files, &hostname).context("see [tls] in the configuration")?;
         let rooms = smtpd::Rooms {
             accept: accept.with_recipients(smtp.recipients),
-            inbound: Inbound { store: self.house.store.clone(), domains: self.house.domains.clone(), clock: self.clock.clone(), rules },
+            inbound: Inbound {
+                store: self.house.store.clone(),
+                domains: self.house.domains.clone(),
+                clock: self.clock.clone(),
+                rules,
+                reports: self.house.reports.clone(),
+            },
             users: self.house.smtp_users.clone(),
             tls: tls.clone(),
             config: Arc::clone(self.config),

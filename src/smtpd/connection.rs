@@ -175,7 +175,7 @@ impl Run<'_> {
     async fn judge(&mut self, ask: Ask) -> Reply {
         match ask {
             Ask::Mail(_) if self.is_of_the_world() => Reply::new(250, "2.1.0 ok"),
-            Ask::Rcpt(to) if self.is_of_the_world() => exchange::may_receive(self.door, &to),
+            Ask::Rcpt(to) if self.is_of_the_world() => exchange::may_receive(self.door, &to).await,
             Ask::Message(message) if self.is_of_the_world() => exchange::take(self.door, &message).await,
             Ask::SignIn(credentials) => match submission::sign_in(self.door, self.client, &credentials).await {
                 Ok(submitter) => {

@@ -26,6 +26,7 @@ pub mod site;
 pub(crate) mod api_key;
 pub(crate) mod consumer;
 pub(crate) mod domain;
+pub(crate) mod incoming_report;
 pub(crate) mod notice;
 pub(crate) mod project;
 pub(crate) mod report;

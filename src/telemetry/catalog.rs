@@ -40,6 +40,7 @@ pub const ALL: &[&Metric] = &[
     &FAILURES,
     &SUPPRESSED_ADDRESSES,
     &inbound::REPORTS,
+    &inbound::DOMAIN_REPORTS,
     &inbound::NOTICES,
     &ATTEMPT_SECONDS,
     &EGRESS_ATTEMPTS,

@@ -111,6 +111,11 @@ pub fn report(kind: &'static str, result: &'static str) {
     HANDLES.reports.add((kind, result), 1, |(kind, result)| [SharedString::const_str(kind), SharedString::const_str(result)]);
 }
 
+/// Counts a report of a receiver about mail in our name; both are fixed words such as `dmarc` and `kept`.
+pub fn domain_report(kind: &'static str, result: &'static str) {
+    HANDLES.domain_reports.add((kind, result), 1, |(kind, result)| [SharedString::const_str(kind), SharedString::const_str(result)]);
+}
+
 /// Counts a delivery report to an author; `kind` is a fixed word such as `failed`.
 pub fn notice(kind: &'static str) {
     HANDLES.notices.add(kind, 1, |kind| [SharedString::const_str(kind)]);
@@ -325,6 +330,7 @@ struct Handles {
     failures: Counters<(BounceClass, Outcome)>,
     suppressed_addresses: Counters<&'static str>,
     reports: Counters<(&'static str, &'static str)>,
+    domain_reports: Counters<(&'static str, &'static str)>,
     notices: Counters<&'static str>,
     attempt_seconds: Histogram,
     egress_attempts: Counters<WayOut>,
@@ -382,6 +388,7 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     failures: Counters::new(&catalog::FAILURES),
     suppressed_addresses: Counters::new(&catalog::SUPPRESSED_ADDRESSES),
     reports: Counters::new(&catalog::inbound::REPORTS),
+    domain_reports: Counters::new(&catalog::inbound::DOMAIN_REPORTS),
     notices: Counters::new(&catalog::inbound::NOTICES),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     egress_attempts: Counters::new(&catalog::EGRESS_ATTEMPTS),

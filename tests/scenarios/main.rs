@@ -23,6 +23,7 @@ mod delivery;
 mod dns;
 mod doctor;
 mod domain_keys;
+mod domain_reports;
 mod egress;
 mod egress_listing;
 mod egress_proxy;

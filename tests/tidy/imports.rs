@@ -30,17 +30,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A change of state is told together with its event, so the outbox names the kinds of events.
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
     ("suppressions", &["store"]),
+    ("reports", &["store", "mail"]),
     ("transit", &["store", "mail", "net", "smtp"]),
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit"]),
     ("consumers", &["store", "mail", "events", "outbox", "suppressions"]),
     // What a report quotes is judged by the rules of the engine.
-    ("inbound", &["store", "mail", "domains", "events", "outbox", "deliver"]),
+    ("inbound", &["store", "mail", "net", "domains", "events", "outbox", "reports", "deliver"]),
     // What the house itself writes goes out by the same door as everybody's mail.
     ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
     // doors: never the database, never the engine
-    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "accept", "ops"]),
+    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "reports", "accept", "ops"]),
     ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "inbound", "ops"]),
     // top
     (
@@ -55,6 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "events",
             "outbox",
             "suppressions",
+            "reports",
             "transit",
             "accept",
             "deliver",
@@ -65,7 +67,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "smtpd",
         ],
     ),
-    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "ops", "serve"]),
+    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "reports", "ops", "serve"]),
     ("main", &["cli"]),
 ];
 

@@ -10,6 +10,7 @@ pub mod nodes;
 pub mod operator;
 pub mod project;
 pub mod queue;
+pub mod reports;
 pub mod sandbox;
 pub mod send;
 pub mod sites;
@@ -59,6 +60,11 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(suppressions::import))
         .routes(routes!(suppressions::export))
         .routes(routes!(suppressions::get, suppressions::remove))
+        .routes(routes!(reports::list_dmarc))
+        .routes(routes!(reports::sources))
+        .routes(routes!(reports::list_tls))
+        .routes(routes!(reports::failures))
+        .routes(routes!(reports::get))
         .routes(routes!(project::get, project::change))
         .routes(routes!(queue::list))
         .routes(routes!(operator::hold))

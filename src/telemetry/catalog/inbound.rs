@@ -12,6 +12,16 @@ pub(in crate::telemetry) const REPORTS: Metric = Metric {
     alert: "refused growing fast: somebody invents bounces; not_found growing: reports come after messages are deleted",
 };
 
+pub(in crate::telemetry) const DOMAIN_REPORTS: Metric = Metric {
+    name: "pennypost_domain_reports_total",
+    kind: Kind::Counter,
+    unit: "reports",
+    labels: &["kind", "result"],
+    meaning: "Reports of receivers about mail in the name of our domains (dmarc, tls, unknown): kept, known, foreign, too_many, too_large, unreadable.",
+    healthy: "kept: some a day for each domain that asks for reports",
+    alert: "too_many or too_large above 0: somebody invents reports",
+};
+
 pub(in crate::telemetry) const NOTICES: Metric = Metric {
     name: "pennypost_notices_total",
     kind: Kind::Counter,
