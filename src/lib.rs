@@ -20,8 +20,10 @@ pub mod domains;
 pub mod events;
 pub mod outbox;
 pub mod reports;
+pub mod routes;
 pub mod suppressions;
 pub mod transit;
+pub mod webhooks;
 // Flow
 pub mod accept;
 pub mod consumers;

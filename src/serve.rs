@@ -4,6 +4,7 @@
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
 mod smtp;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -29,11 +30,13 @@ use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
 pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Places, Rooms, Stack};
+use crate::inbound::GiveBack;
 use crate::model::{DomainName, ProjectId};
 use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
 use crate::net::tls;
+use crate::ops::consent::Consent;
 use crate::ops::doctor::{self, Doctor};
 use crate::ops::notices::Notices;
 use crate::ops::tls::TlsUpkeep;
@@ -42,6 +45,7 @@ use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
 use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
 use crate::reports::Reports;
+use crate::routes::Routes;
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
@@ -49,6 +53,7 @@ use crate::supervisor::Supervisor;
 use crate::suppressions::Suppressions;
 use crate::telemetry::metrics;
 use crate::transit::{Transit, TransitParts};
+use crate::webhooks::Webhooks;
 
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -115,6 +120,10 @@ pub struct House {
     pub suppressions: Suppressions,
     /// What receivers tell.
     pub reports: Reports,
+    /// Who is told by HTTP.
+    pub webhooks: Webhooks,
+    /// Where mail from the world goes.
+    pub routes: Routes,
     /// DNS.
     pub resolver: Resolver,
     /// What is known about TLS with the world's hosts.
@@ -158,13 +167,32 @@ impl House {
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
         let days = u64::from(config.domains.rotate_dkim_days);
         let rotate_after = (days > 0).then(|| Duration::from_hours(24 * days));
+        let webhooks = Webhooks::new(store.clone(), clock.clone(), sealer.clone(), webhooks::url_policy(config));
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
+        let allow_unverified = config.delivery.allow_unverified_domains;
+        let routes = Routes::new(store.clone(), clock.clone(), domains.clone(), webhooks.clone(), allow_unverified);
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
         let suppressions = Suppressions::new(store.clone(), clock.clone());
         let reports = Reports::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, suppressions, reports, resolver, transit, project, postgres })
+        Ok(Self {
+            store,
+            access,
+            smtp_users,
+            domains,
+            outbox,
+            events,
+            audit,
+            suppressions,
+            reports,
+            webhooks,
+            routes,
+            resolver,
+            transit,
+            project,
+            postgres,
+        })
     }
 
     /// Who looks at host and domains.
@@ -294,6 +322,11 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
             delay: Duration::from_secs(config.delivery.delay_notice_seconds),
         };
         supervisor.spawn("notices", notices.run(supervisor.clone()));
+        let give_back = GiveBack { store: house.store.clone(), accept: accept.clone(), clock: clock.clone(), hostname: host_name(&config) };
+        supervisor.spawn("reports to senders of forwarded mail", give_back.run(supervisor.clone()));
+        let (routes, public_url) = (house.routes.clone(), config.server.public_url.clone());
+        let consent = Consent { routes, accept: accept.clone(), clock: clock.clone(), public_url };
+        supervisor.spawn("consent to forwarding", consent.run(supervisor.clone()));
         let upkeep =
             TlsUpkeep { transit: house.transit.clone(), accept, project: house.project, resolver: house.resolver.clone(), clock: clock.clone() };
         supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));
@@ -426,6 +459,7 @@ impl Start<'_> {
             house: self.house.project,
             suppressions: self.house.suppressions.clone(),
             reports: self.house.reports.clone(),
+            routes: self.house.routes.clone(),
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),

@@ -337,6 +337,12 @@ impl Domains {
         Ok(sender)
     }
 
+    /// A secret of this installation for one purpose.
+    #[must_use]
+    pub fn secret(&self, purpose: &str) -> crate::model::Secret<[u8; 32]> {
+        self.inner.sealer.derive(purpose)
+    }
+
     /// What signs for a domain, RSA first. At most a minute old.
     ///
     /// # Errors

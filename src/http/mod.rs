@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod body;
+pub mod consent;
 pub mod docs;
 pub mod extract;
 pub mod json;
@@ -33,6 +34,7 @@ use crate::model::ProjectId;
 use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
 use crate::reports::Reports;
+use crate::routes::Routes;
 use crate::suppressions::Suppressions;
 use body::Budget;
 use limit::RateLimiter;
@@ -72,6 +74,8 @@ pub struct Rooms {
     pub suppressions: Suppressions,
     /// Knows what receivers tell.
     pub reports: Reports,
+    /// Knows where mail from the world goes.
+    pub routes: Routes,
     /// Database there, migrations run, not draining.
     pub ready: Ready,
     /// For `/metrics`.

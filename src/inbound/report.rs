@@ -3,6 +3,8 @@
 //! Answers: which addresses those are, and keeps a report that comes there if it is about a domain of the same project.
 //! Does not: answer a report that cannot be read: its sender cannot mend it, so it is taken, counted and dropped.
 
+use bytes::Bytes;
+
 use super::{Inbound, InboundError};
 use crate::domains::ReportBox;
 use crate::mail::received_report::{self, ReceivedReport, ReceivedReportError};
@@ -52,7 +54,7 @@ impl Inbound {
     ///
     /// # Errors
     /// [`InboundError::Store`]; then nothing was written, and its sender tries again.
-    pub async fn domain_report_arrived(&self, owner: &ReportBox, message: Vec<u8>) -> Result<Reported, InboundError> {
+    pub async fn domain_report_arrived(&self, owner: &ReportBox, message: Bytes) -> Result<Reported, InboundError> {
         // Unpacking is bounded, yet takes longer than others on this thread may wait.
         let read = tokio::task::spawn_blocking(move || received_report::read(&message)).await;
         let read = read.unwrap_or_else(|_| Err(ReceivedReportError::Malformed("it could not be looked at".to_owned())));

@@ -32,16 +32,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("suppressions", &["store"]),
     ("reports", &["store", "mail"]),
     ("transit", &["store", "mail", "net", "smtp"]),
+    // Secrets are sealed as those of domains are.
+    ("webhooks", &["store", "net", "domains", "events"]),
+    // A route belongs to a domain, and one that posts has an endpoint.
+    ("routes", &["store", "domains", "webhooks"]),
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit"]),
     ("consumers", &["store", "mail", "events", "outbox", "suppressions"]),
     // What a report quotes is judged by the rules of the engine.
-    ("inbound", &["store", "mail", "net", "domains", "events", "outbox", "reports", "deliver"]),
+    ("inbound", &["store", "mail", "net", "access", "accept", "domains", "events", "outbox", "reports", "webhooks", "routes", "deliver"]),
     // What the house itself writes goes out by the same door as everybody's mail.
-    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
+    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "routes", "transit", "accept"]),
     // doors: never the database, never the engine
-    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "reports", "accept", "ops"]),
+    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "reports", "routes", "accept", "ops"]),
     ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "inbound", "ops"]),
     // top
     (
@@ -58,6 +62,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "suppressions",
             "reports",
             "transit",
+            "webhooks",
+            "routes",
             "accept",
             "deliver",
             "consumers",
