@@ -62,17 +62,18 @@ async fn what_fails_after_the_session_is_told_to_a_sender_who_is_proven() {
         let reply = brought(&gateway, from, "info@sender.example", &letter(&format!("late-{}", from.len()))).await;
         assert!(reply.starts_with("250 2.0.0 taken as msg_"), "{reply}");
     }
-    let report = eventually(|| async {
-        world.advance(Duration::from_mins(10));
-        proven.copies().pop().ok_or_else(|| format!("no report yet: {:?}", next.heard().len()))
+    world.advance(Duration::from_mins(20));
+    eventually(|| async {
+        let waiting = world.number("select count(*) from delivery").await;
+        (waiting == 0).then_some(()).ok_or_else(|| format!("{waiting} wait; heard {:?}", next.heard()))
     })
     .await;
+    world.advance(Duration::from_mins(11));
+    let report = eventually(|| async { proven.copies().pop().ok_or_else(|| "no report yet".to_owned()) }).await;
     let text = String::from_utf8(report.content).unwrap();
     assert!(text.contains("550 5.2.2 mailbox full") && text.contains("From: Mail Delivery System <mailer-daemon@sender.example>"), "{text}");
-    world.advance(Duration::from_hours(1));
     eventually(|| async {
         let open = world.number("select count(*) from forwarded where check_at is not null").await;
-        world.advance(Duration::from_mins(5));
         (open == 0).then_some(()).ok_or_else(|| format!("{open} are open"))
     })
     .await;

@@ -52,7 +52,7 @@ async fn mail_that_its_authors_domain_disowns_is_refused_and_all_else_is_taken_w
     assert_eq!(count("%X-DMARC-Disposition: quarantine%").await, 1);
     assert_eq!(count("%spf=fail smtp.mailfrom=bee@nospf.example%").await, 1);
     assert_eq!(count("%smtp.helo=relay.world.example%").await, 1);
-    assert_eq!(count("%iprev=permerror%").await, 5);
+    assert_eq!(count("%iprev=%policy.iprev=127.0.0.1%").await, 5);
     gateway.stop().await;
 }
 

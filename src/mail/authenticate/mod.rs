@@ -12,4 +12,6 @@ pub mod seals;
 pub mod spf;
 
 #[cfg(test)]
+mod suite_tests;
+#[cfg(test)]
 mod tests;

@@ -9,6 +9,8 @@
 //! `tests/interop/dkim` with dkimpy.
 
 mod arc;
+#[cfg(test)]
+mod arc_tests;
 mod canonical;
 mod key;
 #[cfg(test)]
