@@ -13,7 +13,8 @@ use super::{Algorithm, Signer, generate, seal};
 use crate::mail::authenticate::seals::{ArcState, Keys, verify};
 use crate::model::DomainName;
 
-const LETTER: &str = "From: Bee <bee@example.com>\r\nTo: ant@example.net\r\nSubject:  Honey \r\nDate: Sun, 22 Nov 2026 12:00:00 +0000\r\n\r\nSweet.\r\n\r\n";
+const LETTER: &str =
+    "From: Bee <bee@example.com>\r\nTo: ant@example.net\r\nSubject:  Honey \r\nDate: Sun, 22 Nov 2026 12:00:00 +0000\r\n\r\nSweet.\r\n\r\n";
 const RESULTS: &str = "mx.example.net;\r\n\tspf=pass smtp.mailfrom=bee@example.com";
 
 /// The answer of the script; none if what it needs is not installed.
@@ -48,9 +49,10 @@ fn dkimpy_verifies_what_we_seal_and_we_what_it_seals() {
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(pair.private_der.expose()));
     let found = format!("Authentication-Results: {RESULTS}\r\n");
     let to_seal = [found.as_bytes(), first.as_slice()].concat();
+    let chains: Vec<String> = [&first, &second, &changed, &broken].iter().map(|message| STANDARD.encode(message)).collect();
     let document = json!({
         "records": {format!("{name}."): pair.record},
-        "verify": [&first, &second, &changed, &broken].map(|message| STANDARD.encode(message)),
+        "verify": chains,
         "seal": {"message": STANDARD.encode(to_seal), "selector": "s1", "domain": "one.example", "key": pem, "host": "mx.example.net"},
     });
     let Some(answer) = dkimpy(&document) else {
