@@ -3,10 +3,11 @@
 //! Answers: the order in which rooms open and close. Closing follows the way of the data: doors, writers, engine, outcomes, node,
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
+mod forwarding;
 mod smtp;
+mod ways;
 mod webhooks;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::consumers::Suppress;
 use crate::deliver::class::Rules;
-use crate::deliver::egress::{self, Egress};
+use crate::deliver::egress::Egress;
 use crate::deliver::limits::Providers;
 pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
@@ -30,20 +31,19 @@ use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
 pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Places, Rooms, Stack};
-use crate::inbound::GiveBack;
+use crate::incoming::IncomingMail;
 use crate::model::{DomainName, ProjectId};
 use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
 use crate::net::tls;
-use crate::ops::consent::Consent;
 use crate::ops::doctor::{self, Doctor};
 use crate::ops::notices::Notices;
 use crate::ops::tls::TlsUpkeep;
 use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
-use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
+use crate::outbox::{Claims, Outbox, handoff, settle};
 use crate::reports::Reports;
 use crate::routes::Routes;
 use crate::smtp::timeouts::Timeouts;
@@ -120,6 +120,8 @@ pub struct House {
     pub suppressions: Suppressions,
     /// What receivers tell.
     pub reports: Reports,
+    /// Mail from the world that is kept.
+    pub incoming: IncomingMail,
     /// Who is told by HTTP.
     pub webhooks: Webhooks,
     /// Where mail from the world goes.
@@ -171,8 +173,9 @@ impl House {
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
         let allow_unverified = config.delivery.allow_unverified_domains;
         let routes = Routes::new(store.clone(), clock.clone(), domains.clone(), webhooks.clone(), allow_unverified);
-        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access).await?), Events::new(store.clone()));
+        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways::ways(config, &access).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
+        let incoming = IncomingMail::new(store.clone(), clock.clone(), config.webhooks.attachment_octets);
         let suppressions = Suppressions::new(store.clone(), clock.clone());
         let reports = Reports::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
@@ -186,6 +189,7 @@ impl House {
             audit,
             suppressions,
             reports,
+            incoming,
             webhooks,
             routes,
             resolver,
@@ -295,7 +299,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     }
     let tables = tables(&config)?;
     let house = House::open(&config, &clock).await?;
-    let egress = if roles.deliver { Some(ways_out(&config, &house).await?) } else { None };
+    let egress = if roles.deliver { Some(ways::ways_out(&config, &house).await?) } else { None };
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);
     let silence = Duration::from_secs(config.delivery.node_timeout_seconds);
@@ -311,6 +315,8 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
             domains: house.domains.clone(),
             clock: clock.clone(),
             node: Arc::clone(&node),
+            incoming: house.incoming.clone(),
+            webhooks: house.webhooks.clone(),
             retention: config.retention.clone(),
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
@@ -322,16 +328,13 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
             delay: Duration::from_secs(config.delivery.delay_notice_seconds),
         };
         supervisor.spawn("notices", notices.run(supervisor.clone()));
-        let give_back = GiveBack { store: house.store.clone(), accept: accept.clone(), clock: clock.clone(), hostname: host_name(&config) };
-        supervisor.spawn("reports to senders of forwarded mail", give_back.run(supervisor.clone()));
-        let (routes, public_url) = (house.routes.clone(), config.server.public_url.clone());
-        let consent = Consent { routes, accept: accept.clone(), clock: clock.clone(), public_url };
-        supervisor.spawn("consent to forwarding", consent.run(supervisor.clone()));
+        start.forwarding(&accept);
         let upkeep =
             TlsUpkeep { transit: house.transit.clone(), accept, project: house.project, resolver: house.resolver.clone(), clock: clock.clone() };
         supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));
         let suppress = Suppress { store: house.store.clone(), clock: clock.clone() };
         supervisor.spawn("suppress", suppress.run(supervisor.clone()));
+        start.webhooks()?;
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
     let [submission, submissions, mx] = match &accept {
@@ -459,6 +462,8 @@ impl Start<'_> {
             house: self.house.project,
             suppressions: self.house.suppressions.clone(),
             reports: self.house.reports.clone(),
+            incoming: self.house.incoming.clone(),
+            webhooks: self.house.webhooks.clone(),
             routes: self.house.routes.clone(),
             ready,
             metrics: Arc::new(metrics::render),
@@ -474,34 +479,6 @@ impl Start<'_> {
         tracing::info!(address = %bound, "listening for HTTP");
         Ok(bound)
     }
-}
-
-/// The ways out of this machine: refused if an address is not its own, or a rule names a project that does not exist.
-async fn ways_out(config: &Config, house: &House) -> anyhow::Result<Egress> {
-    let delivery = &config.delivery;
-    if !delivery.sandbox {
-        egress::check_addresses(delivery)?;
-    }
-    Ok(Egress::new(delivery, &host_name(config), &projects(config, &house.access).await?)?)
-}
-
-/// What the outbox has to know of them. Nothing, where the configuration cannot be used: who delivers refuses that, others need not.
-async fn ways(config: &Config, access: &Access) -> anyhow::Result<Ways> {
-    let egress = Egress::new(&config.delivery, &host_name(config), &projects(config, access).await?);
-    Ok(egress.map_or_else(|_| Ways::default(), |egress| Ways::new(move |project, id, domain| egress.smart_host_of(project, id, domain))))
-}
-
-/// The projects that rules name, as far as they exist.
-async fn projects(config: &Config, access: &Access) -> anyhow::Result<HashMap<String, ProjectId>> {
-    let delivery = &config.delivery;
-    let named = delivery.pool_rule.iter().map(|rule| &rule.project).chain(delivery.smart_host_rule.iter().map(|rule| &rule.project));
-    let mut projects = HashMap::new();
-    for name in named.filter(|name| !name.is_empty()) {
-        if let Some(id) = access.project_named(name).await? {
-            projects.insert(name.clone(), id);
-        }
-    }
-    Ok(projects)
 }
 
 /// Folds recorded histogram values together now and then, or they would pile up until somebody reads `/metrics`.

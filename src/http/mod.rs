@@ -30,12 +30,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domains::Domains;
 use crate::events::Events;
+use crate::incoming::IncomingMail;
 use crate::model::ProjectId;
 use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
 use crate::reports::Reports;
 use crate::routes::Routes;
 use crate::suppressions::Suppressions;
+use crate::webhooks::Webhooks;
 use body::Budget;
 use limit::RateLimiter;
 use problem::Problem;
@@ -74,7 +76,11 @@ pub struct Rooms {
     pub suppressions: Suppressions,
     /// Knows what receivers tell.
     pub reports: Reports,
-    /// Knows where mail from the world goes.
+    /// Mail from the world that is kept.
+    pub incoming: IncomingMail,
+    /// Who is told by HTTP.
+    pub webhooks: Webhooks,
+    /// Where mail from the world goes.
     pub routes: Routes,
     /// Database there, migrations run, not draining.
     pub ready: Ready,

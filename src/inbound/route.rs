@@ -19,7 +19,7 @@ use crate::model::{DomainId, DomainName, EmailAddress, MessageId, ProjectId, Rep
 use crate::net::dns::Resolver;
 use crate::outbox::Claims;
 use crate::recent::Recent;
-use crate::routes::{Action, Found, Route, Routes, Target};
+use crate::routes::{Action, Found, Route, Routes, Target, is_role};
 use crate::store::{StoreError, incoming};
 use crate::telemetry::metrics;
 use crate::webhooks::Webhooks;
@@ -303,11 +303,6 @@ fn by_route(route: &Arc<Route>) -> Result<Standing, Refused> {
             action: action.clone(),
         })),
     }
-}
-
-/// True for the addresses that every domain must have (RFC 5321 4.5.1, RFC 2142).
-fn is_role(address: &EmailAddress) -> bool {
-    ["postmaster", "abuse"].iter().any(|role| address.local().eq_ignore_ascii_case(role))
 }
 
 /// The refusal of a message that goes in circles.

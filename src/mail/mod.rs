@@ -12,6 +12,7 @@ pub mod headers;
 pub mod lines;
 pub mod media;
 pub mod parse;
+pub mod read;
 pub mod received_report;
 pub mod report;
 pub mod tls_report;

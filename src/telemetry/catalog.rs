@@ -46,6 +46,7 @@ pub const ALL: &[&Metric] = &[
     &inbound::AUTHENTICATED,
     &inbound::FORWARDED,
     &inbound::GIVEN_BACK,
+    &inbound::WEBHOOKS,
     &ATTEMPT_SECONDS,
     &EGRESS_ATTEMPTS,
     &egress::OVERFLOW,

@@ -31,6 +31,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
     ("suppressions", &["store"]),
     ("reports", &["store", "mail"]),
+    // Kept mail is packed as the outbox packs its own.
+    ("incoming", &["store", "mail", "outbox"]),
     ("transit", &["store", "mail", "net", "smtp"]),
     // Secrets are sealed as those of domains are.
     ("webhooks", &["store", "net", "domains", "events"]),
@@ -39,13 +41,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit"]),
-    ("consumers", &["store", "mail", "events", "outbox", "suppressions"]),
+    ("consumers", &["store", "mail", "net", "events", "outbox", "suppressions", "incoming", "webhooks"]),
     // What a report quotes is judged by the rules of the engine.
     ("inbound", &["store", "mail", "net", "access", "accept", "domains", "events", "outbox", "reports", "webhooks", "routes", "deliver"]),
     // What the house itself writes goes out by the same door as everybody's mail.
-    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "routes", "transit", "accept"]),
+    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "incoming", "webhooks", "routes", "accept"]),
     // doors: never the database, never the engine
-    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "reports", "routes", "accept", "ops"]),
+    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "reports", "incoming", "webhooks", "routes", "accept", "ops"]),
     ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "inbound", "ops"]),
     // top
     (
@@ -62,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "suppressions",
             "reports",
             "transit",
+            "incoming",
             "webhooks",
             "routes",
             "accept",
@@ -73,7 +76,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "smtpd",
         ],
     ),
-    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "reports", "ops", "serve"]),
+    (
+        "cli",
+        &[
+            "store",
+            "mail",
+            "net",
+            "smtp",
+            "lab",
+            "access",
+            "domains",
+            "events",
+            "outbox",
+            "suppressions",
+            "reports",
+            "incoming",
+            "webhooks",
+            "routes",
+            "ops",
+            "serve",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

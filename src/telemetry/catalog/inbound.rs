@@ -72,3 +72,13 @@ pub(in crate::telemetry) const GIVEN_BACK: Metric = Metric {
     healthy: "few: most refusals are passed back within the session",
     alert: "too_many above 0: somebody knows a reverse-path of ours",
 };
+
+pub(in crate::telemetry) const WEBHOOKS: Metric = Metric {
+    name: "pennypost_webhooks_total",
+    kind: Kind::Counter,
+    unit: "requests",
+    labels: &["result"],
+    meaning: "Requests to endpoints: `delivered` (2xx), `deferred` (tried again later), `failed` (given up), and endpoints that were `disabled`.",
+    healthy: "deferred below 0.05 of delivered",
+    alert: "disabled above 0: an endpoint answered 410 or failed for five days; GET /v1/webhooks says which",
+};
