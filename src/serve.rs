@@ -27,12 +27,12 @@ use crate::deliver::egress::Egress;
 use crate::deliver::limits::Providers;
 pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
-use crate::domains::{DomainSettings, Domains, Sealer, Senders};
+use crate::domains::{DomainSettings, Domains, Sealer};
 use crate::events::Events;
 pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Places, Rooms, Stack};
 use crate::incoming::IncomingMail;
-use crate::model::{DomainName, ProjectId};
+use crate::model::ProjectId;
 use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
@@ -166,14 +166,11 @@ impl House {
         let access = Access::new(store.clone(), clock.clone());
         let smtp_users = SmtpUsers::new(store.clone(), clock.clone(), access.clone());
         let project = access.default_project().await?;
-        let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
-        let days = u64::from(config.domains.rotate_dkim_days);
-        let rotate_after = (days > 0).then(|| Duration::from_hours(24 * days));
         let webhooks = Webhooks::new(store.clone(), clock.clone(), sealer.clone(), webhooks::url_policy(config));
-        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
+        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings::of(config));
         let allow_unverified = config.delivery.allow_unverified_domains;
         let routes = Routes::new(store.clone(), clock.clone(), domains.clone(), webhooks.clone(), allow_unverified);
-        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways::ways(config, &access).await?), Events::new(store.clone()));
+        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways::ways(config, &access, &resolver).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
         let incoming = IncomingMail::new(store.clone(), clock.clone(), config.webhooks.attachment_octets);
         let suppressions = Suppressions::new(store.clone(), clock.clone());
@@ -201,7 +198,8 @@ impl House {
 
     /// Who looks at host and domains.
     pub fn doctor(&self, config: &Arc<Config>, clock: &Clock) -> Doctor {
-        let rooms = doctor::Rooms { store: self.store.clone(), domains: self.domains.clone(), project: self.project };
+        let (store, domains, routes) = (self.store.clone(), self.domains.clone(), self.routes.clone());
+        let rooms = doctor::Rooms { store, domains, routes, project: self.project };
         Doctor {
             config: Arc::clone(config),
             clock: clock.clone(),
@@ -305,6 +303,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     let silence = Duration::from_secs(config.delivery.node_timeout_seconds);
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
+    supervisor.spawn("end of pauses", Arc::clone(&node).unpark(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
     let rules = Arc::clone(&tables.rules);
     let handoff = egress.map(|egress| start.engine(tables, egress));

@@ -251,7 +251,11 @@ export interface paths {
         delete: operations["remove_domain"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change a domain
+         * @description The mode of its MTA-STS policy is heeded within a minute. With it the id in the record `_mta-sts.` changes, which has to be published.
+         */
+        patch: operations["change_domain"];
         trace?: never;
     };
     "/v1/domains/{id}/records": {
@@ -327,7 +331,7 @@ export interface paths {
         /**
          * Rotate DKIM keys
          * @description Makes new keys, whose records stand in the answer beside the present ones. They sign once a check sees them in DNS; until then the present keys
-         *     do. Keys of an earlier rotation that never came into use are replaced.
+         *     do. Keys of an earlier rotation that never came into use are replaced. Delegated keys (`dkim_zone`) can be rotated once a week.
          */
         post: operations["rotate_domain_dkim"];
         delete?: never;
@@ -347,7 +351,8 @@ export interface paths {
         put?: never;
         /**
          * Import a DKIM key
-         * @description So that a domain can move here without a gap: the key signs once a check sees its record in DNS, where it may stand already.
+         * @description So that a domain can move here without a gap: the key signs once a check sees its record in DNS, where it may stand already. Next keys of a
+         *     rotation that were not seen in DNS yet are thrown away.
          */
         post: operations["import_domain_dkim"];
         delete?: never;
@@ -839,7 +844,7 @@ export interface paths {
          * Pause a site
          * @description Nothing is tried to any domain with these MX hosts, on any node, within about a second, whatever domains that are. Mail is accepted as before
          *     and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at` expires. A domain that moves to other hosts
-         *     is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+         *     is found within ten minutes, or of a site with thousands of domains within the hour, and its mail goes on. Again with another reason: that replaces the first.
          */
         post: operations["pause_site"];
         delete?: never;
@@ -1026,6 +1031,8 @@ export interface components {
             class?: components["schemas"]["BounceClass"] | null;
             /** @description True if the end of the content was sent and no reply came: the next hop may have taken the message. */
             outcome_unknown?: boolean;
+            /** @description True if the next hop was asked for the delivery reports that the sender asked for (RFC 3461): success is its to tell. */
+            next_hop_reports?: boolean;
             /** @description The dialogue, `C: ` and `S: ` lines; content and secrets left out. */
             transcript?: string[];
         };
@@ -1042,7 +1049,7 @@ export interface components {
             actor: components["schemas"]["Actor"];
             /**
              * @description What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`, `node.drain`, `node.resume`,
-             *     `key.create`, `key.revoke`, `domain.add`, `domain.remove`, `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
+             *     `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`, `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
              * @example queue.hold
              */
             action: string;
@@ -1170,7 +1177,7 @@ export interface components {
              */
             name: string;
             /**
-             * @description Its value, whole and unquoted; for MX `10 host`.
+             * @description Its value, whole and unquoted; for MX `10 host`, for SRV `0 1 587 host`; host names without a trailing dot.
              * @example v=spf1 a:mail.example.net ~all
              */
             value: string;
@@ -1180,6 +1187,10 @@ export interface components {
             state: components["schemas"]["RecordState"];
             /** @description What stands there instead; null unless `state` is `wrong`, or `ok` by another value. */
             found?: string | null;
+        };
+        /** @description What to change of a domain; what is left out stays. */
+        DomainChange: {
+            mta_sts?: components["schemas"]["StsMode"] | null;
         };
         /** @description A page of domains. */
         DomainList: {
@@ -1219,6 +1230,10 @@ export interface components {
              * @description When its records were last looked up; null: never.
              */
             checked_at?: string | null;
+            /** @description How strictly senders shall keep to its mail hosts, where its mail comes here. */
+            mta_sts: components["schemas"]["StsMode"];
+            /** @description The zone of the operator's that its DKIM keys stand in; null: they stand in its own. */
+            dkim_zone?: string | null;
             /** @description The records to publish and what the last check found. */
             records: components["schemas"]["DnsRecord"][];
         };
@@ -1233,7 +1248,7 @@ export interface components {
             to: components["schemas"]["OneOrMany"];
         };
         /** @description What an event tells. */
-        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled" | "complained" | "domain.verified" | "domain.failed") | string;
+        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled" | "complained" | "received" | "forwarded" | "domain.verified" | "domain.failed") | string;
         /** @description A stretch of the feed. */
         EventPage: {
             /** @description Events in the order of their commits. */
@@ -1510,6 +1525,12 @@ export interface components {
              * @example example.com
              */
             name: string;
+            /**
+             * @description A zone of yours that its DKIM keys shall stand in. Its owner publishes CNAME records that lead there, once, and keys are then changed without
+             *     him. Left out: they stand in the domain's own zone.
+             * @example dkim.example.net
+             */
+            dkim_zone?: string | null;
         };
         /** @description A key to make. */
         NewKey: {
@@ -1718,6 +1739,11 @@ export interface components {
              * @description Selected deliveries that a node works on: they were left alone. Pause the domain or the project first to have back what was not begun.
              */
             active: number;
+            /**
+             * Format: int64
+             * @description With `site`: deliveries that were left alone since the MX hosts of their domain cannot be looked up now.
+             */
+            unplaced: number;
             /** @description Null when all were looked at. Otherwise the time of one request was over: ask again with it as `cursor`. */
             next_cursor?: string | null;
         };
@@ -1780,6 +1806,12 @@ export interface components {
              */
             sender_domain?: string | null;
             tag?: components["schemas"]["TagCondition"] | null;
+            /**
+             * @description At this site now: its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows; or
+             *     `host:port` of a smart host. The MX records of every recipient domain are looked up for it.
+             * @example mx1.example.net,mx2.example.net
+             */
+            site?: string | null;
             /** @description Everything outstanding of the project; stands alone. */
             all?: boolean;
             /** @description Of all projects, not only the key's own: for keys of the project `default`. */
@@ -1798,14 +1830,14 @@ export interface components {
          * @description What a record is for.
          * @enum {string}
          */
-        RecordPurpose: "dkim" | "spf" | "dmarc" | "return_path_mx" | "return_path_spf";
+        RecordPurpose: "dkim" | "dkim_delegation" | "spf" | "dmarc" | "return_path_mx" | "return_path_spf" | "inbound_mx" | "mta_sts" | "mta_sts_host" | "tls_reports" | "submissions_srv" | "submission_srv";
         /** @description What the last check found. */
         RecordState: ("unknown" | "ok" | "missing" | "wrong") | string;
         /**
          * @description The type of a record.
          * @enum {string}
          */
-        RecordType: "TXT" | "MX";
+        RecordType: "TXT" | "MX" | "CNAME" | "SRV";
         /** @description All that was looked at. */
         Report: {
             /** @description True if nothing that fails or warns is wrong. */
@@ -1957,7 +1989,7 @@ export interface components {
         /** @description Which site to pause. */
         SitePauseRequest: {
             /**
-             * @description Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows.
+             * @description Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows; or `host:port` of a smart host.
              * @example mx1.example.net,mx2.example.net
              */
             site: string;
@@ -2091,6 +2123,11 @@ export interface components {
         };
         /** @description How far a session got. */
         Stage: ("sign" | "dns" | "connect" | "greeting" | "ehlo" | "tls" | "auth" | "mail" | "rcpt" | "data" | "body" | "end_of_data") | string;
+        /**
+         * @description How strictly senders shall keep to the mail hosts of a domain and their certificates (RFC 8461 5).
+         * @enum {string}
+         */
+        StsMode: "off" | "none" | "testing" | "enforce";
         /** @description A page of entries. */
         SuppressionList: {
             /** @description The entries. */
@@ -3708,6 +3745,150 @@ export interface operations {
             };
         };
     };
+    change_domain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The domain: `dom_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DomainChange"];
+            };
+        };
+        responses: {
+            /** @description The domain as it is now, with the records to publish. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DomainView"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such domain: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_domain_records: {
         parameters: {
             query?: never;
@@ -4034,6 +4215,15 @@ export interface operations {
             };
             /** @description No such domain: `not-found`. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The delegated keys were changed less than a week ago: `rotated-lately`. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

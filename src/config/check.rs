@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use super::check_egress::zones;
+use super::egress::host_and_port;
 use super::error::{Origin, Problem};
 use super::{Config, Database, Delivery, DeliveryTls, Limits, Listen, Server, Smtp, Tls, check_egress};
 use crate::model::{DomainName, EmailAddress};
@@ -174,17 +176,18 @@ fn doctor(doubts: &mut Doubts<'_>, config: &Config) {
     let what = format!("is {days}: the records of new keys would be asked for again before the last are everywhere");
     doubts.add((1..7).contains(&days), "domains.rotate_dkim_days", what, "use 180, or 0 for never by itself");
     let settings = &config.doctor;
-    for (option, names) in [
-        ("doctor.probe_domains", &settings.probe_domains),
-        ("doctor.address_lists", &settings.address_lists),
-        ("doctor.domain_lists", &settings.domain_lists),
-    ] {
-        let odd = names.iter().find(|name| DomainName::parse(name).is_err());
-        doubts.add(odd.is_some(), option, format!("holds {:?}", odd.map_or("", String::as_str)), "list names of domains, like \"example.com\"");
-    }
+    let odd = settings.probe_domains.iter().find(|name| DomainName::parse(name).is_err());
+    let what = format!("holds {:?}", odd.map_or("", String::as_str));
+    doubts.add(odd.is_some(), "doctor.probe_domains", what, "list names of domains, like \"example.com\"");
+    zones(doubts, "doctor.address_lists", &settings.address_lists);
+    zones(doubts, "doctor.domain_lists", &settings.domain_lists);
     let server = &settings.time_server;
-    let sound = server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));
-    doubts.add(!server.is_empty() && !sound, "doctor.time_server", format!("is {server:?}"), "write host:port, like pool.ntp.org:123");
+    doubts.add(
+        !server.is_empty() && host_and_port(server).is_none(),
+        "doctor.time_server",
+        format!("is {server:?}"),
+        "write host:port, like pool.ntp.org:123",
+    );
 }
 
 fn retention(doubts: &mut Doubts<'_>, config: &Config) {

@@ -11,6 +11,7 @@ pub mod error;
 pub mod inbound;
 pub mod listen;
 pub mod load;
+mod public_url;
 mod secrets;
 pub mod suggest;
 pub mod warm_up;
@@ -268,7 +269,7 @@ pub struct Doctor {
     pub probe_domains: Vec<String>,
     /// `host:port` of a time server; empty: none is asked.
     pub time_server: String,
-    /// Zones of lists of addresses (RFC 5782).
+    /// Zones of lists of addresses (RFC 5782), beside `delivery.dnsbl_zones`.
     pub address_lists: Vec<String>,
     /// Zones of lists of domains.
     pub domain_lists: Vec<String>,

@@ -35,6 +35,8 @@ pub struct Circumstances {
     pub mx_ip: Option<IpAddr>,
     /// The way it took.
     pub way: Way,
+    /// What was asked of delivery reports was passed on.
+    pub passes_reports: bool,
     /// What there is to tell of TLS.
     pub tls: TlsFacts,
     /// The dialogue.
@@ -88,6 +90,7 @@ impl Engine {
             scope: (!delivered).then_some(verdict.scope),
             class: verdict.class,
             outcome_unknown: verdict.outcome_unknown,
+            next_hop_reports: delivered && circumstances.passes_reports,
             transcript: circumstances.transcript.clone(),
         };
         if verdict.outcome_unknown {
@@ -124,6 +127,7 @@ impl Engine {
             mx_host: None,
             mx_ip: None,
             way: Way::default(),
+            passes_reports: false,
             tls: TlsFacts::default(),
             transcript: Vec::new(),
         };
@@ -155,6 +159,7 @@ impl Engine {
             scope: None,
             class: None,
             outcome_unknown: false,
+            next_hop_reports: false,
             transcript: Vec::new(),
         };
         let (id, seen) = (delivery.id(), Seen::of(Outcome::Delivered, &facts.reply));

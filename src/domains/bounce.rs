@@ -1,11 +1,12 @@
 //! Where the bounces of a domain come back to us: its return path, once DNS says so.
 //!
-//! Answers: whether mail of a domain carries bounce addresses of ours, and what such an address names. It does when the domain is
-//! verified and the last check found MX and SPF of `bounce.<domain>`; until then the author's own reverse-path serves, or
+//! Answers: whether mail of a domain carries bounce addresses of ours, and what such an address names. It does when mail from the
+//! world is taken here, the domain is verified and the last check found MX and SPF of `bounce.<domain>`; until then the author's own reverse-path serves, or
 //! receivers would refuse mail whose bounces go nowhere.
 //! Does not: read reports.
 
-use super::record::{DnsRecord, RecordPurpose, RecordState, return_path};
+use super::expected::return_path;
+use super::record::{DnsRecord, RecordPurpose, RecordState};
 use super::{DomainState, Domains, parse_name};
 use crate::mail::verp::{Named, VerpError};
 use crate::model::{DomainId, DomainName, EmailAddress, MessageId, ProjectId};
@@ -28,6 +29,9 @@ impl Domains {
     /// # Errors
     /// [`StoreError`].
     pub async fn bounce_path(&self, id: DomainId) -> Result<Option<BouncePath>, StoreError> {
+        if !self.inner.settings.takes_reports {
+            return Ok(None);
+        }
         if let Some(known) = self.inner.paths.get(&self.inner.clock, &id) {
             return Ok(known);
         }

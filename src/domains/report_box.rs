@@ -5,15 +5,11 @@
 //! Does not: read reports, or publish the records that name these addresses.
 
 use super::Domains;
-use super::record::return_path;
+use super::expected::{DMARC_REPORTS, TLS_REPORTS, return_path};
 use crate::model::{DomainName, EmailAddress, ProjectId};
 use crate::store::StoreError;
 use crate::store::domain as table;
 
-/// The local part for DMARC aggregate reports (RFC 9990).
-pub const DMARC_REPORTS: &str = "dmarc-reports";
-/// The local part for TLS reports (RFC 8460).
-pub const TLS_REPORTS: &str = "tls-reports";
 /// The labels of a name that a domain may have above it.
 const MAX_LABELS: usize = 20;
 
@@ -24,12 +20,6 @@ pub struct ReportBox {
     pub project: ProjectId,
     /// The domain whose return path it stands at.
     pub domain: DomainName,
-}
-
-/// The address at the return path of `domain` with one of the local parts above. None: the domain is too long for a return path.
-#[must_use]
-pub fn report_address(local: &str, domain: &DomainName) -> Option<EmailAddress> {
-    return_path(domain).and_then(|path| EmailAddress::parse(&format!("{local}@{path}")).ok())
 }
 
 impl Domains {

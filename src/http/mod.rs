@@ -1,6 +1,7 @@
 //! The HTTP door: parse, call one flow or rule, answer.
 //!
-//! Answers: `/v1/...` and `/send` for programs, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs` for operators.
+//! Answers: `/v1/...` and `/send` for programs, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs` for operators,
+//! `/.well-known/mta-sts.txt` for other mail servers.
 //! Does not: decide anything about mail, or touch the database. A request runs through `stack` (id, panics, problems, headers),
 //! the router of `api` and `public`, the extractors (caller, body, key) and one handler.
 
@@ -19,6 +20,7 @@ pub mod public;
 pub mod route;
 pub mod stack;
 pub mod timer;
+pub mod well_known;
 
 use std::pin::Pin;
 use std::sync::Arc;

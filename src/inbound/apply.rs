@@ -3,7 +3,8 @@
 //! Answers: which deliveries a report is about, and writes `bounced` or `complained` about each, once however often the report comes.
 //! Matched by the token of the envelope (`mail::verp`), else by a token in the returned message, else by Message-ID. A token proves that who reports has
 //! had the message; a Message-ID proves nothing, so what is matched by it is told as unverified and suppresses nobody (F10).
-//! Does not: believe a report of a delay or of success; the timeline has what we saw ourselves.
+//! A report of success that carries a token is kept for the author who asked for it (`ops::notices`), and changes nothing else: the timeline has what we
+//! saw ourselves. Does not: believe a report of a delay.
 
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ pub enum Heard {
         /// About these.
         deliveries: Vec<DeliveryId>,
     },
+    /// A success was noted, for the author.
+    Success,
     /// Nothing follows from it.
     Nothing(Nothing),
 }
@@ -123,6 +126,7 @@ impl Inbound {
         };
         let result = match &heard {
             Heard::Told { .. } => "told",
+            Heard::Success => "success",
             Heard::Nothing(Nothing::Known) => "known",
             Heard::Nothing(Nothing::NotFound) => "not_found",
             Heard::Nothing(_) => "ignored",
@@ -130,6 +134,7 @@ impl Inbound {
         metrics::report(what, result);
         match &heard {
             Heard::Told { kind, deliveries } => tracing::info!(%kind, ?deliveries, "a report was told"),
+            Heard::Success => tracing::debug!("a report of success was noted"),
             Heard::Nothing(why) => tracing::debug!(what, ?why, "nothing follows from a message to a bounce address"),
         }
         Ok(heard)
@@ -137,8 +142,9 @@ impl Inbound {
 
     async fn bounced(&self, named: Option<Named>, report: &DeliveryReport) -> Result<Heard, InboundError> {
         let failed: Vec<&RecipientReport> = report.recipients.iter().filter(|recipient| recipient.action == Action::Failed).collect();
+        let is_noted = self.succeeded(named, report).await?;
         if failed.is_empty() {
-            return Ok(Heard::Nothing(Nothing::NoFailure));
+            return Ok(if is_noted { Heard::Success } else { Heard::Nothing(Nothing::NoFailure) });
         }
         let facts = |recipient: &RecipientReport, evidence| self.facts_of_bounce(report, recipient, evidence);
         let reported: Vec<_> = failed
@@ -149,6 +155,34 @@ impl Inbound {
             })
             .collect();
         self.tell(named, &report.original, EventKind::Bounced, &reported, facts).await
+    }
+
+    /// Notes the successes that a report tells of, if its token proves that it comes from the way of the message. False: there is nobody to tell.
+    async fn succeeded(&self, named: Option<Named>, report: &DeliveryReport) -> Result<bool, InboundError> {
+        let is_success = |recipient: &&RecipientReport| matches!(recipient.action, Action::Delivered | Action::Relayed | Action::Expanded);
+        let those: Vec<&RecipientReport> = report.recipients.iter().filter(is_success).collect();
+        if those.is_empty() {
+            return Ok(false);
+        }
+        let mut tx = self.store.begin().await?;
+        let Some((named, Evidence::Token)) = self.find(&mut tx, named, &report.original).await? else { return Ok(false) };
+        let message = named.message();
+        let known = table::recipients(&mut tx, message.uuid()).await?;
+        let mut noted = serde_json::Map::new();
+        for one in &those {
+            let addresses = [Some(&one.recipient), one.original_recipient.as_ref()].into_iter().flatten().cloned().collect();
+            let Some(row) = (Reported { addresses, about: &() }).find(&known, named, those.len()) else { continue };
+            let facts = json!({
+                "action": one.action, "at": self.now(), "enhanced_status": one.status, "reply_code": one.code, "reply": one.diagnostic,
+                "remote_mta": one.remote_mta.as_ref().or(report.reporting_mta.as_ref()),
+            });
+            noted.entry(row.rcpt_no.to_string()).or_insert(facts);
+        }
+        if noted.is_empty() || !notice::note_success(&mut tx, message.uuid(), &Value::Object(noted), self.clock.now()).await? {
+            return Ok(false);
+        }
+        Store::commit(tx).await?;
+        Ok(true)
     }
 
     async fn complained(&self, named: Option<Named>, report: &FeedbackReport) -> Result<Heard, InboundError> {
@@ -176,10 +210,7 @@ impl Inbound {
     ) -> Result<Heard, InboundError> {
         let mut tx = self.store.begin().await?;
         let Some((named, evidence)) = self.find(&mut tx, named, original).await? else { return Ok(Heard::Nothing(Nothing::NotFound)) };
-        let message = match named {
-            Named::Message(message) => message,
-            Named::Delivery(delivery) => delivery.message,
-        };
+        let message = named.message();
         let Some(project) = table::lock(&mut tx, message.uuid()).await? else { return Ok(Heard::Nothing(Nothing::NotFound)) };
         let known = table::recipients(&mut tx, message.uuid()).await?;
         let mut rows: Vec<ReportedRow> = Vec::new();

@@ -29,6 +29,17 @@ pub enum Named {
     Message(MessageId),
 }
 
+impl Named {
+    /// The message.
+    #[must_use]
+    pub const fn message(self) -> MessageId {
+        match self {
+            Self::Message(message) => message,
+            Self::Delivery(delivery) => delivery.message,
+        }
+    }
+}
+
 /// Why an address names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerpError {

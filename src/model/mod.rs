@@ -14,6 +14,7 @@ pub mod message;
 pub mod outcome;
 pub mod page;
 pub mod reply;
+pub mod report_wishes;
 pub mod secret;
 pub mod sender;
 pub mod site_name;

@@ -3,10 +3,12 @@
 //! Answers: one report for recipients that fare alike, to the reverse-path, exactly once: what is about to be told is written first, and sent under an
 //! idempotency key made of it. A report is a message like any other, signed by the author's domain. Who may get one was asked when the message was
 //! submitted: its reverse-path is an address of the author's, so no stranger ever does. Mail with a null reverse-path, and mail of the API, whose
-//! events say the same, has none. Does not: pass what was asked for on to the next hop, so what that takes is `relayed` and not `delivered`.
+//! events say the same, has none. What was asked for is passed on to a next hop that offers reports (`smtp::command`): success is then its to tell, to
+//! the author, or to our bounce address, from where it is told on.
 
 mod due;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -18,13 +20,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use self::due::{Kind, Standing, Told, Wishes, due};
+use self::due::{Kind, Standing, Told, due, returned};
 use crate::accept::{Accept, AcceptError};
 use crate::access::{Caller, Scope};
 use crate::clock::{Clock, first_id_at, time_of};
 use crate::events::EventKind;
 use crate::mail::report::Action;
 use crate::mail::report::compose::{Notice, NoticeRecipient, compose};
+use crate::model::report_wishes::ReportWishes;
 use crate::model::{BounceClass, EmailAddress, EnhancedStatus, KeyId, MessageId, ProjectId};
 use crate::outbox::{IdempotencyKey, content};
 use crate::store::consumer;
@@ -73,7 +76,7 @@ struct Pending {
 struct Subject {
     head: MessageHead,
     content: ContentRow,
-    wishes: Wishes,
+    wishes: ReportWishes,
     standings: Vec<Standing>,
 }
 
@@ -117,7 +120,8 @@ impl Notices {
     async fn look(&self, row: NoticeRow) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut told: Told = serde_json::from_value(row.told).unwrap_or_default();
-        let Some(subject) = self.subject(row.project_id, row.message_id).await? else {
+        let reported: BTreeMap<u16, Value> = serde_json::from_value(row.reported).unwrap_or_default();
+        let Some(subject) = self.subject(row.project_id, row.message_id, &reported).await? else {
             return table::keep(&self.store, row.message_id, &json!(told), None, now + KEPT).await;
         };
         let mut next = row.pending.and_then(|pending| serde_json::from_value::<Pending>(pending).ok());
@@ -151,12 +155,18 @@ impl Notices {
         }
     }
 
-    async fn subject(&self, project: Uuid, id: Uuid) -> Result<Option<Subject>, StoreError> {
+    async fn subject(&self, project: Uuid, id: Uuid, reported: &BTreeMap<u16, Value>) -> Result<Option<Subject>, StoreError> {
         let Some(head) = self.store.message(project, id).await? else { return Ok(None) };
         let Some(content) = self.store.content(project, id).await? else { return Ok(None) };
         let mut standings: Vec<Standing> = Vec::new();
         for row in self.store.outstanding(&[id]).await? {
-            standings.push(Standing { rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0), recipient: row.recipient, last: None, facts: Value::Null });
+            standings.push(Standing {
+                rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0),
+                recipient: row.recipient,
+                last: None,
+                facts: Value::Null,
+                reported: None,
+            });
         }
         for event in self.store.timeline(&[id]).await? {
             let (Some(rcpt_no), Some(recipient), Some(kind)) =
@@ -167,7 +177,7 @@ impl Notices {
             if kind == EventKind::Complained {
                 continue;
             }
-            let fresh = Standing { rcpt_no, recipient, last: Some(kind), facts: event.data };
+            let fresh = Standing { rcpt_no, recipient, last: Some(kind), facts: event.data, reported: None };
             match standings.iter_mut().find(|known| known.rcpt_no == rcpt_no) {
                 // What came back is the last word, whatever order the clocks of two nodes give the events.
                 Some(known) if known.last == Some(EventKind::Bounced) => {}
@@ -176,7 +186,10 @@ impl Notices {
             }
         }
         standings.sort_by_key(|standing| standing.rcpt_no);
-        let wishes = Wishes::of(&head.metadata);
+        for standing in &mut standings {
+            standing.reported = reported.get(&standing.rcpt_no).and_then(success);
+        }
+        let wishes = ReportWishes::of(&head.metadata).unwrap_or_default();
         Ok(Some(Subject { head, content, wishes, standings }))
     }
 
@@ -218,15 +231,11 @@ impl Notices {
             .map(|(address, standing, facts)| NoticeRecipient {
                 address,
                 original: subject.wishes.about(&standing.recipient).and_then(|wish| wish.orcpt.as_deref()),
-                action: match pending.kind {
-                    Kind::Failed => Action::Failed,
-                    Kind::Delayed => Action::Delayed,
-                    Kind::Relayed => Action::Relayed,
-                },
+                action: pending.kind.action(),
                 status: facts.status.unwrap_or(match pending.kind {
                     Kind::Failed => EnhancedStatus::new(5, 0, 0),
                     Kind::Delayed => EnhancedStatus::new(4, 0, 0),
-                    Kind::Relayed => EnhancedStatus::new(2, 0, 0),
+                    Kind::Relayed | Kind::RelayedOn | Kind::Delivered | Kind::Expanded => EnhancedStatus::new(2, 0, 0),
                 }),
                 class: facts.class,
                 reply: facts.reply.as_deref(),
@@ -247,7 +256,7 @@ impl Notices {
             arrived: time_of(id.uuid()),
             recipients: &recipients,
             original: &original,
-            returned: subject.wishes.returned(),
+            returned: returned(&subject.wishes),
         }))
     }
 
@@ -261,11 +270,22 @@ impl Notices {
         let project = ProjectId::from_uuid(subject.content.project_id);
         let caller = Caller { project, key: KeyId::from_uuid(Uuid::nil()), name: "delivery reports".into(), scope: Scope::Send, domains: None };
         // The same for the same report, whatever else became known in the meantime.
-        let name = format!("{id} {} {:?}", pending.kind.name(), pending.rcpt_nos);
+        let name = format!("{id} {} {:?}", pending.kind.key(), pending.rcpt_nos);
         let request_hash: [u8; 32] = digest::digest(&digest::SHA256, name.as_bytes()).as_ref().try_into().unwrap_or_default();
         let key = IdempotencyKey { key: format!("delivery-report {}", STANDARD.encode(request_hash)), request_hash };
         self.accept.send(&caller, request, Some(key)).await.map(|_| ())
     }
+}
+
+/// A success that was reported to us: what, and its facts.
+fn success(reported: &Value) -> Option<(Action, Value)> {
+    let action = match reported.get("action")?.as_str()? {
+        "relayed" => Action::Relayed,
+        "delivered" => Action::Delivered,
+        "expanded" => Action::Expanded,
+        _ => return None,
+    };
+    Some((action, reported.clone()))
 }
 
 /// What the last event says.
@@ -279,10 +299,12 @@ struct Facts {
 
 impl Facts {
     fn of(standing: &Standing) -> Self {
-        let text = |name: &str| standing.facts.get(name).and_then(Value::as_str).map(str::to_owned).filter(|text| !text.is_empty());
+        // What was reported of a success says more than that it was taken.
+        let told = standing.reported.as_ref().filter(|_| standing.last == Some(EventKind::Delivered)).map_or(&standing.facts, |(_, facts)| facts);
+        let text = |name: &str| told.get(name).and_then(Value::as_str).map(str::to_owned).filter(|text| !text.is_empty());
         let suppressed =
             (standing.last == Some(EventKind::Suppressed)).then(|| "not sent: the address is on the suppression list of this system".to_owned());
-        let code = standing.facts.get("reply_code").and_then(Value::as_u64);
+        let code = told.get("reply_code").and_then(Value::as_u64);
         Self {
             status: text("enhanced_status").and_then(|status| status.parse().ok()),
             class: text("class").and_then(|class| class.parse().ok()),

@@ -20,6 +20,7 @@ use super::orders::Orders;
 use super::witness::Witnesses;
 use crate::clock::Tick;
 use crate::model::message::{Priority, TlsNeed};
+use crate::model::report_wishes::ReportWishes;
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 
 /// Deliveries of one lane in memory at most: enough to keep its sessions busy, few enough to leave room for others.
@@ -340,6 +341,8 @@ pub struct OutboundMessage {
     pub smtputf8: bool,
     /// What it wants of TLS.
     pub tls: TlsNeed,
+    /// What its sender asked of delivery reports.
+    pub reports: Option<Box<ReportWishes>>,
     /// The signature fields, made once, when first needed.
     pub signature: OnceCell<Bytes>,
     /// Its room.

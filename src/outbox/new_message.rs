@@ -4,6 +4,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::model::message::{Label, Priority, Tags, TlsNeed};
+use crate::model::report_wishes::ReportWishes;
 use crate::model::{DomainId, Envelope, MessageId, ProjectId};
 
 /// The door a message came through.
@@ -71,6 +72,14 @@ pub struct NewMessage {
     pub smtputf8: bool,
     /// What it wants of TLS.
     pub tls: TlsNeed,
+}
+
+impl NewMessage {
+    /// What its sender asked of delivery reports: who submits by SMTP may, and it stands in the metadata. That of the API is its user's own.
+    #[must_use]
+    pub fn report_wishes(&self) -> Option<ReportWishes> {
+        ReportWishes::of(&self.metadata).filter(|_| self.origin == Origin::Smtp)
+    }
 }
 
 /// A caller's promise that requests with this key are one request.

@@ -1,12 +1,18 @@
 //! The ways out of this machine: pools of source addresses and smart hosts, with the projects that rules name.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 
 use super::{House, host_name};
 use crate::access::Access;
 use crate::config::Config;
 use crate::deliver::egress::{self, Egress};
-use crate::model::ProjectId;
+use crate::deliver::limits::Providers;
+use crate::deliver::places::place_now;
+use crate::model::{DomainName, ProjectId};
+use crate::net::dns::Resolver;
 use crate::outbox::Ways;
 
 /// The ways out of this machine: refused if an address is not its own, or a rule names a project that does not exist.
@@ -19,9 +25,19 @@ pub(super) async fn ways_out(config: &Config, house: &House) -> anyhow::Result<E
 }
 
 /// What the outbox has to know of them. Nothing, where the configuration cannot be used: who delivers refuses that, others need not.
-pub(super) async fn ways(config: &Config, access: &Access) -> anyhow::Result<Ways> {
+pub(super) async fn ways(config: &Config, access: &Access, resolver: &Resolver) -> anyhow::Result<Ways> {
     let egress = Egress::new(&config.delivery, &host_name(config), &projects(config, access).await?);
-    Ok(egress.map_or_else(|_| Ways::default(), |egress| Ways::new(move |project, id, domain| egress.smart_host_of(project, id, domain))))
+    let (Ok(egress), Ok(providers)) = (egress, Providers::load(&config.delivery)) else { return Ok(Ways::default()) };
+    let (atlas, sandbox) = (Arc::new((providers, resolver.clone())), config.delivery.sandbox);
+    let place_of = move |domain: DomainName| -> BoxFuture<'static, Option<[Arc<str>; 2]>> {
+        let atlas = Arc::clone(&atlas);
+        Box::pin(async move {
+            let (providers, resolver) = &*atlas;
+            let place = place_now(providers, resolver, sandbox, &domain).await?;
+            Some([place.site, place.hosts])
+        })
+    };
+    Ok(Ways::new(move |project, id, domain| egress.smart_host_of(project, id, domain), place_of))
 }
 
 /// The projects that rules name, as far as they exist.

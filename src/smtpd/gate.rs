@@ -65,7 +65,7 @@ impl Gate {
         }
         *of_client += 1;
         state.open += 1;
-        metrics::smtp_connections(state.open);
+        metrics::smtp_connection_opened();
         Ok(Place { gate: Arc::clone(self), client })
     }
 }
@@ -80,7 +80,7 @@ impl Drop for Place {
                 state.clients.remove(&self.client);
             }
         }
-        metrics::smtp_connections(state.open);
+        metrics::smtp_connection_closed();
     }
 }
 
@@ -150,6 +150,17 @@ mod tests {
         assert_eq!(gate.state.lock().clients.len(), 2);
         let unlimited = Gate::new(2, 0);
         assert!([unlimited.enter(at("192.0.2.1")), unlimited.enter(at("192.0.2.1"))].iter().all(Result::is_ok));
+    }
+
+    #[test]
+    fn the_connections_of_all_doors_are_counted_together() {
+        let gates = [Gate::new(1_000, 0), Gate::new(1_000, 0)];
+        let places: Vec<Place> = gates.iter().flat_map(|gate| (0..1_000).map(|_| gate.enter(at("192.0.2.1")).unwrap())).collect();
+        let line = metrics::render().lines().find(|line| line.starts_with("pennypost_smtp_connections ")).map(str::to_owned).unwrap();
+        // Other tests of this process have a few.
+        let open: f64 = line.split(' ').nth(1).unwrap().parse().unwrap();
+        assert!(open >= 2_000.0, "{line}");
+        drop(places);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct ContentRow {
     pub flags: i16,
     pub encoding: i16,
     pub content: Vec<u8>,
+    /// What a submitted message asks of delivery reports.
+    pub dsn: Option<serde_json::Value>,
 }
 
 /// Whose an idempotency key is.
@@ -171,7 +173,10 @@ impl Store {
     pub async fn contents(&self, ids: &[Uuid]) -> Result<Vec<ContentRow>, StoreError> {
         let rows = query_as!(
             ContentRow,
-            "select id, project_id, stream, domain_id, reverse_path, size, flags, encoding, content from message where id = any($1)",
+            // The flag spares the look into the metadata, which few need.
+            r#"select id, project_id, stream, domain_id, reverse_path, size, flags, encoding, content,
+                      case when flags & 16 <> 0 then metadata -> 'dsn' end as "dsn: serde_json::Value"
+               from message where id = any($1)"#,
             ids
         )
         .fetch_all(self.pool())

@@ -45,7 +45,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 
 pub use error::StoreError;
-use limit::{STATEMENT, within};
+use limit::{Limited, STATEMENT, within};
 
 /// A transaction. Rolled back when dropped.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
@@ -100,7 +100,7 @@ impl Store {
 
     /// Asks the server for a sign of life.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query_scalar!("select 1 as one").fetch_one(&self.pool).await?;
+        sqlx::query_scalar!("select 1 as one").fetch_one(&self.pool).limited(STATEMENT).await?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
+use super::limit::{Limited, STATEMENT};
 use super::{StoreError, Tx};
 
 /// A recipient of a message.
@@ -29,7 +30,7 @@ pub(crate) struct ReportedRow {
 
 /// The project of a message, which is locked until the transaction ends; none: there is no such message any more.
 pub(crate) async fn lock(tx: &mut Tx, message: Uuid) -> Result<Option<Uuid>, StoreError> {
-    Ok(query_scalar!("select project_id from message where id = $1 for update", message).fetch_optional(&mut **tx).await?)
+    query_scalar!("select project_id from message where id = $1 for update", message).fetch_optional(&mut **tx).limited(STATEMENT).await
 }
 
 /// The newest message that came with this Message-ID.
@@ -39,7 +40,7 @@ pub(crate) async fn by_foreign_id(tx: &mut Tx, header: &str) -> Result<Option<Uu
         r"select id from message where header_message_id = $1 and header_message_id not like 'msg\_%' order by id desc limit 1",
         header
     );
-    Ok(found.fetch_optional(&mut **tx).await?)
+    found.fetch_optional(&mut **tx).limited(STATEMENT).await
 }
 
 /// The recipients of a message.
@@ -55,6 +56,7 @@ pub(crate) async fn recipients(tx: &mut Tx, message: Uuid) -> Result<Vec<Recipie
         message
     )
     .fetch_all(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(rows)
 }
@@ -79,6 +81,7 @@ pub(crate) async fn insert(tx: &mut Tx, project: Uuid, message: Uuid, rows: &[Re
         &rows.iter().map(|row| row.data.clone()).collect::<Vec<_>>()
     )
     .fetch_all(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(written.into_iter().map(|row| row.rcpt_no).collect())
 }

@@ -20,7 +20,7 @@ use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
 use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
 pub use incoming::{authenticated, forwarded, given_back, incoming, webhook};
-pub use smtp::{SignIn, smtp_connections, smtp_sign_in, smtp_turned_away};
+pub use smtp::{SignIn, smtp_connection_closed, smtp_connection_opened, smtp_sign_in, smtp_turned_away};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
 #[must_use]

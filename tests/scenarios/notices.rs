@@ -33,7 +33,7 @@ async fn reports(gateway: &Gateway) -> Vec<(Value, String)> {
 }
 
 /// Lets the time pass until there are as many reports, and then some more, in which there must not be another.
-async fn reports_are(world: &World, gateway: &Gateway, count: usize) -> Vec<(Value, String)> {
+pub(super) async fn reports_are(world: &World, gateway: &Gateway, count: usize) -> Vec<(Value, String)> {
     eventually(|| async {
         world.advance(Duration::from_secs(6));
         let found = reports(gateway).await.len();
@@ -47,7 +47,7 @@ async fn reports_are(world: &World, gateway: &Gateway, count: usize) -> Vec<(Val
     reports(gateway).await
 }
 
-fn told(raw: &str) -> (DeliveryReport, Vec<String>) {
+pub(super) fn told(raw: &str) -> (DeliveryReport, Vec<String>) {
     let Arrival::Delivery(report) = read(raw.as_bytes()) else { panic!("{raw}") };
     let recipients = report.recipients.iter().map(|it| format!("{} {}", it.recipient, it.action.name())).collect();
     (report, recipients)

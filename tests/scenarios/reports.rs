@@ -1,8 +1,5 @@
 //! What comes back about mail: bounces and complaints find their delivery, once, and only what is proven suppresses.
 
-use std::net::SocketAddr;
-
-use pennypost::config::Listen;
 use pennypost::deliver::class::Rules;
 use pennypost::inbound::{Heard, Inbound, InboundError, Nothing};
 use pennypost::mail::verp::VerpError;
@@ -61,6 +58,7 @@ async fn becomes_suppressed(gateway: &Gateway, address: &str) -> Value {
 fn told(heard: &Heard) -> Vec<String> {
     match heard {
         Heard::Told { deliveries, .. } => deliveries.iter().map(ToString::to_string).collect(),
+        Heard::Success => panic!("a success"),
         Heard::Nothing(why) => panic!("{why:?}"),
     }
 }
@@ -73,7 +71,7 @@ async fn last_event(gateway: &Gateway, id: &str) -> Value {
 #[tokio::test]
 async fn the_world_may_bring_reports_to_our_bounce_addresses_and_is_relayed_for_by_nobody() {
     let mut world = World::new().await;
-    world.config.smtp.mx_listen = Listen::At(SocketAddr::new(world.config.server.http_listen.ip(), 0));
+    world.takes_reports();
     let one = world.scripted_mx("one.example", &[&after_hello(TAKEN)]).await;
     let gateway = world.gateway().await;
     publish(&world, &gateway, &[]).await;
@@ -124,7 +122,8 @@ async fn the_world_may_bring_reports_to_our_bounce_addresses_and_is_relayed_for_
 
 #[tokio::test]
 async fn a_bounce_that_comes_later_is_told_once_and_suppresses_what_it_condemns() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.takes_reports();
     let one = world.scripted_mx("one.example", &[&after_hello(&TAKEN.repeat(4))]).await;
     let two = TAKEN.replacen("C: RCPT\nS: 250 ok\n", "C: RCPT\nS: 250 ok\nC: RCPT\nS: 250 ok\n", 1);
     let pair = world.scripted_mx("pair.example", &[&after_hello(&two)]).await;
@@ -191,7 +190,8 @@ async fn a_bounce_that_comes_later_is_told_once_and_suppresses_what_it_condemns(
 // F10
 #[tokio::test]
 async fn a_forged_token_is_refused_and_a_message_id_alone_suppresses_nobody() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.takes_reports();
     let host = world.scripted_mx("one.example", &[&after_hello(&TAKEN.repeat(4))]).await;
     world.scripted_mx("busy.example", &[&after_hello("C: MAIL\nS: 250 ok\nC: RCPT\nS: 450 4.2.0 later\n")]).await;
     let gateway = world.gateway().await;

@@ -48,7 +48,7 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(messages::release))
         .routes(routes!(events::list))
         .routes(routes!(domains::add, domains::list))
-        .routes(routes!(domains::get, domains::remove))
+        .routes(routes!(domains::get, domains::change, domains::remove))
         .routes(routes!(domains::records))
         .routes(routes!(domains::check))
         .routes(routes!(domains::health))

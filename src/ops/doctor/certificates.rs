@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::context::{Context, seen};
+use super::context::{Context, DIAL, seen};
 use super::finding::{Level, Outcome};
 use super::{Check, Look, Looked};
 use crate::net::certificate::{Inspector, Proof, Unproven};
@@ -39,22 +39,11 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-const DIAL: Duration = Duration::from_secs(10);
 /// A certificate that ends sooner than this is said to.
 const AHEAD: Duration = Duration::from_hours(24 * 14);
 
-/// Host and port of the URL users reach us by, if it is an https one.
-fn public_place(url: &str) -> Option<(&str, u16)> {
-    let place = url.strip_prefix("https://")?;
-    let place = place.split('/').next().unwrap_or(place);
-    match place.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => Some((host, port.parse().ok()?)),
-        _ => Some((place, 443)),
-    }
-}
-
 async fn shown_to_users(context: &Context) -> Looked {
-    let Some((host, port)) = public_place(&context.config.server.public_url) else {
+    let Some((host, port)) = context.config.server.https_place() else {
         return Ok(vec![Outcome::skipped("server.public_url is no https:// address, and no certificate is configured")]);
     };
     let fix = format!("renew the certificate of {host} at the proxy that stands before Pennypost");
@@ -91,21 +80,4 @@ async fn authority(context: &Context) -> Looked {
     let issuers: Vec<String> = records.into_iter().filter(|record| record.tag == "issue").map(|record| record.value).collect();
     let found = if issuers.is_empty() { "every authority may issue".to_owned() } else { format!("only {} may issue", issuers.join(", ")) };
     Ok(vec![Outcome::skipped(format!("{found}; this version asks no authority itself"))])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_place_of_a_url_is_read() {
-        for (url, place) in [
-            ("https://mail.example.com", Some(("mail.example.com", 443))),
-            ("https://mail.example.com:8443", Some(("mail.example.com", 8443))),
-            ("http://mail.example.com", None),
-            ("", None),
-        ] {
-            assert_eq!(public_place(url), place, "{url}");
-        }
-    }
 }

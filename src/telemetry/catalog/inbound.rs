@@ -7,7 +7,7 @@ pub(in crate::telemetry) const REPORTS: Metric = Metric {
     kind: Kind::Counter,
     unit: "messages",
     labels: &["kind", "result"],
-    meaning: "Messages to bounce addresses: what they were (bounce, complaint, auto_reply, other), and whether an event came of them.",
+    meaning: "Messages to bounce addresses: what they were (bounce, complaint, auto_reply, other), and whether an event (told) or word to an author (success) came of them.",
     healthy: "bounce told below 0.02 of all deliveries",
     alert: "refused growing fast: somebody invents bounces; not_found growing: reports come after messages are deleted",
 };
@@ -27,7 +27,7 @@ pub(in crate::telemetry) const NOTICES: Metric = Metric {
     kind: Kind::Counter,
     unit: "reports",
     labels: &["kind"],
-    meaning: "Delivery reports to authors of submitted mail: failed, delayed, relayed; given_up where none could be made.",
+    meaning: "Delivery reports to authors of submitted mail: failed, delayed, relayed, delivered, expanded; given_up where none could be made.",
     healthy: "failed below 0.05 of submitted messages",
     alert: "given_up above 0: a sender's domain is not verified any more",
 };

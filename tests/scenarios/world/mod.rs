@@ -81,6 +81,11 @@ impl World {
         Self { clock, zone, config, database_url, lab, block, hosts: AtomicU32::new(1) }
     }
 
+    /// Lets gateways take mail from the world, at a port that the system chooses.
+    pub fn takes_reports(&mut self) {
+        self.config.smtp.mx_listen = Listen::At(SocketAddr::new(self.config.server.http_listen.ip(), 0));
+    }
+
     /// Starts a gateway with all roles; it has the domain `sender.example` and a key with full scope.
     pub async fn gateway(&self) -> Gateway {
         Gateway::start(self, Roles::ALL).await

@@ -15,6 +15,7 @@ from .created_key_view import CreatedKeyView
 from .created_smtp_user_view import CreatedSmtpUserView
 from .delivery_view import DeliveryView
 from .dns_record import DnsRecord
+from .domain_change import DomainChange
 from .domain_list import DomainList
 from .domain_view import DomainView
 from .envelope_request import EnvelopeRequest
@@ -85,6 +86,7 @@ from .smtp_user_list import SmtpUserList
 from .source_list import SourceList
 from .source_state import SourceState
 from .source_view import SourceView
+from .sts_mode import StsMode
 from .suppression_list import SuppressionList
 from .suppression_origin import SuppressionOrigin
 from .suppression_reason import SuppressionReason
@@ -111,6 +113,7 @@ __all__ = (
     "CreatedSmtpUserView",
     "DeliveryView",
     "DnsRecord",
+    "DomainChange",
     "DomainList",
     "DomainView",
     "EnvelopeRequest",
@@ -181,6 +184,7 @@ __all__ = (
     "SourceList",
     "SourceState",
     "SourceView",
+    "StsMode",
     "SuppressionList",
     "SuppressionOrigin",
     "SuppressionReason",
