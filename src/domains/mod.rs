@@ -18,6 +18,7 @@ mod expected;
 mod keys;
 mod policy;
 pub mod render;
+mod report_box;
 mod rotation;
 pub mod seal;
 mod settings;
@@ -57,6 +58,7 @@ pub use expected::{DMARC_REPORTS, TLS_REPORTS, return_path};
 pub use keys::{DkimKeyView, KeyError, KeyState};
 pub use policy::{StsMode, UnknownMode};
 pub use record::{DnsRecord, RecordPurpose, RecordState, RecordType};
+pub use report_box::ReportBox;
 pub use seal::{SealError, Sealer};
 pub use settings::DomainSettings;
 pub use spf::Senders;
@@ -275,6 +277,12 @@ impl Domains {
         };
         self.inner.senders.put(read_at, key, sender.clone());
         Ok(sender)
+    }
+
+    /// A secret of this installation for one purpose.
+    #[must_use]
+    pub fn secret(&self, purpose: &str) -> crate::model::Secret<[u8; 32]> {
+        self.inner.sealer.derive(purpose)
     }
 
     /// What signs for a domain, RSA first. At most a minute old.
