@@ -137,6 +137,10 @@ prefixed_id!(
     /// An entry of the suppression list.
     SuppressionId, "sup_"
 );
+prefixed_id!(
+    /// A certificate that we show.
+    CertificateId, "crt_"
+);
 
 /// A running process: `nod_` and its incarnation in hexadecimal. A restart has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

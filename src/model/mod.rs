@@ -24,7 +24,7 @@ pub use bounce::BounceClass;
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
-pub use id::{AuditId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SmtpUserId, SuppressionId};
+pub use id::{AuditId, CertificateId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SmtpUserId, SuppressionId};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;
 pub use sender::SenderPattern;

@@ -3,11 +3,13 @@
 //! Answers: which hosts take the mail of a domain, at which addresses, and how a connection to one is made.
 //! Does not: speak SMTP (see `smtp`) or decide whether mail bounces (see `deliver::verdict`).
 
+pub mod acme;
 pub mod authenticator;
 pub mod certificate;
 pub mod dane;
 pub mod dial;
 pub mod dns;
+pub mod dns_update;
 pub mod dnsbl;
 pub mod dnssec;
 pub mod https;
@@ -21,3 +23,4 @@ pub mod services;
 pub mod shown;
 pub mod sntp;
 pub mod tls;
+pub mod x509;
