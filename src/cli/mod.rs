@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod bench;
+pub mod cert;
 pub mod client;
 pub mod completions;
 pub mod config;
@@ -109,6 +110,8 @@ enum Command {
     #[command(subcommand)]
     Node(node::NodeCommand),
     #[command(subcommand)]
+    Cert(cert::CertCommand),
+    #[command(subcommand)]
     Audit(audit::AuditCommand),
     Openapi(openapi::OpenapiArgs),
     #[command(subcommand)]
@@ -165,6 +168,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Queue(command) => queue::run(&context, command).await,
         Command::Message(command) => message::run(&context, command).await,
         Command::Node(command) => node::run(&context, command).await,
+        Command::Cert(command) => cert::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,
         Command::Openapi(args) => openapi::run(&context, args),
         Command::Bench(command) => bench::run(&context, command).await,

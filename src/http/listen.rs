@@ -65,6 +65,12 @@ impl Listener {
         Ok(Self { socket: TcpListener::bind(address).await? })
     }
 
+    /// Takes a socket that was bound elsewhere.
+    #[must_use]
+    pub const fn of(socket: TcpListener) -> Self {
+        Self { socket }
+    }
+
     /// The address bound, with the port chosen when 0 was asked for.
     ///
     /// # Errors

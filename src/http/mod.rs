@@ -33,6 +33,8 @@ use crate::domains::Domains;
 use crate::events::Events;
 use crate::incoming::IncomingMail;
 use crate::model::ProjectId;
+use crate::net::acme::Answers;
+use crate::ops::certs::Certificates;
 use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
 use crate::reports::Reports;
@@ -86,6 +88,10 @@ pub struct Rooms {
     pub ready: Ready,
     /// For `/metrics`.
     pub metrics: Metrics,
+    /// Certificates that are in no file.
+    pub certificates: Certificates,
+    /// What certificate authorities are answered.
+    pub answers: Answers,
     /// What the operator asked for.
     pub config: Arc<Config>,
     /// The time.

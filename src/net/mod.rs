@@ -4,11 +4,13 @@
 //! Answers: which hosts take the mail of a domain, at which addresses, and how a connection to one is made.
 //! Does not: speak SMTP (see `smtp`) or decide whether mail bounces (see `deliver::verdict`).
 
+pub mod acme;
 pub mod authenticator;
 pub mod certificate;
 pub mod dane;
 pub mod dial;
 pub mod dns;
+pub mod dns_update;
 pub mod dnsbl;
 pub mod dnssec;
 pub mod https;
@@ -25,3 +27,4 @@ pub mod sntp;
 pub mod tls;
 pub mod web_post;
 pub mod web_url;
+pub mod x509;

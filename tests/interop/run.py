@@ -1,6 +1,6 @@
 """Checks Pennypost against programs that nobody here wrote; README.md says which. Started by scripts/interop.sh.
 
-    run.py [deliver] [dane] [submit] [fuzz]     all unless named
+    run.py [deliver] [dane] [submit] [acme] [fuzz]     all unless named
 
 PENNYPOST_INTEROP_KEEP=1 leaves the working directory with all logs.
 """
@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 
+import acme
 import arrivals
 import dane
 import fuzz
@@ -144,6 +145,8 @@ def checks(report, work, parts):
             submit.run(report, gateway, work, names.address)
         if "webhooks" in parts:
             webhooks.run(report, gateway)
+        if "acme" in parts:
+            acme.run(report, work)
         if "fuzz" in parts:
             fuzz.run(report, gateway, work)
         report.heading("the end")
@@ -157,7 +160,7 @@ def checks(report, work, parts):
 
 
 def main():
-    parts = sys.argv[1:] or ["deliver", "dane", "submit", "webhooks", "fuzz"]
+    parts = sys.argv[1:] or ["deliver", "dane", "submit", "webhooks", "acme", "fuzz"]
     if not os.path.exists(BINARY):
         raise SystemExit(f"interop: {BINARY} is missing: cargo build")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

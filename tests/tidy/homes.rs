@@ -18,6 +18,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["net/", "smtp/", "lab/", "ops/certs", "http/listen"]),
     ("tokio_rustls", &["net/", "smtp/", "lab/", "ops/certs", "http/listen"]),
     ("rcgen", &["net/"]),
+    ("x509_parser", &["net/"]),
+    ("instant_acme", &["ops/certs"]),
+    ("sd_notify", &["serve/"]),
+    ("listenfd", &["serve/"]),
     ("webpki_roots", &["net/"]),
     ("axum", &["http/", "serve"]),
     ("utoipa", &["http/", "serve"]),
@@ -59,6 +63,7 @@ const SCHEMAS: &[&str] = &[
     "routes/",
     "accept/",
     "ops/doctor/",
+    "ops/certs/",
 ];
 
 fn strays(sources: &[Source]) -> Vec<String> {
