@@ -217,7 +217,7 @@ impl Run<'_> {
             Ask::Message(message) if self.is_of_the_world() => {
                 let places = std::mem::take(&mut self.places);
                 let bringer = Bringer { peer: self.client, client: self.session.client(), tls: self.tls.as_deref() };
-                exchange::take(self.door, &places, bringer, *message).await
+                Box::pin(exchange::take(self.door, &places, bringer, *message)).await
             }
             Ask::SignIn(credentials) => match submission::sign_in(self.door, self.client, &credentials).await {
                 Ok(submitter) => {
