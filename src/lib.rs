@@ -19,8 +19,10 @@ pub mod access;
 pub mod domains;
 pub mod events;
 pub mod outbox;
+pub mod routes;
 pub mod suppressions;
 pub mod transit;
+pub mod webhooks;
 // Flow
 pub mod accept;
 pub mod consumers;

@@ -4,6 +4,7 @@
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
 mod smtp;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
 use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
+use crate::routes::Routes;
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
@@ -50,6 +52,7 @@ use crate::supervisor::Supervisor;
 use crate::suppressions::Suppressions;
 use crate::telemetry::metrics;
 use crate::transit::{Transit, TransitParts};
+use crate::webhooks::Webhooks;
 
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
@@ -114,6 +117,10 @@ pub struct House {
     pub audit: Audit,
     /// Who is not sent to.
     pub suppressions: Suppressions,
+    /// Who is told by HTTP.
+    pub webhooks: Webhooks,
+    /// Where mail from the world goes.
+    pub routes: Routes,
     /// DNS.
     pub resolver: Resolver,
     /// What is known about TLS with the world's hosts.
@@ -157,12 +164,15 @@ impl House {
         let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
         let days = u64::from(config.domains.rotate_dkim_days);
         let rotate_after = (days > 0).then(|| Duration::from_hours(24 * days));
+        let webhooks = Webhooks::new(store.clone(), clock.clone(), sealer.clone(), webhooks::url_policy(config));
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
+        let allow_unverified = config.delivery.allow_unverified_domains;
+        let routes = Routes::new(store.clone(), clock.clone(), domains.clone(), webhooks.clone(), allow_unverified);
         let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access, &resolver).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
         let suppressions = Suppressions::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, suppressions, resolver, transit, project, postgres })
+        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, suppressions, webhooks, routes, resolver, transit, project, postgres })
     }
 
     /// Who looks at host and domains.

@@ -21,6 +21,7 @@ pub fn doubts(config: &Config, origins: &BTreeMap<String, Origin>) -> Vec<Proble
     database(&mut doubts, &config.database);
     smtp(&mut doubts, &config.smtp);
     tls(&mut doubts, &config.tls);
+    inbound(&mut doubts, config);
     delivery(&mut doubts, &config.delivery);
     retries(&mut doubts, &config.delivery);
     sessions(&mut doubts, &config.delivery);
@@ -191,6 +192,19 @@ fn retention(doubts: &mut Doubts<'_>, config: &Config) {
     let shorter = events != 0 && (messages == 0 || events < messages);
     let what = format!("is {events}, while messages are kept for {}", if messages == 0 { "ever".to_owned() } else { format!("{messages} days") });
     doubts.add(shorter, "retention.event_days", what, "keep events at least as long as messages: what became of a message is told by its events");
+}
+
+fn inbound(doubts: &mut Doubts<'_>, config: &Config) {
+    let postmaster = &config.inbound.postmaster;
+    if let (false, Err(error)) = (postmaster == "store", EmailAddress::parse(postmaster)) {
+        doubts.add(true, "inbound.postmaster", format!("is {postmaster:?}: {error}"), "write \"store\", or an address to forward to");
+    }
+    let (kept, message) = (config.inbound.stored_octets, config.limits.message_octets);
+    let what = format!("is {kept}: a message of limits.message_octets = {message} does not fit");
+    doubts.add(kept < message as u64, "inbound.stored_octets", what, format!("use {message} or more"));
+    doubts.within("webhooks.timeout_seconds", config.webhooks.timeout_seconds, 1..=60, "seconds");
+    doubts.within("webhooks.connections_per_endpoint", config.webhooks.connections_per_endpoint, 1..=100, "");
+    doubts.within("webhooks.attachment_octets", config.webhooks.attachment_octets, 0..=150 * MIB, "octets");
 }
 
 fn limits(doubts: &mut Doubts<'_>, limits: &Limits) {

@@ -8,6 +8,7 @@ mod check_egress;
 pub mod egress;
 pub mod environment;
 pub mod error;
+pub mod inbound;
 pub mod listen;
 pub mod load;
 mod secrets;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use crate::model::Secret;
 
 pub use error::{ConfigError, Origin, Problem};
+pub use inbound::{Inbound, Webhooks};
 pub use listen::{Listen, Network};
 pub use load::{Loaded, load};
 
@@ -39,6 +41,10 @@ pub struct Config {
     pub database: Database,
     /// `[smtp]`
     pub smtp: Smtp,
+    /// `[inbound]`
+    pub inbound: Inbound,
+    /// `[webhooks]`
+    pub webhooks: Webhooks,
     /// `[tls]`
     pub tls: Tls,
     /// `[delivery]`
@@ -102,7 +108,7 @@ pub struct Smtp {
     pub submission_listen: Listen,
     /// Where users submit by TLS from the first octet: port 465.
     pub submissions_listen: Listen,
-    /// Where the world brings what comes back to our bounce addresses: port 25.
+    /// Where the world brings mail for our routes and bounce addresses: port 25.
     pub mx_listen: Listen,
     /// Recipients of one message.
     pub recipients: usize,
@@ -278,6 +284,10 @@ pub struct Retention {
     pub event_days: u32,
     /// The audit trail.
     pub audit_days: u32,
+    /// Mail from the world that is kept.
+    pub incoming_days: u32,
+    /// What webhooks were told.
+    pub webhook_days: u32,
 }
 
 /// `[limits]`

@@ -1,12 +1,19 @@
-//! Mail from the world: what comes back about mail of ours.
+//! Mail from the world: what comes to our routes, and what comes back about mail of ours.
 //!
-//! Answers: a report at a bounce address becomes an event of the delivery it is about, once (`Inbound::report_arrived`), and what it means
-//! (`classify`). The suppression list follows from the event. Does not: talk SMTP, or keep mail that is no report.
+//! Answers: which addresses take mail and what becomes of it (`Reception`); a report at a bounce address becomes an event of the delivery it is
+//! about, once (`Inbound::report_arrived`), and what it means (`classify`). The suppression list follows from the event.
+//! Does not: talk SMTP.
 
 mod apply;
+pub mod authenticate;
 pub mod classify;
+mod forward;
+mod keep;
+pub mod route;
 
 #[cfg(test)]
 mod corpus_tests;
 
 pub use apply::{Heard, Inbound, InboundError, Nothing};
+pub use authenticate::{Arrived, Authenticated};
+pub use route::{Destination, Place, Reception, Standing};

@@ -137,6 +137,22 @@ prefixed_id!(
     /// An entry of the suppression list.
     SuppressionId, "sup_"
 );
+prefixed_id!(
+    /// Where mail from the world goes.
+    RouteId, "rte_"
+);
+prefixed_id!(
+    /// A message from the world at one address of ours.
+    IncomingId, "inc_"
+);
+prefixed_id!(
+    /// An endpoint that is told by HTTP.
+    WebhookId, "whk_"
+);
+prefixed_id!(
+    /// What an endpoint is told.
+    WebhookMessageId, "whm_"
+);
 
 /// A running process: `nod_` and its incarnation in hexadecimal. A restart has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

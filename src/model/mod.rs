@@ -25,7 +25,10 @@ pub use bounce::BounceClass;
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
-pub use id::{AuditId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SmtpUserId, SuppressionId};
+pub use id::{
+    AuditId, DeliveryId, DkimKeyId, DomainId, EventId, IncomingId, KeyId, MessageId, NodeId, ProjectId, RouteId, SmtpUserId, SuppressionId,
+    WebhookId, WebhookMessageId,
+};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;
 pub use sender::SenderPattern;

@@ -21,3 +21,4 @@ pub mod services;
 pub mod shown;
 pub mod sntp;
 pub mod tls;
+pub mod web_url;

@@ -12,12 +12,13 @@ use std::time::Duration;
 use bytes::Buf;
 
 use super::Door;
-use super::exchange;
+use super::exchange::{self, Bringer};
 use super::gate::{Full, Share};
 use super::listen::Encryption;
 use super::submission::{self, Submitter};
 use super::wire::{Got, PATIENCE, Wire};
 use crate::clock::Tick;
+use crate::inbound::Place;
 use crate::model::Reply;
 use crate::net::proxy_protocol::{self, Header};
 use crate::smtp::client::Stream;
@@ -57,7 +58,8 @@ pub(super) async fn serve(stream: Box<dyn Stream>, peer: SocketAddr, encryption:
         return wire.close().await;
     }
     let now = door.clock.tick();
-    let run = Run { session, client, door, submitter: None, share: Share::default(), since: now, progress: now, mark: 0 };
+    let run =
+        Run { session, client, door, submitter: None, places: Vec::new(), tls: None, share: Share::default(), since: now, progress: now, mark: 0 };
     run.lead(wire).await
 }
 
@@ -101,6 +103,10 @@ struct Run<'d> {
     client: IpAddr,
     door: &'d Arc<Door>,
     submitter: Option<Submitter>,
+    /// From the world: the addresses of the transaction that were accepted.
+    places: Vec<Place>,
+    /// Version and cipher, once TLS was started.
+    tls: Option<String>,
     share: Share,
     /// When the session began.
     since: Tick,
@@ -130,9 +136,10 @@ impl Run<'_> {
                 Next::StartTls => {
                     wire.flush().await?;
                     let (inside, facts) = wire.start_tls(&self.door.tls).await?;
-                    tracing::debug!(client = %self.client, tls = facts, "an SMTP session goes on in TLS");
+                    tracing::debug!(client = %self.client, tls = %facts, "an SMTP session goes on in TLS");
                     wire = inside;
                     self.session.tls_started();
+                    self.tls = Some(facts);
                 }
                 Next::Close => return wire.close().await,
             }
@@ -174,9 +181,16 @@ impl Run<'_> {
 
     async fn judge(&mut self, ask: Ask) -> Reply {
         match ask {
-            Ask::Mail(_) if self.is_of_the_world() => Reply::new(250, "2.1.0 ok"),
-            Ask::Rcpt(to) if self.is_of_the_world() => exchange::may_receive(self.door, &to),
-            Ask::Message(message) if self.is_of_the_world() => exchange::take(self.door, &message).await,
+            Ask::Mail(_) if self.is_of_the_world() => {
+                self.places.clear();
+                Reply::new(250, "2.1.0 ok")
+            }
+            Ask::Rcpt(to) if self.is_of_the_world() => exchange::may_receive(self.door, &mut self.places, &to).await,
+            Ask::Message(message) if self.is_of_the_world() => {
+                let places = std::mem::take(&mut self.places);
+                let bringer = Bringer { peer: self.client, client: self.session.client(), tls: self.tls.as_deref() };
+                exchange::take(self.door, &places, bringer, *message).await
+            }
             Ask::SignIn(credentials) => match submission::sign_in(self.door, self.client, &credentials).await {
                 Ok(submitter) => {
                     self.submitter = Some(submitter);

@@ -1,8 +1,8 @@
-//! The SMTP door: submission on 587 and 465, and what comes back from the world on 25.
+//! The SMTP door: submission on 587 and 465, and mail from the world on 25.
 //!
-//! Answers: who may connect, sign in and send as whom; what is submitted goes the way of every message, through `accept`, and what comes to a
-//! bounce address to `inbound`. The protocol itself is `smtp::server`'s; here are sockets, time limits and rules.
-//! Does not: take other mail from the world, relay for anybody who has not signed in, or touch the database.
+//! Answers: who may connect, sign in and send as whom; what is submitted goes the way of every message, through `accept`, and what the world brings
+//! to `inbound`. The protocol itself is `smtp::server`'s; here are sockets, time limits and rules.
+//! Does not: relay for anybody who has not signed in, or touch the database.
 
 pub mod attempts;
 pub mod listen;
@@ -21,7 +21,7 @@ use crate::accept::Accept;
 use crate::access::smtp_users::SmtpUsers;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::inbound::Inbound;
+use crate::inbound::Reception;
 use crate::net::server_tls::ServerTls;
 use crate::smtp::server::session::{Purpose, Settings};
 use crate::supervisor::Supervisor;
@@ -35,8 +35,8 @@ pub use listen::{Encryption, Listener};
 pub struct Rooms {
     /// Takes messages.
     pub accept: Accept,
-    /// Takes what comes back.
-    pub inbound: Inbound,
+    /// Takes what the world brings.
+    pub reception: Reception,
     /// Knows users and keys.
     pub users: SmtpUsers,
     /// Certificates.

@@ -26,12 +26,15 @@ pub mod site;
 pub(crate) mod api_key;
 pub(crate) mod consumer;
 pub(crate) mod domain;
+pub(crate) mod incoming;
 pub(crate) mod notice;
 pub(crate) mod project;
 pub(crate) mod report;
+pub(crate) mod route;
 pub(crate) mod smtp_user;
 pub(crate) mod suppression;
 pub(crate) mod tls;
+pub(crate) mod webhook;
 
 use std::sync::Arc;
 

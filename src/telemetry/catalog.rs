@@ -41,6 +41,7 @@ pub const ALL: &[&Metric] = &[
     &SUPPRESSED_ADDRESSES,
     &inbound::REPORTS,
     &inbound::NOTICES,
+    &inbound::INCOMING,
     &ATTEMPT_SECONDS,
     &EGRESS_ATTEMPTS,
     &egress::OVERFLOW,

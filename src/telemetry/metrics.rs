@@ -3,6 +3,7 @@
 //! Answers: how a room says that something happened, without knowing names or labels, at a cost of some tens of nanoseconds.
 //! Does not: judge; alert rules are the operator's.
 
+mod incoming;
 mod smtp;
 
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
 use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
+pub use incoming::incoming;
 pub use smtp::{SignIn, smtp_connection_closed, smtp_connection_opened, smtp_sign_in, smtp_turned_away};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.

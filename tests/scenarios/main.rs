@@ -33,6 +33,7 @@ mod failover;
 mod failures;
 mod greeting;
 mod idempotency;
+mod inbound;
 mod memory;
 mod migration;
 mod next_hop;

@@ -31,12 +31,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
     ("suppressions", &["store"]),
     ("transit", &["store", "mail", "net", "smtp"]),
+    // Secrets are sealed as those of domains are.
+    ("webhooks", &["store", "net", "domains", "events"]),
+    // A route belongs to a domain, and one that posts has an endpoint.
+    ("routes", &["store", "domains", "webhooks"]),
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit"]),
     ("consumers", &["store", "mail", "events", "outbox", "suppressions"]),
     // What a report quotes is judged by the rules of the engine.
-    ("inbound", &["store", "mail", "domains", "events", "outbox", "deliver"]),
+    ("inbound", &["store", "mail", "domains", "events", "outbox", "webhooks", "routes", "deliver"]),
     // What the house itself writes goes out by the same door as everybody's mail.
     ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
     // doors: never the database, never the engine
@@ -56,6 +60,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "outbox",
             "suppressions",
             "transit",
+            "webhooks",
+            "routes",
             "accept",
             "deliver",
             "consumers",

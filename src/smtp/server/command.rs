@@ -13,10 +13,10 @@ const MAX_NAME_OCTETS: usize = 255;
 /// A command that is well formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `EHLO name`; what the client calls itself proves nothing and is not kept.
-    Ehlo,
+    /// `EHLO name`; what the client calls itself proves nothing.
+    Ehlo(String),
     /// `HELO name`
-    Helo,
+    Helo(String),
     /// `STARTTLS`
     StartTls,
     /// `AUTH mechanism [initial response]`
@@ -181,9 +181,9 @@ pub fn is_foreign(line: &[u8]) -> bool {
     line.first() == Some(&0x16) || BEGINNINGS.iter().any(|begin| line.get(..begin.len()).is_some_and(|start| start.eq_ignore_ascii_case(begin)))
 }
 
-fn named(rest: &str, command: Command, form: &'static str) -> Result<Command, CommandError> {
+fn named(rest: &str, command: fn(String) -> Command, form: &'static str) -> Result<Command, CommandError> {
     let fits = (1..=MAX_NAME_OCTETS).contains(&rest.len()) && !rest.contains(' ');
-    if fits { Ok(command) } else { Err(CommandError::Arguments(form)) }
+    if fits { Ok(command(rest.to_owned())) } else { Err(CommandError::Arguments(form)) }
 }
 
 fn auth(rest: &str) -> Result<Command, CommandError> {
@@ -229,8 +229,8 @@ mod tests {
     #[test]
     fn commands_are_read_in_any_case() {
         for (line, command) in [
-            ("EHLO [192.0.2.1]", Command::Ehlo),
-            ("helo my_pc", Command::Helo),
+            ("EHLO [192.0.2.1]", Command::Ehlo("[192.0.2.1]".to_owned())),
+            ("helo my_pc", Command::Helo("my_pc".to_owned())),
             ("Quit ", Command::Quit),
             ("NOOP whatever", Command::Noop),
             ("auth plain =", Command::Auth { mechanism: "PLAIN".to_owned(), initial: Some("=".to_owned()) }),

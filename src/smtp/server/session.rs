@@ -59,6 +59,15 @@ pub enum Channel {
     Tls,
 }
 
+/// How a client greets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// With extensions.
+    Ehlo,
+    /// Without.
+    Helo,
+}
+
 /// A recipient as it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
@@ -139,7 +148,8 @@ struct Transaction {
 pub struct Session {
     settings: Arc<Settings>,
     channel: Channel,
-    greeted: bool,
+    /// What the client calls itself, and how it said so.
+    client: Option<(String, Greeting)>,
     signed_in: bool,
     transaction: Option<Transaction>,
     phase: Phase,
@@ -158,7 +168,7 @@ impl Session {
         Self {
             settings,
             channel,
-            greeted: false,
+            client: None,
             signed_in: false,
             transaction: None,
             phase: Phase::Command,
@@ -197,6 +207,12 @@ impl Session {
     #[must_use]
     pub const fn is_signed_in(&self) -> bool {
         self.signed_in
+    }
+
+    /// What the client calls itself, which proves nothing, and how it greeted; none before it did.
+    #[must_use]
+    pub fn client(&self) -> Option<(&str, Greeting)> {
+        self.client.as_ref().map(|(name, greeting)| (name.as_str(), *greeting))
     }
 
     /// Keeps no more of the message that comes, and answers `reason` at its end.
@@ -321,8 +337,8 @@ impl Session {
 
     fn obey(&mut self, command: Command, input: &mut BytesMut, output: &mut Vec<u8>) -> Option<Next> {
         match command {
-            Command::Ehlo => self.hello(output, true),
-            Command::Helo => self.hello(output, false),
+            Command::Ehlo(name) => self.hello(output, name, Greeting::Ehlo),
+            Command::Helo(name) => self.hello(output, name, Greeting::Helo),
             Command::StartTls => return self.start_tls(input, output),
             Command::Auth { mechanism, initial } => return self.auth(output, &mechanism, initial.as_deref()),
             Command::Mail { from, parameters, is_utf8 } => return self.mail(output, from, parameters, is_utf8),
@@ -343,11 +359,11 @@ impl Session {
         None
     }
 
-    fn hello(&mut self, output: &mut Vec<u8>, extended: bool) {
-        self.greeted = true;
+    fn hello(&mut self, output: &mut Vec<u8>, name: String, greeting: Greeting) {
+        self.client = Some((name, greeting));
         self.transaction = None;
         let mut text = self.settings.hostname.clone();
-        if extended {
+        if greeting == Greeting::Ehlo {
             text.push_str("\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN");
             text.push_str(match (self.channel, self.settings.purpose) {
                 (Channel::Clear, _) => "\nSTARTTLS",
@@ -374,7 +390,7 @@ impl Session {
     /// What keeps a transaction from beginning; none if nothing does.
     fn not_yet(&self) -> Option<&'static str> {
         match (self.settings.purpose, self.channel) {
-            _ if !self.greeted => Some("503 5.5.1 EHLO comes first"),
+            _ if self.client.is_none() => Some("503 5.5.1 EHLO comes first"),
             (Purpose::Submission, Channel::Clear) => Some("530 5.7.0 STARTTLS comes first"),
             (Purpose::Submission, Channel::Tls) if !self.signed_in => Some("530 5.7.0 sign in first, with AUTH"),
             _ => None,

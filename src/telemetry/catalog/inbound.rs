@@ -21,3 +21,14 @@ pub(in crate::telemetry) const NOTICES: Metric = Metric {
     healthy: "failed below 0.05 of submitted messages",
     alert: "given_up above 0: a sender's domain is not verified any more",
 };
+
+pub(in crate::telemetry) const INCOMING: Metric = Metric {
+    name: "pennypost_incoming_total",
+    kind: Kind::Counter,
+    unit: "recipients",
+    labels: &["result"],
+    meaning: "Addresses that the world named on port 25 and no bounce address of ours: `stored`, `webhook`, `forwarded`, `dropped`, or refused: `unknown`, \
+              `relay`, `rejected`, `not_verified`, `unconfirmed`, `alone` (sent next), `looping`, `full`, `failed`.",
+    healthy: "unknown and relay grow slowly: somebody always tries",
+    alert: "failed above 0: the database; full: raise inbound.stored_octets or delete mail; not_verified: a domain has routes and no DKIM record",
+};

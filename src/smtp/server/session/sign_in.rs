@@ -19,7 +19,7 @@ impl Session {
                 Some("530 5.7.0 STARTTLS comes first; the password just sent could be read on its way, so change it")
             }
             (_, Channel::Clear) => Some("530 5.7.0 STARTTLS comes first"),
-            _ if !self.greeted => Some("503 5.5.1 EHLO comes first"),
+            _ if self.client.is_none() => Some("503 5.5.1 EHLO comes first"),
             _ if self.signed_in => Some("503 5.5.1 you are signed in already"),
             _ if self.transaction.is_some() => Some("503 5.5.1 not within a transaction"),
             _ => None,
