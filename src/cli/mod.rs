@@ -13,8 +13,10 @@ pub mod demo;
 pub mod dev;
 pub mod doctor;
 pub mod domain;
+pub mod export;
 pub mod failure;
 pub mod health;
+pub mod import;
 pub mod init;
 pub mod key;
 pub mod message;
@@ -27,6 +29,7 @@ pub mod queue;
 pub mod send;
 mod send_smtp;
 pub mod serve;
+mod smtp_gmail;
 pub mod smtp_user;
 pub mod suppression;
 pub mod times;
@@ -98,6 +101,8 @@ enum Command {
     Node(node::NodeCommand),
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Openapi(openapi::OpenapiArgs),
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -150,6 +155,8 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Message(command) => message::run(&context, command).await,
         Command::Node(command) => node::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,
+        Command::Export(args) => export::run(&context, args).await,
+        Command::Import(args) => Box::pin(import::run(&context, args)).await,
         Command::Openapi(args) => openapi::run(&context, args),
         Command::Bench(command) => bench::run(&context, command).await,
         Command::Health(args) => health::run(&context, args).await,

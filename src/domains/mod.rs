@@ -11,6 +11,7 @@ mod state;
 mod bounce;
 mod check;
 mod keys;
+pub mod portable;
 pub mod render;
 mod rotation;
 pub mod seal;

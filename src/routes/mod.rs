@@ -7,6 +7,7 @@
 
 pub mod action;
 pub mod pattern;
+pub mod portable;
 pub mod view;
 
 use std::fmt;

@@ -69,6 +69,12 @@ pub(crate) struct Told {
 /// Writes a domain with its keys.
 pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
+    insert_within(&mut tx, domain, keys).await?;
+    Ok(tx.commit().await?)
+}
+
+/// As [`insert`]. Commits nothing.
+pub(crate) async fn insert_within(tx: &mut Tx, domain: &DomainRow, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into domain (id, project_id, name, state, created_at) values ($1, $2, $3, $4, $5)",
         domain.id,
@@ -77,21 +83,25 @@ pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow
         domain.state,
         domain.created_at
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .limited(STATEMENT)
     .await?;
-    insert_keys(&mut tx, keys).await?;
-    Ok(tx.commit().await?)
+    insert_keys(tx, keys).await
 }
 
 /// Writes the next keys of a domain, in place of next keys that never came into use.
 pub(crate) async fn replace_next_keys(store: &Store, domain: DomainId, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
-    // One rotation at a time: the row of the domain is the lock.
-    sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut *tx).limited(STATEMENT).await?;
-    sqlx::query!("delete from dkim_key where domain_id = $1 and state = 'next'", domain.uuid()).execute(&mut *tx).limited(STATEMENT).await?;
-    insert_keys(&mut tx, keys).await?;
+    replace_next_keys_within(&mut tx, domain, keys).await?;
     Ok(tx.commit().await?)
+}
+
+/// As [`replace_next_keys`]. Commits nothing.
+pub(crate) async fn replace_next_keys_within(tx: &mut Tx, domain: DomainId, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
+    // One rotation at a time: the row of the domain is the lock.
+    sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut **tx).limited(STATEMENT).await?;
+    sqlx::query!("delete from dkim_key where domain_id = $1 and state = 'next'", domain.uuid()).execute(&mut **tx).limited(STATEMENT).await?;
+    insert_keys(tx, keys).await
 }
 
 async fn insert_keys(tx: &mut Tx, keys: &[DkimKeyRow]) -> Result<(), StoreError> {

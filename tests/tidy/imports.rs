@@ -43,6 +43,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("inbound", &["store", "mail", "domains", "events", "outbox", "webhooks", "routes", "deliver"]),
     // What the house itself writes goes out by the same door as everybody's mail.
     ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
+    // The configuration as text: each room reads and writes its own rows, in one transaction.
+    ("portable", &["store", "mail", "access", "domains", "webhooks", "routes", "suppressions"]),
     // doors: never the database, never the engine
     ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "accept", "ops"]),
     ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "inbound", "ops"]),
@@ -71,7 +73,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "smtpd",
         ],
     ),
-    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "ops", "serve"]),
+    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "routes", "ops", "portable", "serve"]),
     ("main", &["cli"]),
 ];
 
