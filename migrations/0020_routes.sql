@@ -78,6 +78,7 @@ create table webhook (
     old_secret_until timestamptz,
     created_at       timestamptz not null,
     disabled_at      timestamptz,
+    failing_since    timestamptz,
     disabled_because text,
     xact             bigint not null,
     event_id         uuid not null
@@ -88,6 +89,7 @@ comment on column webhook.route_id is 'The route whose mail it gets; null: it ge
 comment on column webhook.kinds is 'Numbers of events::EventKind; empty: all.';
 comment on column webhook.secret is 'What signs, sealed under the master key.';
 comment on column webhook.old_secret is 'The secret before, which signs too until old_secret_until.';
+comment on column webhook.failing_since is 'When the first attempt failed since one ended well; such an endpoint gets one request at a time, and none after days of it.';
 comment on column webhook.xact is 'With event_id the last event that was read for it.';
 
 create table webhook_message (
@@ -114,3 +116,4 @@ comment on column webhook_message.payload is 'The JSON that is posted; null wher
 comment on column webhook_message.attempts is 'Attempts begun: the number that a claim carries, so that a node that was away too long writes nothing.';
 comment on column webhook_message.retried is 'Attempts of the current round: starts anew when somebody asks for it to be sent again.';
 comment on column webhook_message.next_at is 'When the next attempt is due; while one runs, when it counts as lost.';
+create index webhook_message_ended on webhook_message (id) where state <> 'waiting';

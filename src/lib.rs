@@ -18,6 +18,7 @@ pub mod store;
 pub mod access;
 pub mod domains;
 pub mod events;
+pub mod incoming;
 pub mod outbox;
 pub mod routes;
 pub mod suppressions;

@@ -4,16 +4,15 @@
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
 mod smtp;
+mod ways;
 mod webhooks;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::future::BoxFuture;
 
 use crate::accept::Accept;
 use crate::accept::batch::{Batcher, Writing};
@@ -23,15 +22,15 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::consumers::Suppress;
 use crate::deliver::class::Rules;
-use crate::deliver::egress::{self, Egress};
+use crate::deliver::egress::Egress;
 use crate::deliver::limits::Providers;
-use crate::deliver::places::place_now;
 pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer, Senders};
 use crate::events::Events;
 pub use crate::http::openapi;
 use crate::http::{self, Api, Listener, Places, Rooms, Stack};
+use crate::incoming::IncomingMail;
 use crate::model::{DomainName, ProjectId};
 use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
@@ -43,7 +42,7 @@ use crate::ops::tls::TlsUpkeep;
 use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
-use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
+use crate::outbox::{Claims, Outbox, handoff, settle};
 use crate::routes::Routes;
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
@@ -117,6 +116,8 @@ pub struct House {
     pub audit: Audit,
     /// Who is not sent to.
     pub suppressions: Suppressions,
+    /// Mail from the world that is kept.
+    pub incoming: IncomingMail,
     /// Who is told by HTTP.
     pub webhooks: Webhooks,
     /// Where mail from the world goes.
@@ -168,11 +169,28 @@ impl House {
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
         let allow_unverified = config.delivery.allow_unverified_domains;
         let routes = Routes::new(store.clone(), clock.clone(), domains.clone(), webhooks.clone(), allow_unverified);
-        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access, &resolver).await?), Events::new(store.clone()));
+        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways::ways(config, &access, &resolver).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
+        let incoming = IncomingMail::new(store.clone(), clock.clone(), config.webhooks.attachment_octets);
         let suppressions = Suppressions::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, smtp_users, domains, outbox, events, audit, suppressions, webhooks, routes, resolver, transit, project, postgres })
+        Ok(Self {
+            store,
+            access,
+            smtp_users,
+            domains,
+            outbox,
+            events,
+            audit,
+            suppressions,
+            incoming,
+            webhooks,
+            routes,
+            resolver,
+            transit,
+            project,
+            postgres,
+        })
     }
 
     /// Who looks at host and domains.
@@ -275,7 +293,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     }
     let tables = tables(&config)?;
     let house = House::open(&config, &clock).await?;
-    let egress = if roles.deliver { Some(ways_out(&config, &house).await?) } else { None };
+    let egress = if roles.deliver { Some(ways::ways_out(&config, &house).await?) } else { None };
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);
     let silence = Duration::from_secs(config.delivery.node_timeout_seconds);
@@ -292,6 +310,8 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
             domains: house.domains.clone(),
             clock: clock.clone(),
             node: Arc::clone(&node),
+            incoming: house.incoming.clone(),
+            webhooks: house.webhooks.clone(),
             retention: config.retention.clone(),
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
@@ -308,6 +328,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
         supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));
         let suppress = Suppress { store: house.store.clone(), clock: clock.clone() };
         supervisor.spawn("suppress", suppress.run(supervisor.clone()));
+        start.webhooks()?;
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
     let [submission, submissions, mx] = match &accept {
@@ -434,6 +455,9 @@ impl Start<'_> {
             audit: self.house.audit.clone(),
             house: self.house.project,
             suppressions: self.house.suppressions.clone(),
+            incoming: self.house.incoming.clone(),
+            webhooks: self.house.webhooks.clone(),
+            routes: self.house.routes.clone(),
             ready,
             metrics: Arc::new(metrics::render),
             config: Arc::clone(self.config),
@@ -448,44 +472,6 @@ impl Start<'_> {
         tracing::info!(address = %bound, "listening for HTTP");
         Ok(bound)
     }
-}
-
-/// The ways out of this machine: refused if an address is not its own, or a rule names a project that does not exist.
-async fn ways_out(config: &Config, house: &House) -> anyhow::Result<Egress> {
-    let delivery = &config.delivery;
-    if !delivery.sandbox {
-        egress::check_addresses(delivery)?;
-    }
-    Ok(Egress::new(delivery, &host_name(config), &projects(config, &house.access).await?)?)
-}
-
-/// What the outbox has to know of them. Nothing, where the configuration cannot be used: who delivers refuses that, others need not.
-async fn ways(config: &Config, access: &Access, resolver: &Resolver) -> anyhow::Result<Ways> {
-    let egress = Egress::new(&config.delivery, &host_name(config), &projects(config, access).await?);
-    let (Ok(egress), Ok(providers)) = (egress, Providers::load(&config.delivery)) else { return Ok(Ways::default()) };
-    let (atlas, sandbox) = (Arc::new((providers, resolver.clone())), config.delivery.sandbox);
-    let place_of = move |domain: DomainName| -> BoxFuture<'static, Option<[Arc<str>; 2]>> {
-        let atlas = Arc::clone(&atlas);
-        Box::pin(async move {
-            let (providers, resolver) = &*atlas;
-            let place = place_now(providers, resolver, sandbox, &domain).await?;
-            Some([place.site, place.hosts])
-        })
-    };
-    Ok(Ways::new(move |project, id, domain| egress.smart_host_of(project, id, domain), place_of))
-}
-
-/// The projects that rules name, as far as they exist.
-async fn projects(config: &Config, access: &Access) -> anyhow::Result<HashMap<String, ProjectId>> {
-    let delivery = &config.delivery;
-    let named = delivery.pool_rule.iter().map(|rule| &rule.project).chain(delivery.smart_host_rule.iter().map(|rule| &rule.project));
-    let mut projects = HashMap::new();
-    for name in named.filter(|name| !name.is_empty()) {
-        if let Some(id) = access.project_named(name).await? {
-            projects.insert(name.clone(), id);
-        }
-    }
-    Ok(projects)
 }
 
 /// Folds recorded histogram values together now and then, or they would pile up until somebody reads `/metrics`.

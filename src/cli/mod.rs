@@ -17,6 +17,7 @@ pub mod export;
 pub mod failure;
 pub mod health;
 pub mod import;
+pub mod incoming;
 pub mod init;
 pub mod key;
 pub mod message;
@@ -26,6 +27,7 @@ pub mod openapi;
 pub mod output;
 pub mod project;
 pub mod queue;
+pub mod route;
 pub mod send;
 mod send_smtp;
 pub mod serve;
@@ -33,6 +35,7 @@ mod smtp_gmail;
 pub mod smtp_user;
 pub mod suppression;
 pub mod times;
+pub mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,6 +90,12 @@ enum Command {
     Key(key::KeyCommand),
     #[command(subcommand)]
     SmtpUser(smtp_user::SmtpUserCommand),
+    #[command(subcommand)]
+    Route(route::RouteCommand),
+    #[command(subcommand)]
+    Incoming(incoming::IncomingCommand),
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     Send(send::SendArgs),
     Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
@@ -147,6 +156,9 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Key(command) => key::run(&context, command).await,
         Command::SmtpUser(command) => smtp_user::run(&context, command).await,
+        Command::Route(command) => route::run(&context, command).await,
+        Command::Incoming(command) => incoming::run(&context, command).await,
+        Command::Webhook(command) => webhook::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Suppression(command) => suppression::run(&context, command).await,

@@ -29,10 +29,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domains::Domains;
 use crate::events::Events;
+use crate::incoming::IncomingMail;
 use crate::model::ProjectId;
 use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
+use crate::routes::Routes;
 use crate::suppressions::Suppressions;
+use crate::webhooks::Webhooks;
 use body::Budget;
 use limit::RateLimiter;
 use problem::Problem;
@@ -69,6 +72,12 @@ pub struct Rooms {
     pub house: ProjectId,
     /// Knows who is not sent to.
     pub suppressions: Suppressions,
+    /// Mail from the world that is kept.
+    pub incoming: IncomingMail,
+    /// Who is told by HTTP.
+    pub webhooks: Webhooks,
+    /// Where mail from the world goes.
+    pub routes: Routes,
     /// Database there, migrations run, not draining.
     pub ready: Ready,
     /// For `/metrics`.

@@ -66,6 +66,10 @@ pub enum Problem {
     DomainTaken,
     /// The name of an SMTP user is taken.
     SmtpUserExists,
+    /// The pattern has a route.
+    RouteExists,
+    /// The endpoint comes and goes with its route.
+    WebhookOfRoute,
     /// The idempotency key stands for another request.
     IdempotencyKeyReuse,
     /// The first request with this idempotency key is not answered yet.
@@ -163,6 +167,8 @@ impl Problem {
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request came too slowly"),
             Self::DomainExists => (StatusCode::CONFLICT, "domain-exists", "The project already has this domain"),
             Self::SmtpUserExists => (StatusCode::CONFLICT, "smtp-user-exists", "There is an SMTP user of this name"),
+            Self::RouteExists => (StatusCode::CONFLICT, "route-exists", "There is a route for this pattern"),
+            Self::WebhookOfRoute => (StatusCode::CONFLICT, "webhook-of-route", "The webhook belongs to a route"),
             Self::DomainTaken => (StatusCode::CONFLICT, "domain-taken", "Another project holds this domain"),
             Self::IdempotencyKeyReuse => (StatusCode::CONFLICT, "idempotency-key-reuse", "The idempotency key stands for another request"),
             Self::IdempotencyInProgress => (StatusCode::CONFLICT, "idempotency-in-progress", "The first request with this key is not answered yet"),
@@ -418,6 +424,8 @@ mod tests {
             Problem::DomainExists,
             Problem::DomainTaken,
             Problem::SmtpUserExists,
+            Problem::RouteExists,
+            Problem::WebhookOfRoute,
             Problem::IdempotencyKeyReuse,
             Problem::IdempotencyInProgress,
             Problem::UriTooLong(8_192),

@@ -13,7 +13,7 @@ use super::{Inbound, InboundError};
 use crate::mail::headers::Travels;
 use crate::model::{DomainId, DomainName, EmailAddress, ProjectId, Reply, RouteId};
 use crate::recent::Recent;
-use crate::routes::{Action, Found, Route, Routes, Target};
+use crate::routes::{Action, Found, Route, Routes, Target, is_role};
 use crate::store::{StoreError, incoming};
 use crate::telemetry::metrics;
 use crate::webhooks::Webhooks;
@@ -259,11 +259,6 @@ fn by_route(route: &Arc<Route>) -> Result<Standing, Refused> {
             action: action.clone(),
         })),
     }
-}
-
-/// True for the addresses that every domain must have (RFC 5321 4.5.1, RFC 2142).
-fn is_role(address: &EmailAddress) -> bool {
-    ["postmaster", "abuse"].iter().any(|role| address.local().eq_ignore_ascii_case(role))
 }
 
 /// The refusal of a message that goes in circles.

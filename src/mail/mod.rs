@@ -11,6 +11,7 @@ pub mod headers;
 pub mod lines;
 pub mod media;
 pub mod parse;
+pub mod read;
 pub mod report;
 pub mod tls_report;
 pub mod verp;

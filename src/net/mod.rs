@@ -21,4 +21,5 @@ pub mod services;
 pub mod shown;
 pub mod sntp;
 pub mod tls;
+pub mod web_post;
 pub mod web_url;

@@ -14,6 +14,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -87,6 +89,26 @@ pub struct CreatedRoute {
     pub view: RouteView,
     /// Of a webhook: the secret that signs, shown this once.
     pub secret: Option<Secret<String>>,
+}
+
+/// What becomes of mail to an address.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TestedAddress {
+    /// The address.
+    #[schema(value_type = String)]
+    pub address: EmailAddress,
+    /// `route`: the route takes it. `report`: it is a bounce address. `postmaster`: no route takes it, the configuration does (`inbound.postmaster`).
+    /// `unknown`: refused with 550, the domain has routes and none fits. `not_verified`: put off with 450, the domain was never verified. `elsewhere`:
+    /// refused with 550, not a domain of the project that mail is taken for. More may be added.
+    pub result: String,
+    /// The route that takes it.
+    pub route: Option<RouteView>,
+}
+
+/// True for the addresses that every domain must have (RFC 5321 4.5.1, RFC 2142).
+#[must_use]
+pub fn is_role(address: &EmailAddress) -> bool {
+    ["postmaster", "abuse"].iter().any(|role| address.local().eq_ignore_ascii_case(role))
 }
 
 /// Why a route is not made, found or removed.
@@ -177,7 +199,7 @@ impl Routes {
         let domain = inner.domains.find(project, pattern.domain()).await?.ok_or_else(|| RouteError::NoDomain(pattern.domain().clone()))?;
         let id = inner.clock.uuid();
         let endpoint = match &action {
-            NewAction::Webhook(url) => Some(inner.webhooks.prepare(project, url, Some(id)).await?),
+            NewAction::Webhook(url) => Some(inner.webhooks.prepare(project, url, id).await?),
             _ => None,
         };
         let row = RouteRow {
@@ -263,6 +285,24 @@ impl Routes {
         }
         let chosen = pattern::choose(table.routes.iter().map(|route| (&route.pattern, route)), address);
         Ok(chosen.map_or_else(|| Found::None { host: table.host.clone(), receives }, |route| Found::Route(Arc::clone(route))))
+    }
+
+    /// What becomes of mail to `address`, as far as it concerns the project.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn test(&self, project: ProjectId, address: &EmailAddress) -> Result<TestedAddress, StoreError> {
+        let result = |result: &str, route| TestedAddress { address: address.clone(), result: result.to_owned(), route };
+        if self.inner.domains.read_bounce_address(address).is_ok() {
+            return Ok(result("report", None));
+        }
+        Ok(match self.find(address).await? {
+            Found::Route(route) if route.project == project => result("route", Some(RouteView::from(&*route))),
+            Found::None { host, .. } if host.project == project && is_role(address) => result("postmaster", None),
+            Found::None { host, receives: true } if host.project == project => result("unknown", None),
+            Found::NotVerified if self.inner.domains.sender(project, address.domain()).await?.is_some() => result("not_verified", None),
+            Found::Route(_) | Found::None { .. } | Found::NotVerified | Found::Elsewhere => result("elsewhere", None),
+        })
     }
 
     /// Forgets what was read: something of a route was changed by another room.

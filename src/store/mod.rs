@@ -35,6 +35,7 @@ pub(crate) mod smtp_user;
 pub(crate) mod suppression;
 pub(crate) mod tls;
 pub(crate) mod webhook;
+pub(crate) mod webhook_message;
 
 use std::sync::Arc;
 

@@ -1,10 +1,12 @@
-//! Endpoints that are told by HTTP, and what they are told.
+//! Endpoints that are told by HTTP.
+//!
+//! Does not: know what they are told; `webhook_message` does.
 
-use sqlx::{query, query_scalar};
+use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::limit::{Limited, PATIENT};
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError, Tx};
 
 /// A row of `webhook`, without its cursor.
@@ -20,19 +22,8 @@ pub(crate) struct WebhookRow {
     pub(crate) old_secret_until: Option<OffsetDateTime>,
     pub(crate) created_at: OffsetDateTime,
     pub(crate) disabled_at: Option<OffsetDateTime>,
+    pub(crate) failing_since: Option<OffsetDateTime>,
     pub(crate) disabled_because: Option<String>,
-}
-
-/// What an endpoint is to be told.
-#[derive(Clone, Debug)]
-pub(crate) struct NewWebhookMessage {
-    pub(crate) id: Uuid,
-    pub(crate) webhook_id: Uuid,
-    pub(crate) kind: i16,
-    pub(crate) payload: Option<String>,
-    pub(crate) incoming_id: Option<Uuid>,
-    pub(crate) next_at: OffsetDateTime,
-    pub(crate) give_up_at: OffsetDateTime,
 }
 
 /// Endpoints of a project, those of routes among them.
@@ -64,23 +55,95 @@ pub(crate) async fn insert(tx: &mut Tx, row: &WebhookRow) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Writes what endpoints are to be told. One that is gone is told nothing. Commits nothing.
-pub(crate) async fn enqueue(tx: &mut Tx, rows: &[NewWebhookMessage]) -> Result<u64, StoreError> {
-    let done = query!(
-        "insert into webhook_message (id, webhook_id, kind, payload, incoming_id, state, next_at, give_up_at)
-         select n.id, n.webhook_id, n.kind, n.payload, n.incoming_id, 'waiting', n.next_at, n.give_up_at
-         from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::uuid[], $6::timestamptz[], $7::timestamptz[])
-              as n (id, webhook_id, kind, payload, incoming_id, next_at, give_up_at)
-         join webhook w on w.id = n.webhook_id",
-        &rows.iter().map(|row| row.id).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.webhook_id).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.kind).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.payload.clone()).collect::<Vec<_>>() as _,
-        &rows.iter().map(|row| row.incoming_id).collect::<Vec<_>>() as _,
-        &rows.iter().map(|row| row.next_at).collect::<Vec<_>>(),
-        &rows.iter().map(|row| row.give_up_at).collect::<Vec<_>>()
+/// Endpoints of a project, oldest first.
+pub(crate) async fn list(store: &Store, project: Uuid, after: Option<Uuid>, limit: i64) -> Result<Vec<WebhookRow>, StoreError> {
+    let rows = query_as!(
+        WebhookRow,
+        "select id, project_id, route_id, url, kinds, secret, old_secret, old_secret_until, created_at, disabled_at, failing_since, disabled_because
+         from webhook where project_id = $1 and ($2::uuid is null or id > $2) order by id limit $3",
+        project,
+        after,
+        limit
     )
-    .execute(&mut **tx)
+    .fetch_all(store.pool())
+    .limited(PATIENT)
     .await?;
-    Ok(done.rows_affected())
+    Ok(rows)
+}
+
+/// One endpoint, of a project or of any.
+pub(crate) async fn get(store: &Store, project: Option<Uuid>, id: Uuid) -> Result<Option<WebhookRow>, StoreError> {
+    let row = query_as!(
+        WebhookRow,
+        "select id, project_id, route_id, url, kinds, secret, old_secret, old_secret_until, created_at, disabled_at, failing_since, disabled_because
+         from webhook where id = $2 and ($1::uuid is null or project_id = $1)",
+        project,
+        id
+    )
+    .fetch_optional(store.pool())
+    .limited(STATEMENT)
+    .await?;
+    Ok(row)
+}
+
+/// Removes an endpoint of a project that is not a route's, with what it was to be told; false if there is none.
+pub(crate) async fn remove(store: &Store, project: Uuid, id: Uuid) -> Result<bool, StoreError> {
+    let done = query!("delete from webhook where project_id = $1 and id = $2 and route_id is null", project, id)
+        .execute(store.pool())
+        .limited(PATIENT)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Gives an endpoint another secret; what signed until now signs too until `old_until`.
+pub(crate) async fn rotate(store: &Store, id: Uuid, secret: &[u8], old: &[u8], old_until: OffsetDateTime) -> Result<(), StoreError> {
+    query!("update webhook set secret = $2, old_secret = $3, old_secret_until = $4 where id = $1", id, secret, old, old_until)
+        .execute(store.pool())
+        .limited(PATIENT)
+        .await?;
+    Ok(())
+}
+
+/// Lets an endpoint be told again, of what happens from now on and of what still waits.
+pub(crate) async fn enable(store: &Store, project: Uuid, id: Uuid) -> Result<bool, StoreError> {
+    let done = query!(
+        "update webhook set disabled_at = null, disabled_because = null, failing_since = null,
+                -- What happened meanwhile is read from the feed by who wants it.
+                xact = case when disabled_at is null then xact else pg_snapshot_xmax(pg_current_snapshot())::text::bigint end
+         where project_id = $1 and id = $2",
+        project,
+        id
+    )
+    .execute(store.pool())
+    .limited(PATIENT)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Tells an endpoint nothing more.
+pub(crate) async fn disable(store: &Store, id: Uuid, at: OffsetDateTime, because: &str) -> Result<bool, StoreError> {
+    let done = query!("update webhook set disabled_at = $2, disabled_because = $3 where id = $1 and disabled_at is null", id, at, because)
+        .execute(store.pool())
+        .limited(PATIENT)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes how an endpoint is: failing since some time, or well. Answers since when it fails.
+pub(crate) async fn note(store: &Store, id: Uuid, failed_at: Option<OffsetDateTime>) -> Result<Option<OffsetDateTime>, StoreError> {
+    let since = query_scalar!(
+        // Most attempts change nothing, and then nothing is written.
+        "with changed as (
+            update webhook set failing_since = case when $2::timestamptz is null then null else coalesce(failing_since, $2) end
+            where id = $1 and (failing_since is null) <> ($2::timestamptz is null) returning failing_since
+         )
+         select failing_since from changed union all
+         select failing_since from webhook where id = $1 and not exists (select from changed)",
+        id,
+        failed_at
+    )
+    .fetch_optional(store.pool())
+    .limited(STATEMENT)
+    .await?;
+    Ok(since.flatten())
 }

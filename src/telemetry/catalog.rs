@@ -42,6 +42,7 @@ pub const ALL: &[&Metric] = &[
     &inbound::REPORTS,
     &inbound::NOTICES,
     &inbound::INCOMING,
+    &inbound::WEBHOOKS,
     &ATTEMPT_SECONDS,
     &EGRESS_ATTEMPTS,
     &egress::OVERFLOW,

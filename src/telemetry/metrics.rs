@@ -19,7 +19,7 @@ pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
 use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
-pub use incoming::incoming;
+pub use incoming::{incoming, webhook};
 pub use smtp::{SignIn, smtp_connection_closed, smtp_connection_opened, smtp_sign_in, smtp_turned_away};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.

@@ -58,6 +58,8 @@ allow_private_addresses = true
 drain_seconds = 5
 [dns]
 servers = ["{zone.address}:{zone.port}"]
+[webhooks]
+allow_private_addresses = true
 [telemetry]
 log_format = "json"
 """

@@ -20,6 +20,7 @@ import receivers
 import root
 import signatures
 import submit
+import webhooks
 import zone
 from gateway import BINARY, Gateway
 from report import Report
@@ -141,6 +142,8 @@ def checks(report, work, parts):
             dane.run(report, work, names, port)
         if "submit" in parts:
             submit.run(report, gateway, work, names.address)
+        if "webhooks" in parts:
+            webhooks.run(report, gateway)
         if "fuzz" in parts:
             fuzz.run(report, gateway, work)
         report.heading("the end")
@@ -154,7 +157,7 @@ def checks(report, work, parts):
 
 
 def main():
-    parts = sys.argv[1:] or ["deliver", "dane", "submit", "fuzz"]
+    parts = sys.argv[1:] or ["deliver", "dane", "submit", "webhooks", "fuzz"]
     if not os.path.exists(BINARY):
         raise SystemExit(f"interop: {BINARY} is missing: cargo build")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -30,6 +30,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A change of state is told together with its event, so the outbox names the kinds of events.
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
     ("suppressions", &["store"]),
+    // Kept mail is packed as the outbox packs its own.
+    ("incoming", &["store", "mail", "outbox"]),
     ("transit", &["store", "mail", "net", "smtp"]),
     // Secrets are sealed as those of domains are.
     ("webhooks", &["store", "net", "domains", "events"]),
@@ -38,15 +40,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit"]),
-    ("consumers", &["store", "mail", "events", "outbox", "suppressions"]),
+    ("consumers", &["store", "mail", "net", "events", "outbox", "suppressions", "incoming", "webhooks"]),
     // What a report quotes is judged by the rules of the engine.
     ("inbound", &["store", "mail", "domains", "events", "outbox", "webhooks", "routes", "deliver"]),
     // What the house itself writes goes out by the same door as everybody's mail.
-    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
+    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "incoming", "webhooks", "accept"]),
     // The configuration as text: each room reads and writes its own rows, in one transaction.
     ("portable", &["store", "mail", "access", "domains", "webhooks", "routes", "suppressions"]),
     // doors: never the database, never the engine
-    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "accept", "ops"]),
+    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "incoming", "webhooks", "routes", "accept", "ops"]),
     ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "inbound", "ops"]),
     // top
     (
@@ -62,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "outbox",
             "suppressions",
             "transit",
+            "incoming",
             "webhooks",
             "routes",
             "accept",
@@ -73,7 +76,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "smtpd",
         ],
     ),
-    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "routes", "ops", "portable", "serve"]),
+    (
+        "cli",
+        &[
+            "store",
+            "mail",
+            "net",
+            "smtp",
+            "lab",
+            "access",
+            "domains",
+            "events",
+            "outbox",
+            "suppressions",
+            "incoming",
+            "webhooks",
+            "routes",
+            "ops",
+            "portable",
+            "serve",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -32,3 +32,13 @@ pub(in crate::telemetry) const INCOMING: Metric = Metric {
     healthy: "unknown and relay grow slowly: somebody always tries",
     alert: "failed above 0: the database; full: raise inbound.stored_octets or delete mail; not_verified: a domain has routes and no DKIM record",
 };
+
+pub(in crate::telemetry) const WEBHOOKS: Metric = Metric {
+    name: "pennypost_webhooks_total",
+    kind: Kind::Counter,
+    unit: "requests",
+    labels: &["result"],
+    meaning: "Requests to endpoints: `delivered` (2xx), `deferred` (tried again later), `failed` (given up), and endpoints that were `disabled`.",
+    healthy: "deferred below 0.05 of delivered",
+    alert: "disabled above 0: an endpoint answered 410 or failed for five days; GET /v1/webhooks says which",
+};

@@ -13,3 +13,10 @@ static INCOMING: LazyLock<Counters<&'static str>> = LazyLock::new(|| Counters::n
 pub fn incoming(result: &'static str) {
     INCOMING.add(result, 1, |result| [SharedString::const_str(result)]);
 }
+
+static WEBHOOKS: LazyLock<Counters<&'static str>> = LazyLock::new(|| Counters::new(&catalog::inbound::WEBHOOKS));
+
+/// Counts how an attempt to tell an endpoint something ended.
+pub fn webhook(result: &'static str) {
+    WEBHOOKS.add(result, 1, |result| [SharedString::const_str(result)]);
+}

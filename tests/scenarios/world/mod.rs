@@ -8,6 +8,7 @@ pub mod checker;
 pub mod database;
 pub mod egress_proxy;
 pub mod gateway;
+pub mod hook;
 pub mod http;
 pub mod policy_host;
 pub mod program;
@@ -31,6 +32,7 @@ use pennypost::serve::Roles;
 use pennypost::supervisor::Supervisor;
 
 pub use gateway::Gateway;
+pub use hook::Hook;
 pub use script::ScriptedHost;
 
 /// One world.
