@@ -20,6 +20,7 @@ pub mod domains;
 pub mod events;
 pub mod incoming;
 pub mod outbox;
+pub mod reports;
 pub mod routes;
 pub mod suppressions;
 pub mod transit;

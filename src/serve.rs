@@ -3,6 +3,7 @@
 //! Answers: the order in which rooms open and close. Closing follows the way of the data: doors, writers, engine, outcomes, node,
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
+mod forwarding;
 mod smtp;
 mod ways;
 mod webhooks;
@@ -43,6 +44,7 @@ use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
 use crate::outbox::{Claims, Outbox, handoff, settle};
+use crate::reports::Reports;
 use crate::routes::Routes;
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
@@ -116,6 +118,8 @@ pub struct House {
     pub audit: Audit,
     /// Who is not sent to.
     pub suppressions: Suppressions,
+    /// What receivers tell.
+    pub reports: Reports,
     /// Mail from the world that is kept.
     pub incoming: IncomingMail,
     /// Who is told by HTTP.
@@ -173,6 +177,7 @@ impl House {
         let audit = Audit::new(store.clone(), clock.clone());
         let incoming = IncomingMail::new(store.clone(), clock.clone(), config.webhooks.attachment_octets);
         let suppressions = Suppressions::new(store.clone(), clock.clone());
+        let reports = Reports::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
         Ok(Self {
             store,
@@ -183,6 +188,7 @@ impl House {
             events,
             audit,
             suppressions,
+            reports,
             incoming,
             webhooks,
             routes,
@@ -323,6 +329,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
             delay: Duration::from_secs(config.delivery.delay_notice_seconds),
         };
         supervisor.spawn("notices", notices.run(supervisor.clone()));
+        start.forwarding(&accept);
         let upkeep =
             TlsUpkeep { transit: house.transit.clone(), accept, project: house.project, resolver: house.resolver.clone(), clock: clock.clone() };
         supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));
@@ -455,6 +462,7 @@ impl Start<'_> {
             audit: self.house.audit.clone(),
             house: self.house.project,
             suppressions: self.house.suppressions.clone(),
+            reports: self.house.reports.clone(),
             incoming: self.house.incoming.clone(),
             webhooks: self.house.webhooks.clone(),
             routes: self.house.routes.clone(),

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod json;
 mod keys;
 pub mod prepare;
+pub mod relay;
 pub mod request;
 mod rows;
 
@@ -34,6 +35,12 @@ use request::SendRequest;
 #[derive(Clone)]
 pub struct Accept {
     inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Accept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Accept")
+    }
 }
 
 #[derive(Clone)]

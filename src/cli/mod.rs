@@ -27,6 +27,7 @@ pub mod openapi;
 pub mod output;
 pub mod project;
 pub mod queue;
+pub mod report;
 pub mod route;
 pub mod send;
 mod send_smtp;
@@ -101,6 +102,8 @@ enum Command {
     #[command(subcommand)]
     Suppression(suppression::SuppressionCommand),
     #[command(subcommand)]
+    Report(report::ReportCommand),
+    #[command(subcommand)]
     Project(project::ProjectCommand),
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -162,6 +165,7 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Send(args) => send::run(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Suppression(command) => suppression::run(&context, command).await,
+        Command::Report(command) => report::run(&context, command).await,
         Command::Project(command) => project::run(&context, command).await,
         Command::Queue(command) => queue::run(&context, command).await,
         Command::Message(command) => message::run(&context, command).await,

@@ -33,6 +33,11 @@ pub enum RouteCommand {
         /// The address
         address: EmailAddress,
     },
+    /// Ask those whom a route forwards to, and who did not agree yet, once more; within ten minutes nobody is asked twice
+    Confirm {
+        /// The pattern, or the id, rte_..
+        route: String,
+    },
     /// Remove a route, with its endpoint if it has one; mail that it kept stays
     Remove {
         /// The pattern, or the id, rte_..
@@ -87,6 +92,15 @@ async fn work(context: &Context, house: &House, command: RouteCommand) -> anyhow
                     format!("{address}: put off until the domain is verified; run `pennypost domain check {}`", address.domain())
                 }
                 (None, _) => format!("{address}: refused, mail for {} is not taken here", address.domain()),
+            })
+        }
+        RouteCommand::Confirm { route } => {
+            let found = find(house, &route).await?.ok_or_else(|| missing(&route))?;
+            let asked = house.routes.ask_again(house.project, found.id).await?;
+            house.audit.note(house.project, &context.actor(), "route.confirm", json!({"id": found.id})).await?;
+            context.output.show(&json!({"id": found.id, "asked": asked}), || match asked {
+                0 => "nobody is asked: all have agreed, or were asked within the last ten minutes".to_owned(),
+                asked => format!("{asked} asked again by mail, as soon as a gateway runs"),
             })
         }
         RouteCommand::Remove { route } => {

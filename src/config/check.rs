@@ -202,6 +202,8 @@ fn inbound(doubts: &mut Doubts<'_>, config: &Config) {
     let (kept, message) = (config.inbound.stored_octets, config.limits.message_octets);
     let what = format!("is {kept}: a message of limits.message_octets = {message} does not fit");
     doubts.add(kept < message as u64, "inbound.stored_octets", what, format!("use {message} or more"));
+    doubts.within("inbound.forward_wait_seconds", config.inbound.forward_wait_seconds, 1..=300, "seconds");
+    doubts.within("inbound.forward_per_minute", config.inbound.forward_per_minute, 1..=1_000_000, "messages");
     doubts.within("webhooks.timeout_seconds", config.webhooks.timeout_seconds, 1..=60, "seconds");
     doubts.within("webhooks.connections_per_endpoint", config.webhooks.connections_per_endpoint, 1..=100, "");
     doubts.within("webhooks.attachment_octets", config.webhooks.attachment_octets, 0..=150 * MIB, "octets");

@@ -10,6 +10,14 @@ pub struct Inbound {
     pub postmaster: String,
     /// Octets of mail that a project may keep.
     pub stored_octets: u64,
+    /// Refuse what fails DMARC where the author's domain asks for it.
+    pub dmarc_reject: bool,
+    /// Seal what is forwarded (ARC).
+    pub arc_seal: bool,
+    /// Seconds that the session of a forward waits for the next server.
+    pub forward_wait_seconds: u64,
+    /// Messages that a route forwards in a minute.
+    pub forward_per_minute: u32,
 }
 
 /// `[webhooks]`

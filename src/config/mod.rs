@@ -284,6 +284,8 @@ pub struct Retention {
     pub event_days: u32,
     /// The audit trail.
     pub audit_days: u32,
+    /// Reports of receivers about our domains.
+    pub report_days: u32,
     /// Mail from the world that is kept.
     pub incoming_days: u32,
     /// What webhooks were told.

@@ -15,8 +15,8 @@ use crate::clock::Tick;
 use crate::events::EventKind;
 use crate::model::outcome::{Attempt, DeliveryState, Outcome, Stage};
 use crate::model::{BounceClass, EnhancedStatus};
-use crate::outbox::ClaimedDelivery;
 use crate::outbox::settle::Settlement;
+use crate::outbox::{ClaimedDelivery, Seen};
 use crate::telemetry::metrics;
 
 /// Name of the host that a delivery kept in the sandbox shows.
@@ -102,7 +102,9 @@ impl Engine {
             metrics::failure(class, outcome);
         }
         log_end(&delivery, &facts, next_at);
+        let (id, seen) = (delivery.id(), Seen::of(outcome, &facts.reply));
         self.write(delivery, outcome, next_at, &facts).await;
+        self.parts.claims.witnesses().tell(id, seen);
     }
 
     /// Ends a delivery whose time was over before it could be tried.
@@ -160,7 +162,9 @@ impl Engine {
             next_hop_reports: false,
             transcript: Vec::new(),
         };
+        let (id, seen) = (delivery.id(), Seen::of(Outcome::Delivered, &facts.reply));
         self.write(delivery, Outcome::Delivered, None, &facts).await;
+        self.parts.claims.witnesses().tell(id, seen);
     }
 
     async fn write(&self, delivery: ClaimedDelivery, outcome: Outcome, next_at: Option<OffsetDateTime>, facts: &Attempt) {

@@ -13,6 +13,7 @@ mod check;
 mod keys;
 pub mod portable;
 pub mod render;
+mod report_box;
 mod rotation;
 pub mod seal;
 mod spf;
@@ -45,6 +46,7 @@ use state::Standing;
 pub use bounce::BouncePath;
 pub use keys::{DkimKeyView, KeyError, KeyState};
 pub use record::{DnsRecord, RecordPurpose, RecordState, RecordType, return_path};
+pub use report_box::{DMARC_REPORTS, ReportBox, TLS_REPORTS, report_address};
 pub use seal::{SealError, Sealer};
 pub use spf::Senders;
 pub use state::DomainState;
@@ -334,6 +336,12 @@ impl Domains {
         };
         self.inner.senders.put(read_at, key, sender.clone());
         Ok(sender)
+    }
+
+    /// A secret of this installation for one purpose.
+    #[must_use]
+    pub fn secret(&self, purpose: &str) -> crate::model::Secret<[u8; 32]> {
+        self.inner.sealer.derive(purpose)
     }
 
     /// What signs for a domain, RSA first. At most a minute old.

@@ -34,6 +34,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "Send", description = "Send messages."),
         (name = "Messages", description = "Find messages, see what became of them, take them back or hurry them up."),
         (name = "Events", description = "Everything that happened, in order."),
+        (name = "Reports", description = "What receivers tell about mail in the name of your domains."),
         (name = "Domains", description = "Domains to send from, and the DNS records they need."),
         (name = "Keys", description = "API keys."),
         (name = "SMTP users", description = "Who may submit mail by SMTP."),
@@ -53,7 +54,7 @@ struct Base;
 struct Shared;
 
 /// Enumerations of answers that may grow: a client must be able to read a value it does not know.
-const OPEN: [&str; 12] = [
+const OPEN: [&str; 13] = [
     "BatchStatus",
     "DeliveryState",
     "DomainState",
@@ -63,6 +64,7 @@ const OPEN: [&str; 12] = [
     "NodeState",
     "Outcome",
     "RecordState",
+    "ReportKind",
     "SendStatus",
     "Stage",
     "WaitReason",

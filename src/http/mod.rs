@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod body;
+pub mod consent;
 pub mod docs;
 pub mod extract;
 pub mod json;
@@ -33,6 +34,7 @@ use crate::incoming::IncomingMail;
 use crate::model::ProjectId;
 use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
+use crate::reports::Reports;
 use crate::routes::Routes;
 use crate::suppressions::Suppressions;
 use crate::webhooks::Webhooks;
@@ -72,6 +74,8 @@ pub struct Rooms {
     pub house: ProjectId,
     /// Knows who is not sent to.
     pub suppressions: Suppressions,
+    /// Knows what receivers tell.
+    pub reports: Reports,
     /// Mail from the world that is kept.
     pub incoming: IncomingMail,
     /// Who is told by HTTP.

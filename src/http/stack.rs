@@ -66,7 +66,7 @@ impl Stack {
     pub fn new(api: Api) -> Self {
         let rate_limit = if api.limiter.is_on() { RateLimit::On } else { RateLimit::Off };
         let clock = api.clock.clone();
-        let routes = Router::new().merge(api::routes()).merge(public::routes()).with_state(Arc::new(api));
+        let routes = Router::new().merge(api::routes()).merge(public::routes()).merge(super::consent::routes()).with_state(Arc::new(api));
         let patterns = openapi().paths.paths.into_keys().chain(["/send", "/openapi.json", "/docs/"].map(str::to_owned));
         Self { patterns: Arc::new(Patterns::new(patterns)), ..Self::around(routes, clock, rate_limit) }
     }

@@ -19,6 +19,7 @@ use crate::events::EventKind;
 use crate::mail::report::{self, Action, Arrival, DeliveryReport, FeedbackReport, Original, RecipientReport};
 use crate::mail::verp::{Named, VerpError};
 use crate::model::{BounceClass, DeliveryId, EmailAddress, MessageId};
+use crate::reports::Reports;
 use crate::store::notice;
 use crate::store::report::{self as table, RecipientRow, ReportedRow};
 use crate::store::{Store, StoreError, Tx};
@@ -35,6 +36,8 @@ pub struct Inbound {
     pub clock: Clock,
     /// What replies mean.
     pub rules: Arc<Rules>,
+    /// What receivers tell about mail in our name.
+    pub reports: Reports,
 }
 
 /// What became of a message that arrived.

@@ -7,8 +7,11 @@
 mod apply;
 pub mod authenticate;
 pub mod classify;
-mod forward;
+pub mod forward;
+mod give_back;
 mod keep;
+pub mod pace;
+mod report;
 pub mod route;
 
 #[cfg(test)]
@@ -16,4 +19,6 @@ mod corpus_tests;
 
 pub use apply::{Heard, Inbound, InboundError, Nothing};
 pub use authenticate::{Arrived, Authenticated};
+pub use give_back::GiveBack;
+pub use report::Reported;
 pub use route::{Destination, Place, Reception, Standing};

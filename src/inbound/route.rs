@@ -9,9 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::authenticate::{Arrived, Authenticated};
+use super::pace::Pace;
 use super::{Inbound, InboundError};
+use crate::accept::Accept;
+use crate::config;
+use crate::domains::ReportBox;
 use crate::mail::headers::Travels;
-use crate::model::{DomainId, DomainName, EmailAddress, ProjectId, Reply, RouteId};
+use crate::model::{DomainId, DomainName, EmailAddress, MessageId, ProjectId, Reply, RouteId};
+use crate::net::dns::Resolver;
+use crate::outbox::Claims;
 use crate::recent::Recent;
 use crate::routes::{Action, Found, Route, Routes, Target, is_role};
 use crate::store::{StoreError, incoming};
@@ -42,6 +48,16 @@ pub struct Reception {
     pub stored_octets: u64,
     /// What projects keep.
     pub counted: Arc<Recent<ProjectId, u64>>,
+    /// Takes what is passed on.
+    pub accept: Accept,
+    /// Tells how first attempts end.
+    pub claims: Arc<Claims>,
+    /// Asks the DNS.
+    pub resolver: Resolver,
+    /// `[inbound]`
+    pub settings: config::Inbound,
+    /// What routes passed on lately.
+    pub forward_pace: Arc<Pace>,
 }
 
 /// What is done with a message at one address, and for whom.
@@ -71,6 +87,10 @@ pub struct Place {
 pub enum Standing {
     /// A bounce address of ours.
     Report,
+    /// Where reports about mail in the name of a domain come.
+    DomainReports(ReportBox),
+    /// The reverse-path of a message that was passed on.
+    Returned(MessageId),
     /// Mail to it has somewhere to go.
     Deliver(Destination),
 }
@@ -112,17 +132,29 @@ impl Reception {
         if let Err(reply) = self.read_reports(places, &arrived).await {
             return reply;
         }
+        let mut arrived = arrived;
+        let returned = places.iter().find_map(|place| if let Standing::Returned(id) = place.standing { Some((id, place)) } else { None });
+        if let Some((id, place)) = returned {
+            let authenticated = self.authenticate(&arrived).await;
+            arrived.content = self.clean(arrived.content);
+            return self.returned(id, &place.recipient, &arrived, &authenticated).await;
+        }
         let deliver: Vec<_> = places
             .iter()
             .filter_map(|place| match &place.standing {
                 Standing::Deliver(destination) => Some((place, destination)),
-                Standing::Report => None,
+                Standing::Report | Standing::DomainReports(_) | Standing::Returned(_) => None,
             })
             .collect();
         if deliver.is_empty() {
             return Reply::new(250, "2.6.0 heard");
         }
         let authenticated = self.authenticate(&arrived).await;
+        if let Some(reply) = authenticated.refusal {
+            return refused(reply, "dmarc");
+        }
+        // After the signatures were looked at, which may cover what is taken away.
+        arrived.content = self.clean(arrived.content);
         if let [(place, destination)] = deliver.as_slice()
             && let Action::Forward { targets } = &destination.action
         {
@@ -157,6 +189,11 @@ impl Reception {
     }
 
     async fn read_reports(&self, places: &[Place], arrived: &Arrived) -> Result<(), Reply> {
+        for place in places {
+            if let Standing::DomainReports(owner) = &place.standing {
+                self.reports.domain_report_arrived(owner, arrived.content.clone()).await.map_err(|error| report_failed(&error))?;
+            }
+        }
         for place in places.iter().filter(|place| place.standing == Standing::Report) {
             match self.reports.report_arrived(&place.recipient, &arrived.content).await {
                 Ok(heard) => tracing::debug!(?heard, "a report arrived"),
@@ -174,6 +211,12 @@ impl Reception {
     async fn standing(&self, address: &EmailAddress) -> Result<Standing, Refused> {
         if self.reports.knows(address) {
             return Ok(Standing::Report);
+        }
+        if let Ok(id) = self.reports.domains.read_forward_address(address) {
+            return Ok(Standing::Returned(id));
+        }
+        if let Some(owner) = self.reports.report_box(address).await.map_err(|error| (unavailable(&error), "failed"))? {
+            return Ok(Standing::DomainReports(owner));
         }
         let found = self.routes.find(address).await.map_err(|error| (unavailable(&error), "failed"))?;
         match found {
@@ -215,7 +258,8 @@ impl Reception {
 
     /// Whether there is room for the address: in this transaction, and for what would be kept.
     async fn admit(&self, places: &[Place], new: &Place) -> Result<(), Refused> {
-        let alone = |place: &Place| matches!(&place.standing, Standing::Deliver(Destination { action: Action::Forward { .. }, .. }));
+        let alone =
+            |place: &Place| matches!(&place.standing, Standing::Returned(_) | Standing::Deliver(Destination { action: Action::Forward { .. }, .. }));
         if places.iter().any(|place| place != new && (alone(place) || alone(new))) {
             return Err((Reply::new(452, "4.5.3 this address takes a message of its own; send it next"), "alone"));
         }
@@ -268,8 +312,13 @@ fn circle(places: &[Place], arrived: &Arrived) -> Option<Reply> {
         return Some(Reply::new(554, format!("5.4.6 the message has passed {} servers; it goes in circles", travels.received)));
     }
     let been = |place: &Place| travels.delivered_to.contains(&place.recipient.to_string().to_ascii_lowercase());
-    let deliver = places.iter().filter(|place| place.standing != Standing::Report);
+    let deliver = places.iter().filter(|place| matches!(place.standing, Standing::Deliver(_)));
     deliver.into_iter().any(been).then(|| Reply::new(554, "5.4.6 the message was delivered to this address before; it goes in circles"))
+}
+
+fn report_failed(error: &InboundError) -> Reply {
+    tracing::warn!(%error, "a report could not be kept; its sender tries again");
+    Reply::new(451, "4.3.0 the report cannot be kept now; try again later")
 }
 
 fn unavailable(error: &StoreError) -> Reply {

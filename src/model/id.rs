@@ -138,6 +138,10 @@ prefixed_id!(
     SuppressionId, "sup_"
 );
 prefixed_id!(
+    /// A report of a receiver about mail in the name of a domain.
+    ReportId, "rpt_"
+);
+prefixed_id!(
     /// Where mail from the world goes.
     RouteId, "rte_"
 );

@@ -25,6 +25,8 @@ const EXPIRE_CHUNK: usize = 500;
 
 /// Lines of the audit trail deleted in one statement.
 const AUDIT_CHUNK: i64 = 5_000;
+/// Reports of receivers deleted in one statement, each with its lines.
+const REPORT_CHUNK: i64 = 100;
 
 /// Keeps house.
 #[derive(Debug)]
@@ -102,6 +104,10 @@ impl Housekeeping {
         if self.retention.audit_days > 0 {
             let first_kept = days_ago(self.retention.audit_days).midnight().assume_utc();
             while self.store.delete_audit(first_id_at(first_kept), AUDIT_CHUNK).await? == AUDIT_CHUNK.unsigned_abs() {}
+        }
+        if self.retention.report_days > 0 {
+            let first_kept = days_ago(self.retention.report_days).midnight().assume_utc();
+            while self.store.delete_incoming_reports(first_kept, REPORT_CHUNK).await? == REPORT_CHUNK.unsigned_abs() {}
         }
         if self.retention.incoming_days > 0 {
             let removed = self.incoming.remove_older(self.retention.incoming_days).await?;

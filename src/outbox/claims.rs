@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, OnceCell};
 
 use super::orders::Orders;
+use super::witness::Witnesses;
 use crate::clock::Tick;
 use crate::model::message::{Priority, TlsNeed};
 use crate::model::report_wishes::ReportWishes;
@@ -70,6 +71,7 @@ pub struct Claims {
     suspect: AtomicBool,
     room: Notify,
     orders: Orders,
+    witnesses: Witnesses,
 }
 
 impl Claims {
@@ -85,7 +87,14 @@ impl Claims {
             suspect: AtomicBool::new(false),
             room: Notify::new(),
             orders: Orders::default(),
+            witnesses: Witnesses::default(),
         })
+    }
+
+    /// Those who wait for the end of a first attempt.
+    #[must_use]
+    pub const fn witnesses(&self) -> &Witnesses {
+        &self.witnesses
     }
 
     /// What operators asked of all nodes.

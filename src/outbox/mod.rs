@@ -24,6 +24,7 @@ mod unpark;
 pub mod view;
 pub mod waiting;
 pub mod ways;
+pub mod witness;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
@@ -45,6 +46,7 @@ pub use new_message::{IdempotencyKey, NewMessage, Origin};
 pub use sites::{SiteState, SiteView};
 pub use view::{DeliveryView, MessageFilter, MessageSummary, MessageView, QueueLane};
 pub use ways::Ways;
+pub use witness::{Seen, Witnesses};
 
 /// Reads and controls the outbox on behalf of a project. Cheap to clone.
 #[derive(Clone, Debug)]

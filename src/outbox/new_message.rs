@@ -16,6 +16,8 @@ pub enum Origin {
     Smtp,
     /// The command line.
     Cli,
+    /// Mail from the world that is passed on.
+    Forward,
 }
 
 impl Origin {
@@ -26,6 +28,7 @@ impl Origin {
             Self::Api => 1,
             Self::Smtp => 2,
             Self::Cli => 3,
+            Self::Forward => 4,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! Does not: do what a route says; `inbound` does.
 
 pub mod action;
+pub mod consent;
 pub mod pattern;
 pub mod portable;
 pub mod view;
@@ -28,6 +29,7 @@ use crate::store::{Store, StoreError};
 use crate::webhooks::{WebhookError, Webhooks};
 
 pub use action::{Action, MAX_TARGETS, NewAction, Target};
+pub use consent::{ConsentKey, Question, ToAsk};
 pub use pattern::{Pattern, PatternError};
 pub use view::{RouteView, TargetView};
 
@@ -171,6 +173,7 @@ struct Inner {
     clock: Clock,
     domains: Domains,
     webhooks: Webhooks,
+    consent: ConsentKey,
     /// Domains that were never verified receive too.
     allow_unverified: bool,
     tables: Recent<DomainName, Option<Arc<Table>>>,
@@ -186,7 +189,8 @@ impl Routes {
     /// Over a database.
     #[must_use]
     pub fn new(store: Store, clock: Clock, domains: Domains, webhooks: Webhooks, allow_unverified: bool) -> Self {
-        Self { inner: Arc::new(Inner { store, clock, domains, webhooks, allow_unverified, tables: Recent::new(FRESH) }) }
+        let consent = ConsentKey::new(&domains.secret("consent to forwarding"));
+        Self { inner: Arc::new(Inner { store, clock, domains, webhooks, consent, allow_unverified, tables: Recent::new(FRESH) }) }
     }
 
     /// Adds a route to a domain of the project, which may be verified later. A route that forwards waits for its targets to agree.

@@ -33,7 +33,7 @@ impl Start<'_> {
         let tls = ServerTls::load(files, &hostname).context("see [tls] in the configuration")?;
         let rooms = smtpd::Rooms {
             accept: accept.with_recipients(smtp.recipients),
-            reception: self.reception(rules, &hostname),
+            reception: self.reception(accept, rules, &hostname),
             users: self.house.smtp_users.clone(),
             tls: tls.clone(),
             config: Arc::clone(self.config),
@@ -61,11 +61,17 @@ impl Start<'_> {
     }
 
     /// What takes mail from the world.
-    fn reception(&self, rules: Arc<Rules>, hostname: &str) -> Reception {
+    fn reception(&self, accept: &Accept, rules: Arc<Rules>, hostname: &str) -> Reception {
         let house = self.house;
         let settings = &self.config.inbound;
         Reception {
-            reports: Inbound { store: house.store.clone(), domains: house.domains.clone(), clock: self.clock.clone(), rules },
+            reports: Inbound {
+                store: house.store.clone(),
+                domains: house.domains.clone(),
+                clock: self.clock.clone(),
+                rules,
+                reports: house.reports.clone(),
+            },
             routes: house.routes.clone(),
             webhooks: house.webhooks.clone(),
             hostname: hostname.to_owned(),
@@ -73,6 +79,11 @@ impl Start<'_> {
             postmaster: postmaster(settings, self.clock),
             stored_octets: settings.stored_octets,
             counted: Reception::counting(),
+            accept: accept.clone(),
+            claims: Arc::clone(self.claims),
+            resolver: house.resolver.clone(),
+            settings: settings.clone(),
+            forward_pace: Arc::default(),
         }
     }
 

@@ -349,3 +349,23 @@ async fn promote(tx: &mut Tx, domain: DomainId, seen: &[Uuid]) -> Result<(), Sto
         .await?;
     Ok(())
 }
+
+/// The project that has a domain of this name and proved it.
+pub(crate) async fn verified_owner(store: &Store, name: &DomainName) -> Result<Option<Uuid>, StoreError> {
+    sqlx::query_scalar!("select project_id from domain where name = $1 and state = 'verified' order by verified_at limit 1", name.as_str())
+        .fetch_optional(store.pool())
+        .limited(PATIENT)
+        .await
+}
+
+/// True if the project has proved one of these names.
+pub(crate) async fn owns_one(store: &Store, project: ProjectId, names: &[String]) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (select 1 from domain where project_id = $1 and name = any($2) and state = 'verified') as "owns!""#,
+        project.uuid(),
+        names
+    )
+    .fetch_one(store.pool())
+    .limited(PATIENT)
+    .await
+}

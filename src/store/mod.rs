@@ -24,9 +24,12 @@ pub mod pause;
 pub mod site;
 
 pub(crate) mod api_key;
+pub(crate) mod consent;
 pub(crate) mod consumer;
 pub(crate) mod domain;
+pub(crate) mod forwarded;
 pub(crate) mod incoming;
+pub(crate) mod incoming_report;
 pub(crate) mod notice;
 pub(crate) mod project;
 pub(crate) mod report;

@@ -211,3 +211,34 @@ pub(crate) async fn remove(store: &Store, project: Uuid, id: Uuid) -> Result<boo
     let done = query!("delete from route where project_id = $1 and id = $2", project, id).execute(store.pool()).limited(PATIENT).await?;
     Ok(done.rows_affected() == 1)
 }
+
+/// Notes that the owner of a target agreed; false if the target is gone.
+pub(crate) async fn confirm(store: &Store, route: Uuid, target: &str, at: OffsetDateTime) -> Result<bool, StoreError> {
+    let done = query!("update route_target set confirmed_at = coalesce(confirmed_at, $3) where route_id = $1 and target = $2", route, target, at)
+        .execute(store.pool())
+        .limited(PATIENT)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Has targets asked again that did not agree and were asked before a moment; answers how many.
+pub(crate) async fn ask_again(store: &Store, route: Uuid, before: OffsetDateTime) -> Result<u64, StoreError> {
+    let done = query!(
+        "update route_target set asked_at = null where route_id = $1 and confirmed_at is null and (asked_at is null or asked_at < $2)",
+        route,
+        before
+    )
+    .execute(store.pool())
+    .limited(PATIENT)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Notes that the owner of a target was asked.
+pub(crate) async fn asked(store: &Store, route: Uuid, target: &str, at: OffsetDateTime) -> Result<(), StoreError> {
+    query!("update route_target set asked_at = $3 where route_id = $1 and target = $2", route, target, at)
+        .execute(store.pool())
+        .limited(PATIENT)
+        .await?;
+    Ok(())
+}

@@ -128,7 +128,13 @@ async fn an_author_is_told_once_of_a_failure_unless_they_asked_not_to_be() {
 
     // What comes back later is told as well.
     let house = &gateway.running.house;
-    let inbound = Inbound { store: house.store.clone(), domains: house.domains.clone(), clock: world.clock.clone(), rules: Rules::built_in() };
+    let inbound = Inbound {
+        store: house.store.clone(),
+        domains: house.domains.clone(),
+        clock: world.clock.clone(),
+        rules: Rules::built_in(),
+        reports: house.reports.clone(),
+    };
     let late = "From: MAILER-DAEMON@taken.example\r\nSubject: Undelivered\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
                 Final-Recipient: rfc822; d@taken.example\r\nAction: failed\r\nStatus: 5.2.2\r\nDiagnostic-Code: smtp; 552 5.2.2 mailbox full\r\n\r\n--b\r\n\
                 Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: <i-1@sender.example>\r\n\r\n--b--\r\n";

@@ -18,7 +18,13 @@ use super::world::{Gateway, World};
 
 fn inbound(world: &World, gateway: &Gateway) -> Inbound {
     let house = &gateway.running.house;
-    Inbound { store: house.store.clone(), domains: house.domains.clone(), clock: world.clock.clone(), rules: Rules::built_in() }
+    Inbound {
+        store: house.store.clone(),
+        domains: house.domains.clone(),
+        clock: world.clock.clone(),
+        rules: Rules::built_in(),
+        reports: house.reports.clone(),
+    }
 }
 
 /// A delivery report by the book about some recipients, with what is said of each.

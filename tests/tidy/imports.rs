@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A change of state is told together with its event, so the outbox names the kinds of events.
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
     ("suppressions", &["store"]),
+    ("reports", &["store", "mail"]),
     // Kept mail is packed as the outbox packs its own.
     ("incoming", &["store", "mail", "outbox"]),
     ("transit", &["store", "mail", "net", "smtp"]),
@@ -42,13 +43,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit"]),
     ("consumers", &["store", "mail", "net", "events", "outbox", "suppressions", "incoming", "webhooks"]),
     // What a report quotes is judged by the rules of the engine.
-    ("inbound", &["store", "mail", "domains", "events", "outbox", "webhooks", "routes", "deliver"]),
+    ("inbound", &["store", "mail", "net", "access", "accept", "domains", "events", "outbox", "reports", "webhooks", "routes", "deliver"]),
     // What the house itself writes goes out by the same door as everybody's mail.
-    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "incoming", "webhooks", "accept"]),
+    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "incoming", "webhooks", "routes", "accept"]),
     // The configuration as text: each room reads and writes its own rows, in one transaction.
     ("portable", &["store", "mail", "access", "domains", "webhooks", "routes", "suppressions"]),
     // doors: never the database, never the engine
-    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "incoming", "webhooks", "routes", "accept", "ops"]),
+    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "reports", "incoming", "webhooks", "routes", "accept", "ops"]),
     ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "inbound", "ops"]),
     // top
     (
@@ -63,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "events",
             "outbox",
             "suppressions",
+            "reports",
             "transit",
             "incoming",
             "webhooks",
@@ -89,6 +91,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "events",
             "outbox",
             "suppressions",
+            "reports",
             "incoming",
             "webhooks",
             "routes",

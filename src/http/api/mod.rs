@@ -11,6 +11,7 @@ pub mod nodes;
 pub mod operator;
 pub mod project;
 pub mod queue;
+pub mod reports;
 pub mod routes;
 pub mod sandbox;
 pub mod send;
@@ -62,9 +63,15 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(suppressions::import))
         .routes(routes!(suppressions::export))
         .routes(routes!(suppressions::get, suppressions::remove))
+        .routes(routes!(reports::list_dmarc))
+        .routes(routes!(reports::sources))
+        .routes(routes!(reports::list_tls))
+        .routes(routes!(reports::failures))
+        .routes(routes!(reports::get))
         .routes(routes!(routes::add, routes::list))
         .routes(routes!(routes::test))
         .routes(routes!(routes::get, routes::remove))
+        .routes(routes!(routes::confirm))
         .routes(routes!(incoming::list))
         .routes(routes!(incoming::get, incoming::remove))
         .routes(routes!(incoming::raw))

@@ -178,6 +178,28 @@ pub async fn get(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id): Id
     Ok(Json(RouteView::from(&route)))
 }
 
+/// How many are asked.
+#[derive(Serialize, ToSchema)]
+pub struct AskedTargets {
+    /// Targets that are asked by mail now; 0 if all have agreed or were asked within the last ten minutes.
+    pub asked: u64,
+}
+
+/// Ask for consent again
+///
+/// Those whom the route forwards to, and who did not agree yet, get another mail with a link that holds for seven days.
+#[utoipa::path(post, path = "/v1/routes/{id}/confirm", operation_id = "confirm_route", tag = "Routes",
+    params(("id" = String, Path, description = "The route: `rte_...`")),
+    responses(
+        (status = 200, description = "They are asked.", body = AskedTargets),
+        (status = 404, description = "No such route: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn confirm(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<RouteId>) -> Result<Json<AskedTargets>, Problem> {
+    let asked = api.routes.ask_again(caller.project, id).await?;
+    api.audit.note(caller.project, &caller.actor(), "route.confirm", json!({ "id": id })).await?;
+    Ok(Json(AskedTargets { asked }))
+}
+
 /// Remove a route
 ///
 /// With its endpoint, if it has one. Mail that it kept stays.

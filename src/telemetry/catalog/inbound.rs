@@ -12,6 +12,16 @@ pub(in crate::telemetry) const REPORTS: Metric = Metric {
     alert: "refused growing fast: somebody invents bounces; not_found growing: reports come after messages are deleted",
 };
 
+pub(in crate::telemetry) const DOMAIN_REPORTS: Metric = Metric {
+    name: "pennypost_domain_reports_total",
+    kind: Kind::Counter,
+    unit: "reports",
+    labels: &["kind", "result"],
+    meaning: "Reports of receivers about mail in the name of our domains (dmarc, tls, unknown): kept, known, foreign, too_many, too_large, unreadable.",
+    healthy: "kept: some a day for each domain that asks for reports",
+    alert: "too_many or too_large above 0: somebody invents reports",
+};
+
 pub(in crate::telemetry) const NOTICES: Metric = Metric {
     name: "pennypost_notices_total",
     kind: Kind::Counter,
@@ -31,6 +41,36 @@ pub(in crate::telemetry) const INCOMING: Metric = Metric {
               `relay`, `rejected`, `not_verified`, `unconfirmed`, `alone` (sent next), `looping`, `full`, `failed`.",
     healthy: "unknown and relay grow slowly: somebody always tries",
     alert: "failed above 0: the database; full: raise inbound.stored_octets or delete mail; not_verified: a domain has routes and no DKIM record",
+};
+
+pub(in crate::telemetry) const AUTHENTICATED: Metric = Metric {
+    name: "pennypost_incoming_checked_total",
+    kind: Kind::Counter,
+    unit: "messages",
+    labels: &["dmarc", "result"],
+    meaning: "Messages from the world by the result of DMARC (none, pass, fail, temperror, permerror): taken, or refused as their author's domain asks.",
+    healthy: "pass and none are most",
+    alert: "temperror growing: the DNS; fail refused growing: somebody forges, or a mailing list breaks signatures",
+};
+
+pub(in crate::telemetry) const FORWARDED: Metric = Metric {
+    name: "pennypost_forwarded_total",
+    kind: Kind::Counter,
+    unit: "messages",
+    labels: &["result"],
+    meaning: "Messages that were forwarded, each target by itself: delivered within the session, queued, refused by the next server, failed (the database).",
+    healthy: "delivered above 0.9",
+    alert: "queued growing: the next server throttles us; refused growing: it takes what is forwarded for spam",
+};
+
+pub(in crate::telemetry) const GIVEN_BACK: Metric = Metric {
+    name: "pennypost_forward_reports_total",
+    kind: Kind::Counter,
+    unit: "reports",
+    labels: &["result"],
+    meaning: "Reports about forwarded mail: given back to a proven sender as they came, reported by us, dropped (the sender is not proven), too_many, failed.",
+    healthy: "few: most refusals are passed back within the session",
+    alert: "too_many above 0: somebody knows a reverse-path of ours",
 };
 
 pub(in crate::telemetry) const WEBHOOKS: Metric = Metric {
