@@ -30,6 +30,7 @@ pub mod queue;
 pub mod report;
 pub mod route;
 pub mod send;
+mod send_report;
 mod send_smtp;
 pub mod serve;
 mod smtp_gmail;

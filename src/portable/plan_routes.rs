@@ -125,7 +125,8 @@ impl Planner<'_> {
             what = What::Replaced;
         }
         let is_new_secret = read.secret.is_none();
-        let waits = matches!(&read.action, NewAction::Forward(targets) if targets.iter().any(|target| !confirmed.iter().any(|(agreed, _)| agreed == target)));
+        let waits =
+            matches!(&read.action, NewAction::Forward(targets) if targets.iter().any(|target| !confirmed.iter().any(|(agreed, _)| agreed == target)));
         let new = NewRoute { project: here.id, domain: read.domain, pattern: &read.pattern, action: read.action, confirmed, secret: read.secret };
         match self.rooms.routes.prepare(new).await {
             Ok(prepared) => {

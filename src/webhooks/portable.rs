@@ -23,7 +23,7 @@ impl Webhooks {
     /// # Errors
     /// As [`Webhooks::prepare`].
     pub async fn prepare_with(&self, project: ProjectId, url: &Url, route: Uuid, key: Option<Secret<Vec<u8>>>) -> Result<Prepared, WebhookError> {
-        let mut prepared = self.prepare(project, url, Some(route)).await?;
+        let mut prepared = self.prepare(project, url, route).await?;
         if let Some(key) = key {
             prepared.row.secret = self.inner.sealer.seal(&self.inner.clock, place("secret", prepared.row.id), &key)?;
             prepared.secret = secret::text(&key);

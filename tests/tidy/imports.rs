@@ -95,6 +95,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "incoming",
             "webhooks",
             "routes",
+            "inbound",
             "ops",
             "portable",
             "serve",
