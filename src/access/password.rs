@@ -80,6 +80,12 @@ pub(super) fn is_well_formed(text: &str) -> bool {
     whole && checked.is_some_and(|(checked, sum)| token::checksum(checked) == sum)
 }
 
+/// True for a hash that [`Hasher::verify`] can check, in no more memory and passes than one of ours.
+pub(super) fn is_hash(text: &str) -> bool {
+    let ours = format!("$argon2id$v=19$m={},t={},p={}$", Params::DEFAULT_M_COST, Params::DEFAULT_T_COST, Params::DEFAULT_P_COST);
+    text.starts_with(&ours) && argon2::PasswordHash::new(text).is_ok_and(|hash| hash.salt.is_some() && hash.hash.is_some())
+}
+
 /// Argon2id with the memory and passes that OWASP names: 19 MiB, two passes, one lane.
 fn argon() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::default())

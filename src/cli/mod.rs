@@ -14,8 +14,10 @@ pub mod demo;
 pub mod dev;
 pub mod doctor;
 pub mod domain;
+pub mod export;
 pub mod failure;
 pub mod health;
+pub mod import;
 pub mod incoming;
 pub mod init;
 pub mod key;
@@ -29,8 +31,10 @@ pub mod queue;
 pub mod report;
 pub mod route;
 pub mod send;
+mod send_report;
 mod send_smtp;
 pub mod serve;
+mod smtp_gmail;
 pub mod smtp_user;
 pub mod suppression;
 pub mod times;
@@ -113,6 +117,8 @@ enum Command {
     Cert(cert::CertCommand),
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Openapi(openapi::OpenapiArgs),
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -170,6 +176,8 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Node(command) => node::run(&context, command).await,
         Command::Cert(command) => cert::run(&context, command).await,
         Command::Audit(command) => audit::run(&context, command).await,
+        Command::Export(args) => export::run(&context, args).await,
+        Command::Import(args) => Box::pin(import::run(&context, args)).await,
         Command::Openapi(args) => openapi::run(&context, args),
         Command::Bench(command) => bench::run(&context, command).await,
         Command::Health(args) => health::run(&context, args).await,

@@ -17,6 +17,7 @@ mod error;
 mod expected;
 mod keys;
 mod policy;
+pub mod portable;
 pub mod render;
 mod report_box;
 mod rotation;

@@ -8,6 +8,7 @@
 pub mod action;
 pub mod consent;
 pub mod pattern;
+pub mod portable;
 pub mod view;
 
 use std::fmt;

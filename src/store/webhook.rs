@@ -43,6 +43,11 @@ pub(crate) async fn count(store: &Store, project: Uuid) -> Result<i64, StoreErro
     query_scalar!(r#"select count(*) as "count!" from webhook where project_id = $1"#, project).fetch_one(store.pool()).limited(PATIENT).await
 }
 
+/// What an endpoint signs with, sealed.
+pub(crate) async fn sealed_secret(store: &Store, id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+    query_scalar!("select secret from webhook where id = $1", id).fetch_optional(store.pool()).limited(PATIENT).await
+}
+
 /// Writes an endpoint, which is told what happens from now on. Commits nothing.
 pub(crate) async fn insert(tx: &mut Tx, row: &WebhookRow) -> Result<(), StoreError> {
     query!(

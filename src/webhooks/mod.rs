@@ -4,6 +4,7 @@
 //! or the mail of one route, with which it comes and goes.
 //! Does not: post; `consumers::webhook` does.
 
+mod portable;
 pub mod secret;
 pub mod view;
 

@@ -1,6 +1,6 @@
 """Checks Pennypost against programs that nobody here wrote; README.md says which. Started by scripts/interop.sh.
 
-    run.py [deliver] [dane] [submit] [acme] [fuzz]     all unless named
+    run.py [deliver] [dane] [submit] [webhooks] [acme] [fuzz] [guide]     all unless named
 
 PENNYPOST_INTEROP_KEEP=1 leaves the working directory with all logs.
 """
@@ -16,6 +16,7 @@ import acme
 import arrivals
 import dane
 import fuzz
+import guide
 import letters
 import receivers
 import root
@@ -168,7 +169,10 @@ def main():
     work = tempfile.mkdtemp(prefix="run.", dir=root.CACHE if os.geteuid() == 0 else None)
     os.chmod(work, 0o755)
     try:
-        checks(report, work, parts)
+        if set(parts) - {"guide"}:
+            checks(report, work, parts)
+        if "guide" in parts:
+            guide.run(report, work)
     finally:
         if os.environ.get("PENNYPOST_INTEROP_KEEP"):
             print(f"kept: {work}", flush=True)

@@ -1,0 +1,53 @@
+"""Certificates: pebble, which proves names by every challenge, or, where the program knows no ACME, an authority made of two openssl calls."""
+
+import json
+import os
+import ssl
+import subprocess
+import urllib.request
+
+import network
+from house import is_open
+from root import eventually
+
+
+class Pebble:
+    """An ACME server with the ports and the DNS of this play."""
+
+    def __init__(self, work):
+        self.directory = f"{work}/pebble"
+        os.mkdir(self.directory)
+        self.certificate = f"{self.directory}/cert.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=pebble"]
+        command += ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+        subprocess.run([*command, "-keyout", f"{self.directory}/key.pem", "-out", self.certificate], check=True, stderr=subprocess.DEVNULL)
+        self.url, self.management = "https://127.0.0.1:14000/dir", "https://127.0.0.1:15000"
+        pebble = {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000", "httpPort": 80, "tlsPort": 443}
+        pebble |= {"certificate": self.certificate, "privateKey": f"{self.directory}/key.pem"}
+        with open(f"{self.directory}/config.json", "w", encoding="utf-8") as file:
+            json.dump({"pebble": pebble}, file)
+        with open(f"{self.directory}/pebble.log", "wb") as log:
+            command = ["pebble", "-config", f"{self.directory}/config.json", "-dnsserver", f"{network.DNS}:53"]
+            self.child = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
+        if not eventually(lambda: is_open("127.0.0.1", 14000) and is_open("127.0.0.1", 15000), 20):
+            raise RuntimeError("pebble does not listen")
+
+    def root(self):
+        """The file of the certificate that all of its certificates lead to."""
+        context = ssl.create_default_context(cafile=self.certificate)
+        path = f"{self.directory}/root.pem"
+        with urllib.request.urlopen(f"{self.management}/roots/0", context=context) as answer, open(path, "wb") as file:
+            file.write(answer.read())
+        return path
+
+    def stop(self):
+        self.child.terminate()
+        self.child.wait()
+
+
+def by_hand(directory):
+    """A certificate for the house, its own authority; the file of it."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=smtp.wac.test"]
+    command += ["-addext", "subjectAltName=DNS:smtp.wac.test", "-keyout", f"{directory}/key.pem", "-out", f"{directory}/cert.pem"]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return f"{directory}/cert.pem"
