@@ -199,7 +199,7 @@ async fn a_delay_is_told_after_four_hours_success_where_it_is_asked_for_and_nobo
 #[tokio::test]
 async fn mail_that_is_sent_later_and_lives_long_has_its_reports() {
     let world = World::new().await;
-    world.scripted_mx("busy.example", &[&after_hello(&"C: MAIL\nS: 250 ok\nC: RCPT\nS: 450 4.2.0 later\n".repeat(1))]).await;
+    world.scripted_mx("busy.example", &[&after_hello("C: MAIL\nS: 250 ok\nC: RCPT\nS: 450 4.2.0 later\n")]).await;
     world.scripted_mx("refuse.example", &[&after_hello("C: MAIL\nS: 250 ok\nC: RCPT\nS: 550 5.1.1 no such user\n")]).await;
     let gateway = world.gateway().await;
     let in_days = |days: i64| (world.clock.now() + time::Duration::days(days)).format(&time::format_description::well_known::Rfc3339).unwrap();
