@@ -7,12 +7,13 @@
 //! saw ourselves. Does not: believe a report of a delay.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
 use super::classify::meaning;
-use crate::clock::Clock;
+use crate::clock::{Clock, first_id_at};
 use crate::deliver::class::Rules;
 use crate::domains::Domains;
 use crate::events::EventKind;
@@ -24,6 +25,9 @@ use crate::store::notice;
 use crate::store::report::{self as table, RecipientRow, ReportedRow};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
+
+/// A message whose author is told anything is found by then; an older one that is not looked after is forgotten.
+const FOUND_WITHIN: Duration = Duration::from_mins(15);
 
 /// Takes what comes back.
 #[derive(Clone, Debug)]
@@ -197,7 +201,8 @@ impl Inbound {
             });
             noted.entry(row.rcpt_no.to_string()).or_insert(facts);
         }
-        if noted.is_empty() || !notice::note_success(&mut tx, message.uuid(), &Value::Object(noted), self.clock.now()).await? {
+        let (now, noted) = (self.clock.now(), Value::Object(noted));
+        if noted == json!({}) || !notice::note_success(&mut tx, message.uuid(), &noted, now, first_id_at(now - FOUND_WITHIN)).await? {
             return Ok(false);
         }
         Store::commit(tx).await?;

@@ -118,17 +118,27 @@ pub(crate) async fn wake(tx: &mut Tx, message: Uuid, now: OffsetDateTime) -> Res
 }
 
 /// Notes successes that were reported to us, by the place of the recipient, and has the message looked at now. False: nobody is told of this message, which did not
-/// come by submission.
-pub(crate) async fn note_success(tx: &mut Tx, message: Uuid, reported: &serde_json::Value, now: OffsetDateTime) -> Result<bool, StoreError> {
+/// come by submission, or is older than `from` and forgotten.
+pub(crate) async fn note_success(
+    tx: &mut Tx,
+    message: Uuid,
+    reported: &serde_json::Value,
+    now: OffsetDateTime,
+    from: Uuid,
+) -> Result<bool, StoreError> {
     let done = query!(
         "insert into notice (message_id, project_id, check_at, reported)
-         select m.id, m.project_id, $3, $2 from message m where m.id = $1 and m.origin = 2 and m.reverse_path <> ''
+         select m.id, m.project_id, $3, $2 from message m
+         where m.id = $1 and m.origin = 2 and m.reverse_path <> ''
+           -- What was forgotten must not begin anew, with nothing told.
+           and (m.id >= $4 or exists (select 1 from notice n where n.message_id = m.id))
          on conflict (message_id) do update set
            -- What was said first stays.
            reported = excluded.reported || notice.reported, check_at = least(notice.check_at, excluded.check_at)",
         message,
         reported,
-        now
+        now,
+        from
     )
     .execute(&mut **tx)
     .limited(STATEMENT)

@@ -276,7 +276,8 @@ async fn pair(world: &World) -> (Gateway, String, EmailAddress) {
 
 #[tokio::test]
 async fn each_recipient_of_a_complaint_and_each_bounce_is_told_once_however_it_comes() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.takes_reports();
     let (gateway, id, token) = pair(&world).await;
     let inbound = inbound(&world, &gateway);
     let both = complaint("a@pair.example", "To: a@pair.example").replace("Original-Rcpt-To", "Original-Rcpt-To: b@pair.example\r\nOriginal-Rcpt-To");
@@ -302,7 +303,8 @@ async fn each_recipient_of_a_complaint_and_each_bounce_is_told_once_however_it_c
 
 #[tokio::test]
 async fn a_bounce_that_is_faster_than_our_own_record_comes_again() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.takes_reports();
     let (gateway, id, token) = pair(&world).await;
     let inbound = inbound(&world, &gateway);
     let uuid = id.parse::<pennypost::model::MessageId>().unwrap().uuid();
