@@ -193,7 +193,13 @@ async fn a_delay_is_told_after_four_hours_success_where_it_is_asked_for_and_nobo
     })
     .await;
     let house = &gateway.running.house;
-    let inbound = Inbound { store: house.store.clone(), domains: house.domains.clone(), clock: world.clock.clone(), rules: Rules::built_in() };
+    let inbound = Inbound {
+        store: house.store.clone(),
+        domains: house.domains.clone(),
+        clock: world.clock.clone(),
+        rules: Rules::built_in(),
+        reports: house.reports.clone(),
+    };
     let late = "From: MAILER-DAEMON@taken.example\r\nSubject: Delivered\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
                 Final-Recipient: rfc822; bee@taken.example\r\nAction: delivered\r\nStatus: 2.0.0\r\n\r\n--b--\r\n";
     let about = Mailbox::Bounce(Named::Message(success.parse().unwrap()));
