@@ -88,7 +88,8 @@ async fn what_was_asked_of_reports_goes_on_with_every_attempt_and_success_is_the
 
 #[tokio::test]
 async fn a_success_that_comes_back_to_our_bounce_address_is_told_to_the_author_who_asked_for_it() {
-    let world = smtp_submission::world().await;
+    let mut world = smtp_submission::world().await;
+    world.takes_reports();
     let dsn = world.scripted_mx("dsn.example", &[&with_reports(&format!("{TAKEN}{TAKEN}"))]).await;
     let gateway = world.gateway().await;
     publish(&world, &gateway, &[]).await;
