@@ -55,6 +55,7 @@ const SCHEMAS: &[&str] = &[
     "outbox/",
     "events/",
     "suppressions/",
+    "reports/",
     "webhooks/",
     "routes/",
     "accept/",
