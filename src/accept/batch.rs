@@ -18,7 +18,7 @@ use crate::model::{DeliveryId, EmailAddress, EventId, MessageId};
 use crate::outbox::claims::{ClaimFacts, Grant, Hurry, Seat};
 use crate::outbox::handoff::Handoff;
 use crate::outbox::node::Node;
-use crate::outbox::{ClaimedDelivery, Claims, IdempotencyKey, NewMessage, OutboundMessage, content};
+use crate::outbox::{ClaimedDelivery, Claims, IdempotencyKey, NewMessage, OutboundMessage, Seen, content};
 use crate::store::outbox::{DeliveryRow, MessageRow, WAITING};
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
@@ -298,8 +298,10 @@ impl Writing {
                     totals.add(&entry.message, place.is_none() && self.handoff.is_some());
                     let refused: Vec<u16> = numbers_of(&suppressed, &entry.message);
                     totals.suppressed += refused.len() as u64;
-                    if let Some(place) = place {
-                        arrivals.extend(claimed(owner, &entry.message, place, &refused));
+                    match place {
+                        Some(place) => arrivals.extend(claimed(owner, &entry.message, place, &refused)),
+                        // It waits in the database, and who waits for its first attempt has waited enough.
+                        None => recipients(&entry.message).for_each(|(id, _)| self.claims.witnesses().tell(id, Seen::Waits)),
                     }
                     let _gone = entry.answer.send(Ok(Submitted::New { suppressed: u16::try_from(refused.len()).unwrap_or(u16::MAX) }));
                 }

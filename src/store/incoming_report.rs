@@ -87,6 +87,7 @@ pub(crate) async fn insert(store: &Store, report: &ReportRow, sources: &[SourceR
         report.policy
     )
     .execute(&mut *tx)
+    .limited(PATIENT)
     .await?;
     if written.rows_affected() == 0 {
         return Ok(false);
@@ -107,6 +108,7 @@ pub(crate) async fn insert(store: &Store, report: &ReportRow, sources: &[SourceR
         &numbers(|row| row.rejected)
     )
     .execute(&mut *tx)
+    .limited(PATIENT)
     .await?;
     let texts = |text: fn(&FailureRow) -> &String| failures.iter().map(|row| text(row).clone()).collect::<Vec<_>>();
     query!(
@@ -119,6 +121,7 @@ pub(crate) async fn insert(store: &Store, report: &ReportRow, sources: &[SourceR
         &failures.iter().map(|row| row.sessions).collect::<Vec<_>>()
     )
     .execute(&mut *tx)
+    .limited(PATIENT)
     .await?;
     Store::commit(tx).await?;
     Ok(true)

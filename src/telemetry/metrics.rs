@@ -21,7 +21,7 @@ use super::recorder::{Counters, counter, gauge, histogram};
 use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
 pub use http::{http_connection_closed, http_connection_opened, http_request, turned_away};
-pub use incoming::{authenticated, forwarded, given_back, incoming, webhook};
+pub use incoming::{authenticated, domain_report, forwarded, given_back, incoming, webhook};
 pub use smtp::{SignIn, smtp_connection_closed, smtp_connection_opened, smtp_sign_in, smtp_turned_away};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
@@ -91,11 +91,6 @@ pub fn suppressed_addresses(origin: &'static str, entries: u64) {
 /// Counts a message to a bounce address; both are fixed words, such as `bounce` and `told`.
 pub fn report(kind: &'static str, result: &'static str) {
     HANDLES.reports.add((kind, result), 1, |(kind, result)| [SharedString::const_str(kind), SharedString::const_str(result)]);
-}
-
-/// Counts a report of a receiver about mail in our name; both are fixed words such as `dmarc` and `kept`.
-pub fn domain_report(kind: &'static str, result: &'static str) {
-    HANDLES.domain_reports.add((kind, result), 1, |(kind, result)| [SharedString::const_str(kind), SharedString::const_str(result)]);
 }
 
 /// Counts a delivery report to an author; `kind` is a fixed word such as `failed`.
@@ -312,7 +307,6 @@ struct Handles {
     failures: Counters<(BounceClass, Outcome)>,
     suppressed_addresses: Counters<&'static str>,
     reports: Counters<(&'static str, &'static str)>,
-    domain_reports: Counters<(&'static str, &'static str)>,
     notices: Counters<&'static str>,
     attempt_seconds: Histogram,
     egress_attempts: Counters<WayOut>,
@@ -370,7 +364,6 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     failures: Counters::new(&catalog::FAILURES),
     suppressed_addresses: Counters::new(&catalog::SUPPRESSED_ADDRESSES),
     reports: Counters::new(&catalog::inbound::REPORTS),
-    domain_reports: Counters::new(&catalog::inbound::DOMAIN_REPORTS),
     notices: Counters::new(&catalog::inbound::NOTICES),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     egress_attempts: Counters::new(&catalog::EGRESS_ATTEMPTS),

@@ -267,6 +267,8 @@ async fn what_is_held_back_is_queued_at_once() {
     let paused = gateway.post("/v1/queue/pause", &json!({"recipient_domain": "else.example", "reason": "test"})).await;
     assert_eq!(paused.status, 200, "{}", paused.text());
     world.advance(Duration::from_secs(2));
+    let heeded = || async { gateway.running.claims.orders().any().then_some(()).ok_or_else(|| "not heeded yet".to_owned()) };
+    eventually(heeded).await;
     // No time passes: had the session waited for the attempt, this would not end.
     let reply = brought(&gateway, "bee@world.example", "info@sender.example", &letter("held")).await;
     assert!(reply.starts_with("250 2.0.0 taken as msg_"), "{reply}");

@@ -59,6 +59,7 @@ const SCHEMAS: &[&str] = &[
     "outbox/",
     "events/",
     "suppressions/",
+    "reports/",
     "webhooks/",
     "routes/",
     "accept/",

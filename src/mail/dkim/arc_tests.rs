@@ -47,7 +47,8 @@ fn dkimpy_verifies_what_we_seal_and_we_what_it_seals() {
     let changed = String::from_utf8(second.clone()).unwrap().replace("Sweet", "Sour").into_bytes();
     let broken = add(&changed, ArcState::Fail);
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(pair.private_der.expose()));
-    let found = format!("Authentication-Results: {RESULTS}\r\n");
+    // It takes the state of the chain from the results.
+    let found = format!("Authentication-Results: {RESULTS};\r\n\tarc=pass\r\n");
     let to_seal = [found.as_bytes(), first.as_slice()].concat();
     let chains: Vec<String> = [&first, &second, &changed, &broken].iter().map(|message| STANDARD.encode(message)).collect();
     let document = json!({

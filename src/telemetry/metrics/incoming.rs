@@ -10,12 +10,18 @@ use crate::telemetry::recorder::Counters;
 static INCOMING: LazyLock<Counters<&'static str>> = LazyLock::new(|| Counters::new(&catalog::inbound::INCOMING));
 
 static AUTHENTICATED: LazyLock<Counters<(&'static str, &'static str)>> = LazyLock::new(|| Counters::new(&catalog::inbound::AUTHENTICATED));
+static DOMAIN_REPORTS: LazyLock<Counters<(&'static str, &'static str)>> = LazyLock::new(|| Counters::new(&catalog::inbound::DOMAIN_REPORTS));
 static FORWARDED: LazyLock<Counters<&'static str>> = LazyLock::new(|| Counters::new(&catalog::inbound::FORWARDED));
 static GIVEN_BACK: LazyLock<Counters<&'static str>> = LazyLock::new(|| Counters::new(&catalog::inbound::GIVEN_BACK));
 
 /// Counts a message from the world by the result of DMARC, and whether it was taken or refused for it.
 pub fn authenticated(dmarc: &'static str, result: &'static str) {
     AUTHENTICATED.add((dmarc, result), 1, |(dmarc, result)| [SharedString::const_str(dmarc), SharedString::const_str(result)]);
+}
+
+/// Counts a report of a receiver about mail in our name; both are fixed words such as `dmarc` and `kept`.
+pub fn domain_report(kind: &'static str, result: &'static str) {
+    DOMAIN_REPORTS.add((kind, result), 1, |(kind, result)| [SharedString::const_str(kind), SharedString::const_str(result)]);
 }
 
 /// Counts what became of a message that is forwarded, for one target.

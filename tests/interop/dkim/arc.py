@@ -26,12 +26,13 @@ def main():
     verified = []
     for text in given["verify"]:
         state, _, _ = dkim.ARC(base64.b64decode(text)).verify(dnsfunc=lookup)
-        verified.append(state.decode())
+        # None: the last seal itself says that the chain was broken before.
+        verified.append((state or b"fail").decode())
     sealed, asked = None, given.get("seal")
     if asked:
         message = base64.b64decode(asked["message"])
         fields = dkim.ARC(message).sign(
-            asked["selector"].encode(), asked["domain"].encode(), asked["key"].encode(), asked["host"].encode(), dnsfunc=lookup
+            asked["selector"].encode(), asked["domain"].encode(), asked["key"].encode(), asked["host"].encode()
         )
         sealed = base64.b64encode(b"".join(fields) + message).decode()
     json.dump({"verified": verified, "sealed": sealed}, sys.stdout)
