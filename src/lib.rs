@@ -18,9 +18,13 @@ pub mod store;
 pub mod access;
 pub mod domains;
 pub mod events;
+pub mod incoming;
 pub mod outbox;
+pub mod reports;
+pub mod routes;
 pub mod suppressions;
 pub mod transit;
+pub mod webhooks;
 // Flow
 pub mod accept;
 pub mod consumers;

@@ -4,11 +4,13 @@
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
 mod certificates;
+mod forwarding;
 mod roles;
 mod service;
 mod smtp;
+mod ways;
+mod webhooks;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,15 +25,16 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::consumers::Suppress;
 use crate::deliver::class::Rules;
-use crate::deliver::egress::{self, Egress};
+use crate::deliver::egress::Egress;
 use crate::deliver::limits::Providers;
 pub use crate::deliver::simulation;
 use crate::deliver::{Engine, EngineParts};
-use crate::domains::{DomainSettings, Domains, Sealer, Senders};
+use crate::domains::{DomainSettings, Domains, Sealer};
 use crate::events::Events;
 pub use crate::http::openapi;
-use crate::http::{self, Api, Listener, Places, Rooms, Stack};
-use crate::model::{DomainName, ProjectId};
+use crate::http::{self, Api, Listener, Rooms, Stack};
+use crate::incoming::IncomingMail;
+use crate::model::ProjectId;
 use crate::net::acme::Answers;
 use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
@@ -44,7 +47,9 @@ use crate::ops::tls::TlsUpkeep;
 use crate::ops::{files, housekeeping};
 use crate::outbox::node::{Leaving, Node};
 use crate::outbox::refill::Refill;
-use crate::outbox::{Claims, Outbox, Ways, handoff, settle};
+use crate::outbox::{Claims, Outbox, handoff, settle};
+use crate::reports::Reports;
+use crate::routes::Routes;
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::store::embedded::PrivatePostgres;
@@ -52,6 +57,7 @@ use crate::supervisor::Supervisor;
 use crate::suppressions::Suppressions;
 use crate::telemetry::metrics;
 use crate::transit::{Transit, TransitParts};
+use crate::webhooks::Webhooks;
 pub use roles::{Roles, UnknownRole};
 pub use service::{SocketError, Sockets};
 
@@ -78,6 +84,14 @@ pub struct House {
     pub audit: Audit,
     /// Who is not sent to.
     pub suppressions: Suppressions,
+    /// What receivers tell.
+    pub reports: Reports,
+    /// Mail from the world that is kept.
+    pub incoming: IncomingMail,
+    /// Who is told by HTTP.
+    pub webhooks: Webhooks,
+    /// Where mail from the world goes.
+    pub routes: Routes,
     /// DNS.
     pub resolver: Resolver,
     /// What is known about TLS with the world's hosts.
@@ -119,20 +133,41 @@ impl House {
         let smtp_users = SmtpUsers::new(store.clone(), clock.clone(), access.clone());
         let project = access.default_project().await?;
         let certificates = Certificates::new(store.clone(), sealer.clone(), clock.clone());
-        let senders = Senders { hostname: DomainName::parse(&config.server.hostname).ok(), egress: config.delivery.source_addresses() };
-        let days = u64::from(config.domains.rotate_dkim_days);
-        let rotate_after = (days > 0).then(|| Duration::from_hours(24 * days));
-        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings { senders, rotate_after });
-        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways(config, &access).await?), Events::new(store.clone()));
+        let webhooks = Webhooks::new(store.clone(), clock.clone(), sealer.clone(), webhooks::url_policy(config));
+        let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings::of(config));
+        let allow_unverified = config.delivery.allow_unverified_domains;
+        let routes = Routes::new(store.clone(), clock.clone(), domains.clone(), webhooks.clone(), allow_unverified);
+        let (outbox, events) = (Outbox::new(store.clone(), clock.clone(), ways::ways(config, &access, &resolver).await?), Events::new(store.clone()));
         let audit = Audit::new(store.clone(), clock.clone());
+        let incoming = IncomingMail::new(store.clone(), clock.clone(), config.webhooks.attachment_octets);
         let suppressions = Suppressions::new(store.clone(), clock.clone());
+        let reports = Reports::new(store.clone(), clock.clone());
         let transit = transit(config, &store, clock, &resolver)?;
-        Ok(Self { store, access, smtp_users, certificates, domains, outbox, events, audit, suppressions, resolver, transit, project, postgres })
+        Ok(Self {
+            store,
+            access,
+            smtp_users,
+            certificates,
+            domains,
+            outbox,
+            events,
+            audit,
+            suppressions,
+            reports,
+            incoming,
+            webhooks,
+            routes,
+            resolver,
+            transit,
+            project,
+            postgres,
+        })
     }
 
     /// Who looks at host and domains.
     pub fn doctor(&self, config: &Arc<Config>, clock: &Clock) -> Doctor {
-        let rooms = doctor::Rooms { store: self.store.clone(), domains: self.domains.clone(), project: self.project };
+        let (store, domains, routes) = (self.store.clone(), self.domains.clone(), self.routes.clone());
+        let rooms = doctor::Rooms { store, domains, routes, project: self.project };
         Doctor {
             config: Arc::clone(config),
             clock: clock.clone(),
@@ -237,12 +272,13 @@ pub async fn run_on(mut config: Config, roles: Roles, supervisor: Supervisor, cl
     }
     let tables = tables(&config)?;
     let house = House::open(&config, &clock).await?;
-    let egress = if roles.deliver { Some(ways_out(&config, &house).await?) } else { None };
+    let egress = if roles.deliver { Some(ways::ways_out(&config, &house).await?) } else { None };
     let config = Arc::new(config);
     let claims = Claims::new(config.delivery.memory_octets);
     let silence = Duration::from_secs(config.delivery.node_timeout_seconds);
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
+    supervisor.spawn("end of pauses", Arc::clone(&node).unpark(supervisor.clone()));
     let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock, sockets: &sockets };
     let rules = Arc::clone(&tables.rules);
     let handoff = egress.map(|egress| start.engine(tables, egress));
@@ -253,6 +289,8 @@ pub async fn run_on(mut config: Config, roles: Roles, supervisor: Supervisor, cl
             domains: house.domains.clone(),
             clock: clock.clone(),
             node: Arc::clone(&node),
+            incoming: house.incoming.clone(),
+            webhooks: house.webhooks.clone(),
             retention: config.retention.clone(),
         };
         supervisor.spawn("housekeeping", housekeeping.run(supervisor.clone()));
@@ -264,11 +302,13 @@ pub async fn run_on(mut config: Config, roles: Roles, supervisor: Supervisor, cl
             delay: Duration::from_secs(config.delivery.delay_notice_seconds),
         };
         supervisor.spawn("notices", notices.run(supervisor.clone()));
+        start.forwarding(&accept);
         let upkeep =
             TlsUpkeep { transit: house.transit.clone(), accept, project: house.project, resolver: house.resolver.clone(), clock: clock.clone() };
         supervisor.spawn("TLS upkeep", upkeep.run(supervisor.clone()));
         let suppress = Suppress { store: house.store.clone(), clock: clock.clone() };
         supervisor.spawn("suppress", suppress.run(supervisor.clone()));
+        start.webhooks()?;
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
     let shown = start.certificates(roles).await?;
@@ -398,6 +438,10 @@ impl Start<'_> {
             audit: self.house.audit.clone(),
             house: self.house.project,
             suppressions: self.house.suppressions.clone(),
+            reports: self.house.reports.clone(),
+            incoming: self.house.incoming.clone(),
+            webhooks: self.house.webhooks.clone(),
+            routes: self.house.routes.clone(),
             ready,
             metrics: Arc::new(metrics::render),
             certificates: self.house.certificates.clone(),
@@ -413,38 +457,10 @@ impl Start<'_> {
         };
         let bound = listener.local_addr()?;
         let limits = &self.config.limits;
-        listener.serve(Stack::new(Api::new(rooms)), Places::new(limits.connections, limits.connections_per_client), self.supervisor);
+        listener.serve(Stack::new(Api::new(rooms)), http::places(limits.connections, limits.connections_per_client), self.supervisor);
         tracing::info!(address = %bound, "listening for HTTP");
         Ok(bound)
     }
-}
-
-/// The ways out of this machine: refused if an address is not its own, or a rule names a project that does not exist.
-async fn ways_out(config: &Config, house: &House) -> anyhow::Result<Egress> {
-    let delivery = &config.delivery;
-    if !delivery.sandbox {
-        egress::check_addresses(delivery)?;
-    }
-    Ok(Egress::new(delivery, &host_name(config), &projects(config, &house.access).await?)?)
-}
-
-/// What the outbox has to know of them. Nothing, where the configuration cannot be used: who delivers refuses that, others need not.
-async fn ways(config: &Config, access: &Access) -> anyhow::Result<Ways> {
-    let egress = Egress::new(&config.delivery, &host_name(config), &projects(config, access).await?);
-    Ok(egress.map_or_else(|_| Ways::default(), |egress| Ways::new(move |project, id, domain| egress.smart_host_of(project, id, domain))))
-}
-
-/// The projects that rules name, as far as they exist.
-async fn projects(config: &Config, access: &Access) -> anyhow::Result<HashMap<String, ProjectId>> {
-    let delivery = &config.delivery;
-    let named = delivery.pool_rule.iter().map(|rule| &rule.project).chain(delivery.smart_host_rule.iter().map(|rule| &rule.project));
-    let mut projects = HashMap::new();
-    for name in named.filter(|name| !name.is_empty()) {
-        if let Some(id) = access.project_named(name).await? {
-            projects.insert(name.clone(), id);
-        }
-    }
-    Ok(projects)
 }
 
 /// Folds recorded histogram values together now and then, or they would pile up until somebody reads `/metrics`.

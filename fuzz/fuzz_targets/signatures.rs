@@ -60,6 +60,10 @@ fuzz_target!(|octets: &[u8]| -> Corpus {
     // A line end written as LF makes a message out of more inputs; signatures of others would be verified too.
     let text: Vec<u8> = octets.split(|octet| *octet == b'\n').flat_map(|line| [line, b"\r\n"].concat()).collect();
     let message = [b"From: a@example.com\r\n", text.as_slice()].concat();
+    // The other library takes a form feed for white space; RFC 6376 2.8 knows space and tab only.
+    if message.contains(&0x0c) || message.contains(&0x0b) {
+        return Corpus::Reject;
+    }
     if message.windows(15).any(|window| window.eq_ignore_ascii_case(b"dkim-signature:")) {
         return Corpus::Reject;
     }

@@ -6,10 +6,11 @@ use pennypost::smtp::codec::{MAX_REPLY_LINES, MAX_TEXT_OCTETS, PartialReply};
 use pennypost::smtp::extension::{Extensions, Size};
 
 fuzz_target!(|octets: &[u8]| {
-    let mut partial = PartialReply::default();
-    for (number, line) in octets.split_inclusive(|octet| *octet == b'\n').enumerate() {
+    let (mut partial, mut lines) = (PartialReply::default(), 0);
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        lines += 1;
         match partial.push(line) {
-            Ok(None) => assert!(number < MAX_REPLY_LINES),
+            Ok(None) => assert!(lines <= MAX_REPLY_LINES, "{lines} lines and no end"),
             Ok(Some(reply)) => {
                 assert!((200..600).contains(&reply.code));
                 assert!(reply.text.len() <= MAX_TEXT_OCTETS);
@@ -18,7 +19,7 @@ fuzz_target!(|octets: &[u8]| {
                 let extensions = Extensions::parse(&reply.text);
                 assert_ne!(extensions.size, Size::AtMost(0));
                 assert!(extensions.recipients_max != Some(0) && extensions.messages_max != Some(0));
-                partial = PartialReply::default();
+                (partial, lines) = (PartialReply::default(), 0);
             }
             Err(_) => return,
         }

@@ -1,4 +1,5 @@
-//! What a client says to the submission port: any octets in any pieces, from a clear and from an encrypted beginning (RFC 5321, RFC 3030, RFC 4954).
+//! What a client says to the submission ports and to port 25: any octets in any pieces, from a clear and from an encrypted beginning (RFC 5321,
+//! RFC 3030, RFC 4954).
 #![no_main]
 
 use std::sync::Arc;
@@ -15,8 +16,9 @@ fuzz_target!(|octets: &[u8]| {
         assert!(taken <= octets.len());
     }
     let Some((&mode, rest)) = octets.split_first() else { return };
-    let settings = Settings { hostname: "mx.example".to_owned(), purpose: Purpose::Submission, max_octets: 4096, max_recipients: 5 };
-    let (mut channel, size) = if mode & 1 == 0 { (Channel::Clear, 1 + usize::from(mode >> 1)) } else { (Channel::Tls, 1 + usize::from(mode >> 1)) };
+    let purpose = if mode & 2 == 0 { Purpose::Exchange } else { Purpose::Submission };
+    let settings = Settings { hostname: "mx.example".to_owned(), purpose, max_octets: 4096, max_recipients: 5 };
+    let (mut channel, size) = (if mode & 1 == 0 { Channel::Clear } else { Channel::Tls }, 1 + usize::from(mode >> 2));
     let mut session = Session::new(Arc::new(settings), channel);
     let (mut input, mut output, mut signed_in) = (BytesMut::new(), Vec::new(), false);
     session.greet(&mut output);
@@ -32,8 +34,12 @@ fuzz_target!(|octets: &[u8]| {
                     session.tls_started();
                 }
                 Next::Ask(ask) => {
-                    assert!(channel == Channel::Tls, "before TLS nobody is judged");
-                    assert!(signed_in || matches!(ask, Ask::SignIn(_)), "before signing in nothing else is");
+                    if purpose == Purpose::Submission {
+                        assert!(channel == Channel::Tls, "before TLS nobody is judged");
+                        assert!(signed_in || matches!(ask, Ask::SignIn(_)), "before signing in nothing else is");
+                    } else {
+                        assert!(!matches!(ask, Ask::SignIn(_)), "nobody signs in on port 25");
+                    }
                     let (code, text) = match ask {
                         Ask::SignIn(_) => {
                             signed_in = true;

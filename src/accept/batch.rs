@@ -437,6 +437,7 @@ fn claimed(owner: i64, message: &NewMessage, (grant, seats): (Grant, Vec<Seat>),
         eight_bit: message.eight_bit,
         smtputf8: message.smtputf8,
         tls: message.tls,
+        reports: message.report_wishes().map(Box::new),
         signature: tokio::sync::OnceCell::new(),
         grant,
     });

@@ -78,6 +78,8 @@ pub enum Code {
     UnknownValue,
     /// A line of a list that cannot be read.
     InvalidLine,
+    /// Not a URL that may be posted to.
+    InvalidUrl,
 }
 
 impl Code {
@@ -118,6 +120,7 @@ impl Code {
             Self::OutOfRange => "out-of-range",
             Self::UnknownValue => "unknown-value",
             Self::InvalidLine => "invalid-line",
+            Self::InvalidUrl => "invalid-url",
         }
     }
 }

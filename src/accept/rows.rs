@@ -30,7 +30,10 @@ pub(super) fn message(message: &NewMessage, packed: &(i16, Vec<u8>), event_id: U
         expires_at: message.expires_at,
         recipients: i16::try_from(message.envelope.recipients.len()).unwrap_or(i16::MAX),
         size: i32::try_from(message.content.len()).unwrap_or(i32::MAX),
-        flags: i16::from(message.eight_bit) | (i16::from(message.smtputf8) << 1) | message.tls.to_flags(),
+        flags: i16::from(message.eight_bit)
+            | (i16::from(message.smtputf8) << 1)
+            | message.tls.to_flags()
+            | (i16::from(message.report_wishes().is_some()) << 4),
         encoding: packed.0,
         content: packed.1.clone(),
         accepted: format!(r#"{{"recipients":{},"size":{}}}"#, message.envelope.recipients.len(), message.content.len()),

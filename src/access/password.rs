@@ -1,7 +1,9 @@
 //! Passwords of SMTP users: made here, kept as Argon2id, and checked without filling memory or processors.
 //!
 //! Answers: a fresh password `pp_smtp_` with 18 random characters (107 bits) and a checksum of 6; its hash; whether a password is the one that was hashed.
-//! The checksum tells a guess from a password that was ever made here before anything is hashed, so guessing costs this machine next to nothing.
+//! The checksum tells what was mistyped, or is somebody's password elsewhere, before anything is hashed: the guesses that come all day cost next to
+//! nothing. It holds no secret, so whoever means this server makes guesses that pass it; how many of those are hashed, the lock-out limits
+//! (`smtpd::attempts`), and how many at once, [`AT_ONCE`].
 //! Does not: let users choose passwords, which people have elsewhere too.
 
 use std::sync::Arc;
@@ -54,7 +56,7 @@ impl Hasher {
         .await
     }
 
-    /// True if `password` is the one that was hashed. A hash that cannot be read takes as long, and is an error.
+    /// True if `password` is the one that was hashed. A hash that cannot be read is an error, at once: it stands in the database, and no client chose it.
     pub(super) async fn verify(&self, password: &Secret<String>, hash: &str) -> Result<bool, HashError> {
         let (password, hash) = (password.clone(), hash.to_owned());
         self.run(move || match argon().verify_password(password.expose().as_bytes(), hash.as_str()) {

@@ -233,6 +233,12 @@ impl SmtpUsers {
         smtp_user::delete(&self.inner.store, project, id.uuid()).await
     }
 
+    /// The account that these credentials would open, in its one spelling; none if they have the form of an API key, which opens no user's.
+    #[must_use]
+    pub fn account(&self, username: &str, password: &Secret<String>) -> Option<String> {
+        if token::lookup_of(password.expose()).is_some() { None } else { canonical(username) }
+    }
+
     /// Lets in a user by his password, or anybody by an API key that may send. A user who does not exist takes as long as a wrong password.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::{Output, table};
-use crate::domains::{DnsRecord, DomainView, RecordPurpose, render};
+use crate::domains::{DnsRecord, DomainView, NewDomain, RecordPurpose, StsMode, render};
 use crate::model::page::{MAX_LIMIT, PageRequest, read_cursor};
 use crate::model::{DomainId, DomainName, Secret};
 use crate::serve::House;
@@ -21,6 +21,9 @@ pub enum DomainCommand {
     Add {
         /// The domain, as in example.com
         domain: DomainName,
+        /// A zone of yours for its DKIM keys: the domain's owner publishes CNAME records that lead there, once, and keys change without him
+        #[arg(long, value_name = "ZONE")]
+        dkim_by_cname: Option<DomainName>,
     },
     /// List domains
     List,
@@ -36,6 +39,14 @@ pub enum DomainCommand {
         /// How
         #[arg(long, value_enum, default_value_t = RecordFormat::Table)]
         format: RecordFormat,
+    },
+    /// Change a domain
+    Set {
+        /// The domain or its id
+        domain: String,
+        /// How strictly senders shall keep to its mail hosts, where its mail comes here: off, none, testing or enforce
+        #[arg(long, value_name = "MODE")]
+        mta_sts: StsMode,
     },
     /// Look the records up and say which are missing or wrong; exit code 1 unless the domain is verified
     Check {
@@ -91,8 +102,8 @@ pub async fn run(context: &Context, command: DomainCommand) -> anyhow::Result<Ex
 async fn work(context: &Context, house: &House, command: DomainCommand) -> anyhow::Result<ExitCode> {
     let (output, domains) = (&context.output, &house.domains);
     match command {
-        DomainCommand::Add { domain } => {
-            let view = domains.add(house.project, domain.clone()).await?;
+        DomainCommand::Add { domain, dkim_by_cname } => {
+            let view = domains.add(house.project, NewDomain { name: domain.clone(), dkim_zone: dkim_by_cname }).await?;
             house.audit.note(house.project, &context.actor(), "domain.add", json!({"id": view.id, "name": view.name})).await?;
             output.show(&view, || {
                 format!("{domain} is added. Publish these records, then run `pennypost domain check {domain}`:\n\n{}", render::table(&view.records))
@@ -114,6 +125,13 @@ async fn work(context: &Context, house: &House, command: DomainCommand) -> anyho
                 RecordFormat::Zone => output.line(render::zone(&records)),
                 RecordFormat::Table | RecordFormat::Json => output.line(render::table(&records)),
             }
+        }
+        DomainCommand::Set { domain, mta_sts } => {
+            let id = find(house, &domain).await?.id;
+            let view = domains.set_mta_sts(house.project, id, mta_sts).await?;
+            let target = json!({"id": id, "name": view.name, "mta_sts": mta_sts});
+            house.audit.note(house.project, &context.actor(), "domain.set", target).await?;
+            output.show(&view, || description(&view))?;
         }
         DomainCommand::Check { domain } => {
             let id = find(house, &domain).await?.id;
@@ -150,7 +168,8 @@ async fn work(context: &Context, house: &House, command: DomainCommand) -> anyho
 /// New keys are told with all DKIM records: those of the present keys stay.
 fn publish_next(output: &Output, view: &DomainView) -> anyhow::Result<()> {
     output.show(view, || {
-        let records: Vec<DnsRecord> = view.records.iter().filter(|record| record.purpose == RecordPurpose::Dkim).cloned().collect();
+        let records: Vec<DnsRecord> =
+            view.records.iter().filter(|record| matches!(record.purpose, RecordPurpose::Dkim | RecordPurpose::DkimDelegation)).cloned().collect();
         let name = &view.name;
         format!(
             "The keys of {name}. Publish the records that are missing, keep the others for a week, then run `pennypost domain check {name}`:\n\n{}",
@@ -162,8 +181,15 @@ fn publish_next(output: &Output, view: &DomainView) -> anyhow::Result<()> {
 fn description(view: &DomainView) -> String {
     let shown = serde_json::to_value(view).unwrap_or_default();
     let word = |name: &str| shown.get(name).map(super::output::plain).unwrap_or_default();
-    let facts =
-        format!("{} ({})\nstate: {}   checked: {}   verified: {}", view.name, view.id, word("state"), word("checked_at"), word("verified_at"));
+    let facts = format!(
+        "{} ({})\nstate: {}   checked: {}   verified: {}   MTA-STS: {}",
+        view.name,
+        view.id,
+        word("state"),
+        word("checked_at"),
+        word("verified_at"),
+        word("mta_sts")
+    );
     format!("{facts}\n\n{}", render::table(&view.records))
 }
 

@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod domain;
 pub mod failure;
 pub mod health;
+pub mod incoming;
 pub mod init;
 pub mod key;
 pub mod message;
@@ -25,12 +26,15 @@ pub mod openapi;
 pub mod output;
 pub mod project;
 pub mod queue;
+pub mod report;
+pub mod route;
 pub mod send;
 mod send_smtp;
 pub mod serve;
 pub mod smtp_user;
 pub mod suppression;
 pub mod times;
+pub mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,10 +89,18 @@ enum Command {
     Key(key::KeyCommand),
     #[command(subcommand)]
     SmtpUser(smtp_user::SmtpUserCommand),
+    #[command(subcommand)]
+    Route(route::RouteCommand),
+    #[command(subcommand)]
+    Incoming(incoming::IncomingCommand),
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     Send(send::SendArgs),
     Doctor(doctor::DoctorArgs),
     #[command(subcommand)]
     Suppression(suppression::SuppressionCommand),
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     #[command(subcommand)]
     Project(project::ProjectCommand),
     #[command(subcommand)]
@@ -145,9 +157,13 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Domain(command) => domain::run(&context, command).await,
         Command::Key(command) => key::run(&context, command).await,
         Command::SmtpUser(command) => smtp_user::run(&context, command).await,
+        Command::Route(command) => route::run(&context, command).await,
+        Command::Incoming(command) => incoming::run(&context, command).await,
+        Command::Webhook(command) => webhook::run(&context, command).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Suppression(command) => suppression::run(&context, command).await,
+        Command::Report(command) => report::run(&context, command).await,
         Command::Project(command) => project::run(&context, command).await,
         Command::Queue(command) => queue::run(&context, command).await,
         Command::Message(command) => message::run(&context, command).await,

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::output::{plain, printable, table};
 use crate::config::Config;
 use crate::model::{DomainName, MessageId, SiteName};
-use crate::outbox::{Change, Paused, Selection, Target, Verb};
+use crate::outbox::{self, Change, Paused, ReasonError, Selection, Target, Verb};
 use crate::serve::House;
 
 /// Show and control what waits
@@ -65,6 +65,9 @@ pub struct Which {
     /// With this tag, as in flow=signup
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
     tag: Option<(String, String)>,
+    /// At the site with these MX hosts now, or one that `queue sites` shows, or a smart host, `host:port`
+    #[arg(long, value_name = "HOST,HOST")]
+    site: Option<SiteName>,
     /// All of the project
     #[arg(long)]
     all: bool,
@@ -79,7 +82,7 @@ pub struct What {
     /// Mail to this domain
     #[arg(long, value_name = "DOMAIN", required_unless_present_any = ["all", "site"], conflicts_with_all = ["all", "site"])]
     domain: Option<DomainName>,
-    /// Mail to all domains with these MX hosts, or at a site that `queue sites` shows
+    /// Mail to all domains with these MX hosts, or at a site that `queue sites` shows, or by a smart host, `host:port`
     #[arg(long, value_name = "HOST,HOST", conflicts_with = "all")]
     site: Option<SiteName>,
     /// All mail of the project
@@ -93,9 +96,9 @@ pub struct What {
 impl Which {
     fn selection(self) -> anyhow::Result<(Selection, Scope)> {
         let scope = if self.all_projects { Scope::House } else { Scope::Project };
-        let Self { message, domain, sender_domain, tag, all, .. } = self;
-        let selection = Selection { message, recipient_domain: domain, sender_domain, tag, all };
-        let fix = "give a message id, --domain, --sender-domain or --tag, together if you like, or --all alone";
+        let Self { message, domain, sender_domain, tag, site, all, .. } = self;
+        let selection = Selection { message, recipient_domain: domain, sender_domain, tag, site, all };
+        let fix = "give a message id, --domain, --sender-domain, --tag or --site, together if you like, or --all alone";
         selection.check().map_err(|error| Failure::usage("this selects no deliveries").fix(fix).because(error))?;
         Ok((selection, scope))
     }
@@ -112,9 +115,8 @@ fn parse_tag(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "expected key=value".to_owned())
 }
 
-fn parse_reason(text: &str) -> Result<String, String> {
-    let fits = (1..=500).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    if fits { Ok(text.to_owned()) } else { Err("expected 1 to 500 characters without controls".to_owned()) }
+fn parse_reason(text: &str) -> Result<String, ReasonError> {
+    outbox::check_reason(text).map(|()| text.to_owned())
 }
 
 /// The cursor of a list.
@@ -263,11 +265,17 @@ async fn select(context: &Context, house: &House, verb: Verb, which: Which) -> a
     {
         return Err(unknown(message).into());
     }
+    if selection.site.is_some() && !house.outbox.knows_sites() {
+        return Err(Failure::new("the ways that mail takes are not known, as the configuration cannot be used")
+            .fix("see `pennypost config check`")
+            .into());
+    }
     let project = (scope == Scope::Project).then_some(house.project);
     let mut total = Change::default();
     loop {
         let part = house.outbox.change(verb, project, &selection, &context.actor(), total.next).await?;
-        total = Change { changed: total.changed + part.changed, active: total.active + part.active, next: part.next };
+        let (changed, active, unplaced) = (total.changed + part.changed, total.active + part.active, total.unplaced + part.unplaced);
+        total = Change { changed, active, unplaced, next: part.next };
         if total.next.is_none() {
             return tell(context, verb, selection.message, total);
         }
@@ -286,8 +294,8 @@ pub async fn change(context: &Context, house: &House, verb: Verb, message: Messa
 /// Tells how many deliveries were changed.
 fn tell(context: &Context, verb: Verb, message: Option<MessageId>, done: Change) -> anyhow::Result<()> {
     let shown = match message {
-        Some(id) => json!({"id": id, "deliveries": done.changed, "changed": done.changed, "active": done.active}),
-        None => json!({"changed": done.changed, "active": done.active}),
+        Some(id) => json!({"id": id, "deliveries": done.changed, "changed": done.changed, "active": done.active, "unplaced": done.unplaced}),
+        None => json!({"changed": done.changed, "active": done.active, "unplaced": done.unplaced}),
     };
     context.output.show(&shown, || sentence(verb, done))
 }
@@ -307,6 +315,9 @@ fn sentence(verb: Verb, done: Change) -> String {
     if done.active > 0 {
         let _ = write!(text, "; {} under way left alone (`queue pause` brings back what was not begun)", done.active);
     }
+    if done.unplaced > 0 {
+        let _ = write!(text, "; {} left alone whose domain cannot be looked up now", done.unplaced);
+    }
     text
 }
 
@@ -323,11 +334,15 @@ mod tests {
 
     #[test]
     fn what_was_done_is_told_with_what_was_left_alone() {
-        let change = |changed, active| Change { changed, active, next: None };
+        let change = |changed, active| Change { changed, active, ..Change::default() };
         assert_eq!(sentence(Verb::Hold, change(0, 0)), "no delivery is in a state that this changes");
         assert_eq!(sentence(Verb::Cancel, change(1, 0)), "1 delivery cancelled");
         let mixed = sentence(Verb::Release, change(7, 2));
         assert_eq!(mixed, "7 deliveries released; 2 under way left alone (`queue pause` brings back what was not begun)");
+        assert_eq!(
+            sentence(Verb::Hold, Change { unplaced: 3, ..change(1, 0) }),
+            "1 delivery held; 3 left alone whose domain cannot be looked up now"
+        );
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use super::check_egress::zones;
+use super::egress::host_and_port;
 use super::error::{Origin, Problem};
 use super::{Config, Database, Delivery, DeliveryTls, Limits, Listen, Server, Smtp, check_egress, check_tls};
 use crate::model::{DomainName, EmailAddress};
@@ -21,6 +23,7 @@ pub fn doubts(config: &Config, origins: &BTreeMap<String, Origin>) -> Vec<Proble
     database(&mut doubts, &config.database);
     smtp(&mut doubts, &config.smtp);
     check_tls::tls(&mut doubts, config);
+    inbound(&mut doubts, config);
     delivery(&mut doubts, &config.delivery);
     retries(&mut doubts, &config.delivery);
     sessions(&mut doubts, &config.delivery);
@@ -167,17 +170,18 @@ fn doctor(doubts: &mut Doubts<'_>, config: &Config) {
     let what = format!("is {days}: the records of new keys would be asked for again before the last are everywhere");
     doubts.add((1..7).contains(&days), "domains.rotate_dkim_days", what, "use 180, or 0 for never by itself");
     let settings = &config.doctor;
-    for (option, names) in [
-        ("doctor.probe_domains", &settings.probe_domains),
-        ("doctor.address_lists", &settings.address_lists),
-        ("doctor.domain_lists", &settings.domain_lists),
-    ] {
-        let odd = names.iter().find(|name| DomainName::parse(name).is_err());
-        doubts.add(odd.is_some(), option, format!("holds {:?}", odd.map_or("", String::as_str)), "list names of domains, like \"example.com\"");
-    }
+    let odd = settings.probe_domains.iter().find(|name| DomainName::parse(name).is_err());
+    let what = format!("holds {:?}", odd.map_or("", String::as_str));
+    doubts.add(odd.is_some(), "doctor.probe_domains", what, "list names of domains, like \"example.com\"");
+    zones(doubts, "doctor.address_lists", &settings.address_lists);
+    zones(doubts, "doctor.domain_lists", &settings.domain_lists);
     let server = &settings.time_server;
-    let sound = server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0));
-    doubts.add(!server.is_empty() && !sound, "doctor.time_server", format!("is {server:?}"), "write host:port, like pool.ntp.org:123");
+    doubts.add(
+        !server.is_empty() && host_and_port(server).is_none(),
+        "doctor.time_server",
+        format!("is {server:?}"),
+        "write host:port, like pool.ntp.org:123",
+    );
 }
 
 fn retention(doubts: &mut Doubts<'_>, config: &Config) {
@@ -185,6 +189,21 @@ fn retention(doubts: &mut Doubts<'_>, config: &Config) {
     let shorter = events != 0 && (messages == 0 || events < messages);
     let what = format!("is {events}, while messages are kept for {}", if messages == 0 { "ever".to_owned() } else { format!("{messages} days") });
     doubts.add(shorter, "retention.event_days", what, "keep events at least as long as messages: what became of a message is told by its events");
+}
+
+fn inbound(doubts: &mut Doubts<'_>, config: &Config) {
+    let postmaster = &config.inbound.postmaster;
+    if let (false, Err(error)) = (postmaster == "store", EmailAddress::parse(postmaster)) {
+        doubts.add(true, "inbound.postmaster", format!("is {postmaster:?}: {error}"), "write \"store\", or an address to forward to");
+    }
+    let (kept, message) = (config.inbound.stored_octets, config.limits.message_octets);
+    let what = format!("is {kept}: a message of limits.message_octets = {message} does not fit");
+    doubts.add(kept < message as u64, "inbound.stored_octets", what, format!("use {message} or more"));
+    doubts.within("inbound.forward_wait_seconds", config.inbound.forward_wait_seconds, 1..=300, "seconds");
+    doubts.within("inbound.forward_per_minute", config.inbound.forward_per_minute, 1..=1_000_000, "messages");
+    doubts.within("webhooks.timeout_seconds", config.webhooks.timeout_seconds, 1..=60, "seconds");
+    doubts.within("webhooks.connections_per_endpoint", config.webhooks.connections_per_endpoint, 1..=100, "");
+    doubts.within("webhooks.attachment_octets", config.webhooks.attachment_octets, 0..=150 * MIB, "octets");
 }
 
 fn limits(doubts: &mut Doubts<'_>, limits: &Limits) {

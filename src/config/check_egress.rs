@@ -85,13 +85,18 @@ fn warm_up(doubts: &mut Doubts<'_>, table: usize, source: &Source) {
     }
 }
 
-fn lists(doubts: &mut Doubts<'_>, delivery: &Delivery) {
+/// An option that names lists of bad senders.
+pub(super) fn zones(doubts: &mut Doubts<'_>, option: &str, zones: &[String]) {
     let mut seen = BTreeSet::new();
-    for zone in &delivery.dnsbl_zones {
+    for zone in zones {
         let is_odd = DomainName::parse(zone).map_or(true, |name| name.as_str() != zone);
-        doubts.add(is_odd, "delivery.dnsbl_zones", format!("holds {zone:?}"), "name zones of lists in lower case, like bl.spamcop.net");
-        doubts.add(!seen.insert(zone), "delivery.dnsbl_zones", format!("holds {zone:?} twice"), "name it once");
+        doubts.add(is_odd, option, format!("holds {zone:?}"), "name zones of lists in lower case, like bl.spamcop.net");
+        doubts.add(!seen.insert(zone), option, format!("holds {zone:?} twice"), "name it once");
     }
+}
+
+fn lists(doubts: &mut Doubts<'_>, delivery: &Delivery) {
+    zones(doubts, "delivery.dnsbl_zones", &delivery.dnsbl_zones);
     doubts.within(
         "delivery.dnsbl_seconds",
         delivery.dnsbl_seconds,

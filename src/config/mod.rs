@@ -9,8 +9,10 @@ mod check_tls;
 pub mod egress;
 pub mod environment;
 pub mod error;
+pub mod inbound;
 pub mod listen;
 pub mod load;
+mod public_url;
 mod secrets;
 pub mod suggest;
 pub mod tls;
@@ -25,6 +27,7 @@ use serde::Deserialize;
 use crate::model::Secret;
 
 pub use error::{ConfigError, Origin, Problem};
+pub use inbound::{Inbound, Webhooks};
 pub use listen::{Listen, Network};
 pub use load::{Loaded, load};
 pub use tls::{AcmeChallenge, Tls};
@@ -42,6 +45,10 @@ pub struct Config {
     pub database: Database,
     /// `[smtp]`
     pub smtp: Smtp,
+    /// `[inbound]`
+    pub inbound: Inbound,
+    /// `[webhooks]`
+    pub webhooks: Webhooks,
     /// `[tls]`
     pub tls: Tls,
     /// `[delivery]`
@@ -105,7 +112,7 @@ pub struct Smtp {
     pub submission_listen: Listen,
     /// Where users submit by TLS from the first octet: port 465.
     pub submissions_listen: Listen,
-    /// Where the world brings what comes back to our bounce addresses: port 25.
+    /// Where the world brings mail for our routes and bounce addresses: port 25.
     pub mx_listen: Listen,
     /// Recipients of one message.
     pub recipients: usize,
@@ -255,7 +262,7 @@ pub struct Doctor {
     pub probe_domains: Vec<String>,
     /// `host:port` of a time server; empty: none is asked.
     pub time_server: String,
-    /// Zones of lists of addresses (RFC 5782).
+    /// Zones of lists of addresses (RFC 5782), beside `delivery.dnsbl_zones`.
     pub address_lists: Vec<String>,
     /// Zones of lists of domains.
     pub domain_lists: Vec<String>,
@@ -271,6 +278,12 @@ pub struct Retention {
     pub event_days: u32,
     /// The audit trail.
     pub audit_days: u32,
+    /// Reports of receivers about our domains.
+    pub report_days: u32,
+    /// Mail from the world that is kept.
+    pub incoming_days: u32,
+    /// What webhooks were told.
+    pub webhook_days: u32,
 }
 
 /// `[limits]`

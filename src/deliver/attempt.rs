@@ -15,8 +15,8 @@ use crate::clock::Tick;
 use crate::events::EventKind;
 use crate::model::outcome::{Attempt, DeliveryState, Outcome, Stage};
 use crate::model::{BounceClass, EnhancedStatus};
-use crate::outbox::ClaimedDelivery;
 use crate::outbox::settle::Settlement;
+use crate::outbox::{ClaimedDelivery, Seen};
 use crate::telemetry::metrics;
 
 /// Name of the host that a delivery kept in the sandbox shows.
@@ -35,6 +35,8 @@ pub struct Circumstances {
     pub mx_ip: Option<IpAddr>,
     /// The way it took.
     pub way: Way,
+    /// What was asked of delivery reports was passed on.
+    pub passes_reports: bool,
     /// What there is to tell of TLS.
     pub tls: TlsFacts,
     /// The dialogue.
@@ -88,6 +90,7 @@ impl Engine {
             scope: (!delivered).then_some(verdict.scope),
             class: verdict.class,
             outcome_unknown: verdict.outcome_unknown,
+            next_hop_reports: delivered && circumstances.passes_reports,
             transcript: circumstances.transcript.clone(),
         };
         if verdict.outcome_unknown {
@@ -99,7 +102,9 @@ impl Engine {
             metrics::failure(class, outcome);
         }
         log_end(&delivery, &facts, next_at);
+        let (id, seen) = (delivery.id(), Seen::of(outcome, &facts.reply));
         self.write(delivery, outcome, next_at, &facts).await;
+        self.parts.claims.witnesses().tell(id, seen);
     }
 
     /// Ends a delivery whose time was over before it could be tried.
@@ -122,6 +127,7 @@ impl Engine {
             mx_host: None,
             mx_ip: None,
             way: Way::default(),
+            passes_reports: false,
             tls: TlsFacts::default(),
             transcript: Vec::new(),
         };
@@ -153,9 +159,12 @@ impl Engine {
             scope: None,
             class: None,
             outcome_unknown: false,
+            next_hop_reports: false,
             transcript: Vec::new(),
         };
+        let (id, seen) = (delivery.id(), Seen::of(Outcome::Delivered, &facts.reply));
         self.write(delivery, Outcome::Delivered, None, &facts).await;
+        self.parts.claims.witnesses().tell(id, seen);
     }
 
     async fn write(&self, delivery: ClaimedDelivery, outcome: Outcome, next_at: Option<OffsetDateTime>, facts: &Attempt) {

@@ -36,6 +36,8 @@ pub struct Source {
     pub ehlo_name: String,
     /// The proxy on the host that has the address; none: this one has it.
     pub proxy: Option<Proxy>,
+    /// The address as text, by which it is ranked.
+    name: String,
     weight: u32,
     warm_up: Vec<WarmUp>,
 }
@@ -85,6 +87,12 @@ impl Route {
                 && self.smart_host.as_ref().map(|host| host.number) == other.smart_host.as_ref().map(|host| host.number)
                 && first(self, true) == first(other, true)
                 && first(self, false) == first(other, false)
+    }
+
+    /// True if mail may leave from `source` by this way.
+    #[must_use]
+    pub fn permits(&self, source: Option<IpAddr>) -> bool {
+        self.sources.is_empty() || source.is_some_and(|address| self.sources.iter().any(|known| known.address == address))
     }
 }
 
@@ -147,7 +155,14 @@ impl Egress {
                     ProxyKind::HaProxy => Protocol::HaProxy,
                 },
             });
-            let made = Arc::new(Source { proxy, address: source.address, ehlo_name, weight: source.weight, warm_up: source.warm_up });
+            let made = Arc::new(Source {
+                proxy,
+                address: source.address,
+                name: source.address.to_string(),
+                ehlo_name,
+                weight: source.weight,
+                warm_up: source.warm_up,
+            });
             match pools.iter_mut().find(|pool| *pool.name == *source.pool) {
                 Some(pool) => pool.sources.push(made),
                 None => pools.push(Pool { name: Arc::from(source.pool), sources: vec![made] }),
@@ -232,7 +247,7 @@ impl Egress {
     /// True if a rule leads to the smart host with this label.
     #[must_use]
     pub fn has_smart_host(&self, label: &str) -> bool {
-        self.smart_hosts.iter().filter_map(SmartHostRule::host).any(|host| *host.label() == *label)
+        self.smart_hosts.iter().chain(&self.overflow).filter_map(SmartHostRule::host).any(|host| *host.label() == *label)
     }
 
     /// Notes that a source could not be used.
@@ -260,11 +275,13 @@ impl Egress {
 }
 
 fn ranked(pool: &Pool, of: &Subject<'_>) -> Vec<Arc<Source>> {
-    let mut sources = pool.sources.clone();
-    if sources.len() > 1 {
-        sources.sort_by(|a, b| distance(of, a).total_cmp(&distance(of, b)));
+    if pool.sources.len() < 2 {
+        return pool.sources.clone();
     }
-    sources
+    // Each distance is a hash: made once, not at every comparison.
+    let mut sources: Vec<(f64, &Arc<Source>)> = pool.sources.iter().map(|source| (distance(of, source), source)).collect();
+    sources.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    sources.into_iter().map(|(_, source)| Arc::clone(source)).collect()
 }
 
 impl PoolRule {
@@ -284,7 +301,7 @@ pub(super) struct Subject<'s> {
 
 /// How far a source is from mail of a project for a domain: the nearest one takes it (weighted rendezvous hashing).
 fn distance(of: &Subject<'_>, source: &Source) -> f64 {
-    let share = unit(&[of.project.uuid().as_bytes(), of.domain.as_str().as_bytes(), source.address.to_string().as_bytes()]);
+    let share = unit(&[of.project.uuid().as_bytes(), of.domain.as_str().as_bytes(), source.name.as_bytes()]);
     -share.ln() / f64::from(source.weight.max(1))
 }
 

@@ -20,6 +20,7 @@ fn message(number: u128, project: u128, stream: &str) -> OutboundMessage {
         eight_bit: false,
         smtputf8: false,
         tls: crate::model::message::TlsNeed::default(),
+        reports: None,
         signature: tokio::sync::OnceCell::new(),
         grant: Claims::new(usize::MAX).grant(0).unwrap(),
     }

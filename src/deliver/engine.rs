@@ -32,7 +32,7 @@ use crate::net::tls::ClientTls;
 use crate::outbox::handoff::Arrivals;
 use crate::outbox::node::Node;
 use crate::outbox::settle::Settler;
-use crate::outbox::{ClaimedDelivery, Claims, Hurry};
+use crate::outbox::{ClaimedDelivery, Claims, Hurry, Seen};
 use crate::smtp::timeouts::Timeouts;
 use crate::store::Store;
 use crate::supervisor::Supervisor;
@@ -283,6 +283,8 @@ impl Engine {
         if refs.is_empty() {
             return;
         }
+        // Whoever waits for these has waited enough: they are held back.
+        refs.iter().for_each(|(_, id)| self.parts.claims.witnesses().tell(*id, Seen::Waits));
         match self.parts.node.release(&refs, until).await {
             Ok(_) => jobs.into_iter().flat_map(|job| job.deliveries).for_each(|mut delivery| delivery.mark_settled()),
             // Dropped unsettled, they are given back with the next heartbeat.

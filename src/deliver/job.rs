@@ -63,6 +63,7 @@ impl Job {
             eight_bit: false,
             smtputf8: false,
             tls: crate::model::message::TlsNeed::default(),
+            reports: None,
             signature: tokio::sync::OnceCell::new(),
             grant: claims.grant(0).unwrap(),
         };

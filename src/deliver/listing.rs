@@ -1,8 +1,8 @@
 //! Our source addresses on lists of bad senders (RFC 5782): asked now and then, so that an address whose mail is refused everywhere is known.
 //!
 //! Answers: which sources are listed, on every node within a minute; a warning when that begins, a line when it ends. Whichever node finds a
-//! check due makes it for all. Does not: believe a list that fails its test entries, or that cannot be asked now; what such a list said
-//! last holds. Addresses outside the public Internet are on no list and not asked for.
+//! check due makes it for all. Does not: believe a list that fails its test entries, or that cannot be asked now. A source that was listed stays so
+//! until the list itself says otherwise: that it refuses us is no acquittal. Addresses outside the public Internet are on no list and not asked for.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -97,7 +97,11 @@ impl Engine {
                 let codes = codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 (LISTED, if reason.is_empty() { codes } else { format!("{codes} {reason}") })
             }
-            // A listing does not end because nobody answers.
+            // A listing does not end because nobody answers, or because the list answers us no more.
+            (Err(unusable), Some(row)) if row.state == LISTED => {
+                tracing::warn!(%source, %zone, reason = %unusable, "a list of bad senders cannot be used now; a source that it listed stays listed");
+                (LISTED, row.detail.clone())
+            }
             (Err(Unusable::Temporary(_)), Some(row)) => (row.state.as_str(), row.detail.clone()),
             (Err(unusable), _) => (UNUSABLE, unusable.to_string()),
         };

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::job::Job;
+use super::places::place_now;
 use super::site::Site;
+use super::warm_up::Held;
 use crate::model::{DomainName, SiteName};
-use crate::net::mx;
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics;
 
@@ -22,6 +23,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const WATCH: Duration = Duration::from_secs(10);
 /// How long a domain is held to be at the site where it was found.
 const LONG_AGO: Duration = Duration::from_mins(10);
+/// How long mail waits whose way is paused, and not its domain.
+const ANOTHER_LOOK: Duration = Duration::from_secs(30);
 /// Domains that one look takes up.
 const DOMAINS: i64 = 50;
 
@@ -48,8 +51,18 @@ impl Engine {
         self.parts.claims.orders().stop_at(job.message.project, &job.domain, [&site.name, &job.hosts])
     }
 
-    /// Gives back what is stopped. A claim then puts it aside.
+    /// Gives back what is stopped. A claim then puts it aside; but not if it is the way of a message that is paused, while others of its project
+    /// to its domain take another (a smart host that takes a share, or the overflow): that comes again after a while.
     pub(super) async fn put_aside(&self, site: &Site, jobs: Vec<Job>) {
+        let orders = self.parts.claims.orders();
+        let (back_soon, jobs): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| job.route.is_one_of_several && !orders.stop(job.message.project, &job.domain));
+        if !back_soon.is_empty() {
+            let until = self.parts.clock.now() + ANOTHER_LOOK;
+            let detail = format!("its way, by the smart host {}, is paused by an operator", site.name);
+            self.note_waits(&back_soon, &Held { reason: "paused", detail, until }).await;
+            self.release(back_soon, until).await;
+        }
         if jobs.is_empty() {
             return;
         }
@@ -102,7 +115,7 @@ impl Engine {
                 continue;
             }
             // Who cannot be found now has not moved.
-            let Some(place) = self.place_of(&domain).await else { continue };
+            let Some(place) = place_now(&self.parts.providers, &self.parts.resolver, self.parts.settings.sandbox, &domain).await else { continue };
             if ![&*place.site, &*place.hosts].contains(&row.site.as_str()) {
                 store.forget_paused_domain(row.pause_id, &row.domain).await?;
                 self.parts.claims.orders().note_left(&domain);
@@ -110,13 +123,5 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    async fn place_of(&self, domain: &DomainName) -> Option<super::limits::Place> {
-        if let Some(place) = self.sandbox_place(domain) {
-            return Some(place);
-        }
-        let hosts = mx::host_names(&self.parts.resolver, domain).await.ok()?;
-        Some(self.parts.providers.place(hosts.iter().map(String::as_str)))
     }
 }

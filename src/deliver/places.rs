@@ -12,9 +12,10 @@ use parking_lot::Mutex;
 
 use super::engine::Engine;
 use super::job::Job;
-use super::limits::Place;
+use super::limits::{Place, Providers};
 use crate::clock::Tick;
 use crate::model::DomainName;
+use crate::net::dns::Resolver;
 use crate::net::mx;
 use crate::telemetry::spans;
 use tracing::Instrument;
@@ -114,8 +115,7 @@ impl Engine {
         if let Some(place) = self.sandbox_place(&job.domain) {
             return self.push(&place, vec![job]);
         }
-        if let Some(host) = &job.route.smart_host {
-            let place = self.parts.providers.smart_host(&host.name, host.label(), host.number);
+        if let Some(place) = job.route.smart_host.as_ref().map(|host| host.place(&self.parts.providers).clone()) {
             return self.push(&place, vec![job]);
         }
         let domain = job.domain.clone();
@@ -157,9 +157,17 @@ impl Engine {
     }
 }
 
+/// The place of a domain by what the DNS says now; none: it says nothing, or that there is none.
+pub async fn place_now(providers: &Providers, resolver: &Resolver, sandbox: bool, domain: &DomainName) -> Option<Place> {
+    if sandbox {
+        return Some(providers.place([domain.as_str()]));
+    }
+    let hosts = mx::host_names(resolver, domain).await.ok()?;
+    Some(providers.place(hosts.iter().map(String::as_str)))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::limits::Providers;
     use super::*;
     use crate::clock::Clock;
     use crate::config::Config;

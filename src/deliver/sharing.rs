@@ -22,6 +22,8 @@ use crate::telemetry::metrics;
 const EVERY: Duration = Duration::from_secs(3);
 /// A node that did not say so for as long delivers no more.
 const SILENCE: Duration = Duration::from_secs(15);
+/// After as long the database forgets a site that nobody sends to.
+const FORGOTTEN: Duration = Duration::from_hours(24 * 30);
 /// Exchanges between two clean-ups.
 const CLEAN_UP: u32 = 200;
 
@@ -39,6 +41,27 @@ impl Known {
             adopt(site, row, clock);
         }
     }
+
+    /// Takes over what a row says, and forgets the site if that is over.
+    fn learn(&mut self, row: SiteRow, now: OffsetDateTime) {
+        let name: Arc<str> = row.name.as_str().into();
+        if is_of_use(&row, now) {
+            self.rows.insert(name, row);
+        } else {
+            self.rows.remove(&name);
+        }
+    }
+
+    /// Forgets sites about which nothing holds any more: nobody says so of them.
+    fn tidy(&mut self, now: OffsetDateTime) {
+        self.rows.retain(|_, row| is_of_use(row, now));
+    }
+}
+
+/// True if a site that comes into memory has to be told.
+fn is_of_use(row: &SiteRow, now: OffsetDateTime) -> bool {
+    let holds = |until: Option<OffsetDateTime>| until.is_some_and(|until| until > now);
+    (row.slowed || holds(row.paused_until) || holds(row.without_ipv6_until)) && now - row.updated_at < FORGOTTEN
 }
 
 impl Engine {
@@ -51,10 +74,11 @@ impl Engine {
                 metrics::database_error(error.kind());
                 tracing::warn!(%error, "what is known of sites could not be exchanged; trying again");
             }
-            if round % CLEAN_UP == 0
-                && let Err(error) = clean_up(&store, &self.parts.clock).await
-            {
-                tracing::debug!(%error, "what is old stays");
+            if round % CLEAN_UP == 0 {
+                self.sites.lock().known.tidy(self.parts.clock.now());
+                if let Err(error) = clean_up(&store, &self.parts.clock).await {
+                    tracing::debug!(%error, "what is old stays");
+                }
             }
             round += 1;
             if is_last {
@@ -112,12 +136,7 @@ impl Engine {
             if let Some(site) = sites.by_name.get(row.name.as_str()) {
                 adopt(site, &row, clock);
             }
-            let name: Arc<str> = row.name.as_str().into();
-            if row.slowed || row.paused_until.is_some() || row.without_ipv6_until.is_some() {
-                sites.known.rows.insert(name, row);
-            } else {
-                sites.known.rows.remove(&name);
-            }
+            sites.known.learn(row, clock.now());
         }
         Ok(())
     }
@@ -171,4 +190,50 @@ fn limits(limits: &Limits) -> serde_json::Value {
         "recipients_per_transaction": limits.recipients_per_transaction,
         "idle_seconds": limits.idle.as_secs(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_site_is_forgotten_when_nothing_of_it_holds() {
+        let now = OffsetDateTime::UNIX_EPOCH + Duration::from_hours(24 * 365);
+        let row = |name: &str, slowed, paused_until, age| SiteRow {
+            name: name.to_owned(),
+            provider: "other".to_owned(),
+            limits: serde_json::Value::Null,
+            standing: serde_json::Value::Null,
+            slowed,
+            slowed_at: None,
+            sessions: 1,
+            per_minute: None,
+            paused_until,
+            reason: None,
+            rest_until: None,
+            rest_reason: None,
+            without_ipv6_until: None,
+            domains: Vec::new(),
+            updated_at: now - age,
+        };
+        let (minute, mut known) = (Duration::from_mins(1), Known::default());
+        for row in [
+            row("slowed", true, None, minute),
+            row("paused", false, Some(now + minute), minute),
+            row("over", false, Some(now - minute), minute),
+            row("open", false, None, minute),
+        ] {
+            known.learn(row, now);
+        }
+        let mut names: Vec<&str> = known.rows.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["paused", "slowed"]);
+        known.tidy(now + minute);
+        assert_eq!(known.rows.len(), 1, "the pause is over");
+        known.learn(row("slowed", false, None, minute), now);
+        assert!(known.rows.is_empty());
+        known.learn(row("slowed", true, None, minute), now);
+        known.tidy(now + FORGOTTEN);
+        assert!(known.rows.is_empty(), "nobody sent to it for a month");
+    }
 }

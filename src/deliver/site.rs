@@ -297,9 +297,11 @@ impl Site {
     pub fn take_where(&self, is_meant: impl Fn(&Job) -> bool) -> Vec<Job> {
         let mut state = self.state.lock();
         let mut taken = state.queue.take_where(&is_meant);
-        let (meant, left): (VecDeque<Job>, VecDeque<Job>) = std::mem::take(&mut state.asked).into_iter().partition(&is_meant);
-        state.asked = left;
-        taken.extend(meant);
+        if state.asked.iter().any(&is_meant) {
+            let (meant, left): (VecDeque<Job>, VecDeque<Job>) = std::mem::take(&mut state.asked).into_iter().partition(&is_meant);
+            state.asked = left;
+            taken.extend(meant);
+        }
         taken
     }
 

@@ -3,9 +3,10 @@
 //! Answers: does a rule take a message; TLS and login of its host. A share of the traffic is chosen by the message's id, so that every
 //! attempt at a message takes the same way. Does not: connect.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::egress::{Subject, unit};
+use super::limits::{Place, Providers};
 use super::tls_policy::{Decision, Demand};
 use crate::config;
 use crate::config::egress::{MX_HOSTS, SmartHostTls, host_and_port};
@@ -31,6 +32,8 @@ pub struct SmartHost {
     authorities: Option<Authorities>,
     /// The user name and password, if it wants them.
     pub login: Option<Login>,
+    label: Arc<str>,
+    place: OnceLock<Place>,
 }
 
 /// The certificates to trust cannot be used.
@@ -66,8 +69,13 @@ impl SmartHost {
     /// `host:port`
     #[must_use]
     pub fn label(&self) -> Arc<str> {
-        let name = &self.name;
-        Arc::from(if name.contains(':') { format!("[{name}]:{}", self.port) } else { format!("{name}:{}", self.port) })
+        Arc::clone(&self.label)
+    }
+
+    /// The place of the mail that goes by it. The providers are the same as long as the process runs, so it is made once.
+    #[must_use]
+    pub fn place(&self, providers: &Providers) -> &Place {
+        self.place.get_or_init(|| providers.smart_host(&self.name, self.label(), self.number))
     }
 }
 
@@ -92,7 +100,8 @@ impl SmartHostRule {
                 };
                 let login = (!rule.username.is_empty()).then(|| Login { username: rule.username.clone(), password: rule.password.clone() });
                 let (name, tls, verify) = (name.to_owned(), rule.tls(), rule.verify);
-                Some(Arc::new(SmartHost { number: table, name, port, tls, verify, authorities, login }))
+                let label = label_of(&name, port);
+                Some(Arc::new(SmartHost { number: table, name, port, tls, verify, authorities, login, label, place: OnceLock::new() }))
             }
             _ => None,
         };
@@ -103,7 +112,8 @@ impl SmartHostRule {
     pub(super) fn for_all(smart_host: &str) -> Option<Self> {
         let (name, port) = host_and_port(smart_host)?;
         let (name, tls) = (name.to_owned(), SmartHostTls::Opportunistic);
-        let host = SmartHost { number: 0, name, port, tls, verify: false, authorities: None, login: None };
+        let label = label_of(&name, port);
+        let host = SmartHost { number: 0, name, port, tls, verify: false, authorities: None, login: None, label, place: OnceLock::new() };
         Some(Self { table: 0, host: Some(Arc::new(host)), project: None, domain: None, percent: 100 })
     }
 
@@ -126,6 +136,11 @@ impl SmartHostRule {
     pub(super) fn host(&self) -> Option<Arc<SmartHost>> {
         self.host.clone()
     }
+}
+
+/// `host:port`, an address of IPv6 in brackets.
+fn label_of(name: &str, port: u16) -> Arc<str> {
+    Arc::from(if name.contains(':') { format!("[{name}]:{port}") } else { format!("{name}:{port}") })
 }
 
 /// True for the domain itself and those below it.

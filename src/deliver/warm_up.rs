@@ -34,12 +34,33 @@ const NO_ANSWER: Duration = Duration::from_secs(10);
 /// What a node may send, of the ceilings of sources that warm up.
 #[derive(Debug, Default)]
 pub(super) struct Ceilings {
-    leases: Mutex<HashMap<(IpAddr, Arc<str>), Lease>>,
+    leases: Mutex<Leases>,
 }
 
-#[derive(Debug)]
+/// What is left of one day's ceilings, by source and provider. That of other days is worth nothing, and forgotten.
+#[derive(Debug, Default)]
+struct Leases {
+    day: Option<Date>,
+    of: HashMap<(IpAddr, Arc<str>), Lease>,
+}
+
+impl Leases {
+    /// Those of a day; none of another.
+    fn on(&mut self, day: Date) -> Option<&mut HashMap<(IpAddr, Arc<str>), Lease>> {
+        (self.day == Some(day)).then_some(&mut self.of)
+    }
+
+    /// Those of a day, which begins if it is another.
+    fn begin(&mut self, day: Date) -> &mut HashMap<(IpAddr, Arc<str>), Lease> {
+        if self.day != Some(day) {
+            (self.day, self.of) = (Some(day), HashMap::new());
+        }
+        &mut self.of
+    }
+}
+
+#[derive(Debug, Default)]
 struct Lease {
-    day: Date,
     left: u64,
     /// Nothing is left of the ceiling; looked at again then.
     used_up_until: Option<Tick>,
@@ -49,7 +70,7 @@ impl Ceilings {
     /// Makes sure that something is left for a source today, `want` if possible. False: its ceiling is used up.
     async fn ensure(&self, store: &Store, of: &Ceiling<'_>, want: u64, now: Tick) -> Result<bool, StoreError> {
         let key = (of.source, Arc::clone(of.provider));
-        if let Some(lease) = self.leases.lock().get(&key).filter(|lease| lease.day == of.day) {
+        if let Some(lease) = self.leases.lock().on(of.day).and_then(|leases| leases.get(&key)) {
             if lease.left >= want {
                 return Ok(true);
             }
@@ -60,11 +81,7 @@ impl Ceilings {
         let want = whole(want.max(of.most / PARTS).max(1));
         let granted = store.take_warm_up(of.day, &of.source.to_string(), of.provider, want, whole(of.most)).await?;
         let mut leases = self.leases.lock();
-        let fresh = || Lease { day: of.day, left: 0, used_up_until: None };
-        let lease = leases.entry(key).or_insert_with(fresh);
-        if lease.day != of.day {
-            *lease = fresh();
-        }
+        let lease = leases.begin(of.day).entry(key).or_default();
         lease.left += u64::try_from(granted).unwrap_or(0);
         lease.used_up_until = (granted < want).then(|| now.plus(USED_UP));
         Ok(lease.left > 0)
@@ -73,7 +90,7 @@ impl Ceilings {
     /// Spends up to `want`; answers how much.
     fn spend(&self, source: IpAddr, provider: &Arc<str>, day: Date, want: u64) -> u64 {
         let mut leases = self.leases.lock();
-        let Some(lease) = leases.get_mut(&(source, Arc::clone(provider))).filter(|lease| lease.day == day) else { return 0 };
+        let Some(lease) = leases.on(day).and_then(|leases| leases.get_mut(&(source, Arc::clone(provider)))) else { return 0 };
         let spent = want.min(lease.left);
         lease.left -= spent;
         spent
@@ -81,16 +98,17 @@ impl Ceilings {
 
     /// Takes back what was spent and not sent.
     fn unspend(&self, source: IpAddr, provider: &Arc<str>, day: Date, unsent: u64) {
-        if let Some(lease) = self.leases.lock().get_mut(&(source, Arc::clone(provider))).filter(|lease| lease.day == day) {
+        if let Some(lease) = self.leases.lock().on(day).and_then(|leases| leases.get_mut(&(source, Arc::clone(provider)))) {
             lease.left += unsent;
         }
     }
 
     /// Gives the database back what is left.
     pub(super) async fn give_back(&self, store: &Store) {
-        let left: Vec<_> = self.leases.lock().drain().filter(|(_, lease)| lease.left > 0).collect();
-        for ((source, provider), lease) in left {
-            if let Err(error) = store.give_warm_up_back(lease.day, &source.to_string(), &provider, whole(lease.left)).await {
+        let Leases { day, of } = std::mem::take(&mut *self.leases.lock());
+        let Some(day) = day else { return };
+        for ((source, provider), lease) in of.into_iter().filter(|(_, lease)| lease.left > 0) {
+            if let Err(error) = store.give_warm_up_back(day, &source.to_string(), &provider, whole(lease.left)).await {
                 tracing::debug!(%error, %source, "a part of a ceiling is lost for today");
             }
         }
@@ -105,12 +123,12 @@ struct Ceiling<'c> {
     most: u64,
 }
 
-/// What keeps a source from sending.
+/// What keeps mail from its way.
 #[derive(Clone, Debug)]
-struct Held {
-    reason: &'static str,
-    detail: String,
-    until: OffsetDateTime,
+pub(super) struct Held {
+    pub(super) reason: &'static str,
+    pub(super) detail: String,
+    pub(super) until: OffsetDateTime,
 }
 
 /// What becomes of a job.
@@ -214,7 +232,7 @@ impl Engine {
     }
 
     /// Writes down, for people who ask, what these jobs wait for: once for each project, stream and domain.
-    async fn note_waits(&self, jobs: &[Job], held: &Held) {
+    pub(super) async fn note_waits(&self, jobs: &[Job], held: &Held) {
         let mut noted = std::collections::HashSet::new();
         for job in jobs {
             if !noted.insert((job.message.project, &job.message.stream, &job.domain)) {
@@ -257,7 +275,9 @@ impl Engine {
 
     /// Takes back what was spent for recipients that were not tried.
     pub(super) fn unspend(&self, site: &Site, route: &Route, source: Option<IpAddr>, recipients: usize) {
-        if let Some(source) = self.warming(site, route, source) {
+        if recipients > 0
+            && let Some(source) = self.warming(site, route, source)
+        {
             self.ceilings.unspend(source, counted(site), self.parts.clock.now().date(), recipients as u64);
         }
     }
@@ -286,4 +306,27 @@ fn whole(number: u64) -> i64 {
 /// The beginning of the next day.
 fn tomorrow(now: OffsetDateTime) -> OffsetDateTime {
     now.date().next_day().unwrap_or(now.date()).with_time(Time::MIDNIGHT).assume_utc()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_yesterday_is_neither_spent_nor_kept() {
+        let (ceilings, provider): (Ceilings, Arc<str>) = (Ceilings::default(), Arc::from("google"));
+        let source: IpAddr = "192.0.2.1".parse().unwrap();
+        let today = time::macros::date!(2026 - 12 - 01);
+        let tomorrow = time::macros::date!(2026 - 12 - 02);
+        for (number, day) in [today, today, tomorrow].into_iter().enumerate() {
+            let key = (IpAddr::from([192, 0, 2, u8::try_from(number).unwrap()]), Arc::clone(&provider));
+            ceilings.leases.lock().begin(day).entry(key).or_default().left = 5;
+        }
+        assert_eq!(ceilings.leases.lock().of.len(), 1, "those of yesterday are forgotten");
+        assert_eq!(ceilings.spend("192.0.2.2".parse().unwrap(), &provider, today, 1), 0);
+        assert_eq!(ceilings.spend(source, &provider, tomorrow, 1), 0);
+        let source: IpAddr = "192.0.2.2".parse().unwrap();
+        ceilings.unspend(source, &provider, today, 9);
+        assert_eq!(ceilings.spend(source, &provider, tomorrow, 9), 5);
+    }
 }

@@ -178,12 +178,6 @@ impl Worker {
             }
             return Then::Stay;
         }
-        let signed = sign::signature(&self.engine.parts.domains, &self.engine.parts.clock, &job.message).await;
-        if let Err(error) = signed {
-            self.site.give_turn_back();
-            self.engine.leave_unsigned(job.deliveries, &error).await;
-            return Then::Stay;
-        }
         let rest = self.engine.parts.egress.ail_until(&job.route, self.engine.parts.clock.tick());
         if let Some(until) = rest.filter(|_| !job.is_asked()) {
             // Mail that takes another way goes on.
@@ -195,6 +189,13 @@ impl Worker {
             self.site.give_turn_back();
             return Then::Stay;
         };
+        // Not sooner: what may not leave today is not signed for nothing.
+        let signed = sign::signature(&self.engine.parts.domains, &self.engine.parts.clock, &job.message).await;
+        if let Err(error) = signed {
+            self.site.give_turn_back();
+            self.engine.leave_unsigned(job.deliveries, &error).await;
+            return Then::Stay;
+        }
         let (job, others) = return_path::separate(&self.engine.parts.domains, job).await;
         others.into_iter().rev().for_each(|other| self.site.push_front(other));
         if !self.is_fit(&job).await {
@@ -220,7 +221,9 @@ impl Worker {
     async fn is_fit(&mut self, job: &Job) -> bool {
         let (most, _) = self.site.session_limits();
         let Some(open) = &mut self.open else { return true };
-        if open.used >= most || open.hosts != job.hosts || !open.route.shares_sessions_with(&job.route) {
+        // The session may have left from another source than the first, which may not send this job (any more).
+        let is_same_way = open.route.shares_sessions_with(&job.route) && job.route.permits(open.way.source);
+        if open.used >= most || open.hosts != job.hosts || !is_same_way {
             return false;
         }
         let need = job.message.tls;
@@ -281,6 +284,7 @@ impl Worker {
             mx_ip: None,
             tls: TlsFacts::default(),
             way: Way::of(&job.route),
+            passes_reports: false,
             transcript: Vec::new(),
         };
         let targets = match self.engine.targets(&job.domain, job.priority(), &job.route).await {
@@ -372,6 +376,7 @@ impl Worker {
             eight_bit: message.eight_bit,
             smtputf8: message.smtputf8,
             require_tls: message.tls == TlsNeed::Required,
+            reports: message.reports.as_deref(),
         };
         let sent = open.session.send(&transaction).instrument(spans::deliver_transaction(&open.target.host, transaction.size)).await;
         Failpoint::AttemptAnswered.reach();
@@ -394,6 +399,7 @@ impl Worker {
             mx_ip: Some(open.target.address.ip()),
             tls: open.tls.facts.clone(),
             way: open.way.clone(),
+            passes_reports: message.reports.is_some() && open.session.offers_reports(),
             transcript,
         };
         if self.conclude_all(job, sent, &circumstances).await == Reuse::No {
@@ -407,12 +413,15 @@ impl Worker {
         let progress = sent.recipients.iter().any(|end| !matches!(end.end, End::NotTried(_)));
         let is_shared = sent.recipients.iter().filter(|end| !matches!(end.stage, Stage::Mail | Stage::Rcpt)).count() > 1;
         let may_avoid_ipv6 = self.open.as_ref().is_some_and(|open| open.target.address.is_ipv6() && open.has_ipv4);
-        let (mut again, mut refused_ipv6, mut delivered) = (Vec::new(), None, false);
+        let (mut again, mut untried, mut refused_ipv6, mut delivered) = (Vec::new(), 0, None, false);
         let mut gravest: Option<(Signal, Ending)> = None;
         for (delivery, RecipientEnd { stage, end }) in deliveries.into_iter().zip(sent.recipients) {
             match end {
                 // "Too many recipients": those behind the limit follow at once in a transaction of their own.
-                End::NotTried(_) if progress => again.push(delivery),
+                End::NotTried(_) if progress => {
+                    again.push(delivery);
+                    untried += 1;
+                }
                 end => {
                     let verdict = verdict::verdict(&self.engine.parts.rules, stage, &end, circumstances.mx_host.as_deref());
                     let verdict = if is_shared && stage != Stage::Rcpt { verdict.of_several() } else { verdict };
@@ -436,6 +445,8 @@ impl Worker {
         if let Some(ending) = &refused_ipv6 {
             self.avoid_ipv6(ending);
         }
+        // They pay for their place below the ceiling when they are tried.
+        self.engine.unspend(&self.site, &route, circumstances.way.source, untried);
         if !again.is_empty() {
             self.site.push_front(Job { message, domain, hosts, route, deliveries: again });
         }

@@ -1,14 +1,15 @@
 //! Where the bounces of a domain come back to us: its return path, once DNS says so.
 //!
-//! Answers: whether mail of a domain carries bounce addresses of ours, and what such an address names. It does when the domain is
-//! verified and the last check found MX and SPF of `bounce.<domain>`; until then the author's own reverse-path serves, or
+//! Answers: whether mail of a domain carries bounce addresses of ours, and what such an address names. It does when mail from the
+//! world is taken here, the domain is verified and the last check found MX and SPF of `bounce.<domain>`; until then the author's own reverse-path serves, or
 //! receivers would refuse mail whose bounces go nowhere.
 //! Does not: read reports.
 
-use super::record::{DnsRecord, RecordPurpose, RecordState, return_path};
+use super::expected::return_path;
+use super::record::{DnsRecord, RecordPurpose, RecordState};
 use super::{DomainState, Domains, parse_name};
 use crate::mail::verp::{Named, VerpError};
-use crate::model::{DomainId, DomainName, EmailAddress, ProjectId};
+use crate::model::{DomainId, DomainName, EmailAddress, MessageId, ProjectId};
 use crate::store::StoreError;
 use crate::store::domain::{self as table, PathRow};
 use crate::store::project;
@@ -28,6 +29,9 @@ impl Domains {
     /// # Errors
     /// [`StoreError`].
     pub async fn bounce_path(&self, id: DomainId) -> Result<Option<BouncePath>, StoreError> {
+        if !self.inner.settings.takes_reports {
+            return Ok(None);
+        }
         if let Some(known) = self.inner.paths.get(&self.inner.clock, &id) {
             return Ok(known);
         }
@@ -55,6 +59,29 @@ impl Domains {
     /// [`VerpError`].
     pub fn read_bounce_address(&self, address: &EmailAddress) -> Result<Named, VerpError> {
         self.inner.verp.read(address)
+    }
+
+    /// The reverse-path under which a message is passed on: at the return path of `domain` if that leads here, else at the domain itself, whose MX does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forward_address(&self, id: DomainId, domain: &DomainName, message: MessageId) -> Result<Option<EmailAddress>, StoreError> {
+        let path = self.bounce_path(id).await?;
+        Ok(self.forward_address_at(path.as_ref().map_or(domain, |path| &path.domain), message))
+    }
+
+    /// The reverse-path under which a message is passed on, at this very domain. None: the domain leaves no room for it.
+    #[must_use]
+    pub fn forward_address_at(&self, domain: &DomainName, message: MessageId) -> Option<EmailAddress> {
+        self.inner.verp.forward_address(message, domain)
+    }
+
+    /// The message that a reverse-path of ours was given to when it was passed on.
+    ///
+    /// # Errors
+    /// [`VerpError`].
+    pub fn read_forward_address(&self, address: &EmailAddress) -> Result<MessageId, VerpError> {
+        self.inner.verp.read_forward(address)
     }
 
     /// Whether a project's mail goes out with one transaction for each recipient.

@@ -7,20 +7,20 @@ use std::net::IpAddr;
 
 use futures_util::future::join_all;
 
+use super::dmarc::{self, Walk};
 use super::record::{DnsRecord, RecordPurpose, RecordState};
 use super::spf::Senders;
 use crate::model::DomainName;
 use crate::net::dns::{DnsError, Resolver};
+use crate::net::mta_sts;
 
-/// Levels above a domain that are asked for a DMARC record (RFC 9989 4.10 stops after eight queries).
-const DMARC_LEVELS: usize = 8;
 /// Characters of a found value that are kept.
 const MAX_FOUND_CHARACTERS: usize = 1_000;
 
 /// What DNS answered to one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// These values; for MX the hosts.
+    /// These values, as a record of ours would write them.
     Values(Vec<String>),
     /// Nothing is there.
     Nothing,
@@ -67,11 +67,6 @@ pub(super) async fn check(resolver: &Resolver, senders: &Senders, records: &mut 
     }
 }
 
-/// The proof alone: whether the RSA key of `record` stands in DNS.
-pub(super) async fn proof(resolver: &Resolver, record: &DnsRecord) -> Proof {
-    judge(record, &Us::default(), &look_up(resolver, record).await).0.into()
-}
-
 /// What an SPF record has to let pass.
 #[derive(Debug, Default)]
 struct Us {
@@ -91,34 +86,48 @@ async fn host_addresses(resolver: &Resolver, senders: &Senders) -> Vec<IpAddr> {
 async fn look_up(resolver: &Resolver, record: &DnsRecord) -> Answer {
     resolver.forget(&record.name);
     match record.purpose {
-        RecordPurpose::Dmarc => dmarc(resolver, &record.name).await,
-        RecordPurpose::ReturnPathMx => match DomainName::parse(&record.name) {
+        RecordPurpose::Dmarc => policy(resolver, &record.name).await,
+        RecordPurpose::ReturnPathMx | RecordPurpose::InboundMx => match DomainName::parse(&record.name) {
             Ok(name) => {
                 answer(resolver.mx(&name).await.map(|hosts| hosts.into_iter().map(|(preference, host)| format!("{preference} {host}")).collect()))
             }
             Err(_) => Answer::Unknown,
         },
-        RecordPurpose::Dkim | RecordPurpose::Spf | RecordPurpose::ReturnPathSpf => answer(resolver.txt(&record.name).await),
+        RecordPurpose::DkimDelegation => answer(resolver.cname(&record.name).await),
+        RecordPurpose::MtaStsHost => host(resolver, record).await,
+        RecordPurpose::SubmissionsSrv | RecordPurpose::SubmissionSrv => answer(resolver.srv(&record.name).await.map(|services| {
+            services.into_iter().map(|found| format!("{} {} {} {}", found.priority, found.weight, found.port, found.host)).collect()
+        })),
+        RecordPurpose::Dkim | RecordPurpose::Spf | RecordPurpose::ReturnPathSpf | RecordPurpose::MtaSts | RecordPurpose::TlsReports => {
+            answer(resolver.txt(&record.name).await)
+        }
     }
 }
 
-/// The DMARC record of the domain, or else the nearest one above it (RFC 9989 4.10).
-async fn dmarc(resolver: &Resolver, name: &str) -> Answer {
-    let own = answer(resolver.txt(name).await);
-    let has_one = matches!(&own, Answer::Values(values) if values.iter().any(|value| is_dmarc(value)));
-    let Some(mut domain) = name.strip_prefix("_dmarc.").filter(|_| !has_one && own != Answer::Unknown) else { return own };
-    for _ in 0..DMARC_LEVELS {
-        let Some((_, above)) = domain.split_once('.').filter(|(_, above)| above.contains('.')) else { break };
-        domain = above;
-        let name = format!("_dmarc.{domain}");
-        resolver.forget(&name);
-        match answer(resolver.txt(&name).await) {
-            Answer::Values(values) if values.iter().any(|value| is_dmarc(value)) => return Answer::Values(values),
-            Answer::Unknown => return Answer::Unknown,
-            Answer::Values(_) | Answer::Nothing => {}
-        }
+/// Where a name leads that should lead to the host of `record`: the host itself if it is an alias of it, or has addresses that all are the host's.
+async fn host(resolver: &Resolver, record: &DnsRecord) -> Answer {
+    resolver.forget(&record.value);
+    match answer(resolver.cname(&record.name).await) {
+        Answer::Nothing => {}
+        other => return other,
     }
-    own
+    let (theirs, ours) = (resolver.addresses(&record.name).await, resolver.addresses(&record.value).await.unwrap_or_default());
+    match theirs {
+        Ok(theirs) if !theirs.is_empty() && theirs.iter().all(|address| ours.contains(address)) => Answer::Values(vec![record.value.clone()]),
+        theirs => answer(theirs.map(|addresses| addresses.iter().map(ToString::to_string).collect())),
+    }
+}
+
+/// The DMARC record that holds for the domain of `name`.
+async fn policy(resolver: &Resolver, name: &str) -> Answer {
+    let Some(Ok(domain)) = name.strip_prefix("_dmarc.").map(DomainName::parse) else { return Answer::Unknown };
+    dmarc::names(&domain).iter().for_each(|name| resolver.forget(name));
+    match dmarc::walk(resolver, &domain).await {
+        Ok(Walk::Found(policy)) => Answer::Values(vec![policy.text]),
+        Ok(Walk::Several(_, texts)) => Answer::Values(texts),
+        Ok(Walk::Nothing) => Answer::Nothing,
+        Err(_) => Answer::Unknown,
+    }
 }
 
 fn answer(result: Result<Vec<String>, DnsError>) -> Answer {
@@ -141,9 +150,16 @@ fn judge(record: &DnsRecord, us: &Us, answer: &Answer) -> (RecordState, Option<S
     let state = match record.purpose {
         _ if relevant.is_empty() => RecordState::Missing,
         RecordPurpose::Dkim => ok_if(relevant.len() == 1 && relevant.iter().all(|value| same_key(value, &record.value))),
-        RecordPurpose::ReturnPathMx => ok_if(relevant.iter().any(|value| same_host(value, &record.value))),
-        // More than one record of either kind is an error to receivers (RFC 7208 4.5, RFC 9989 4.7).
-        RecordPurpose::Dmarc => ok_if(relevant.len() == 1),
+        RecordPurpose::ReturnPathMx | RecordPurpose::InboundMx => ok_if(relevant.iter().any(|value| same_host(value, &record.value))),
+        // More than one record of a kind is an error to receivers and senders (RFC 7208 4.5, RFC 9989 4.7, RFC 8460 3, RFC 8461 3.1).
+        RecordPurpose::Dmarc | RecordPurpose::TlsReports => ok_if(relevant.len() == 1),
+        // Another id names a policy that senders know and is not ours.
+        RecordPurpose::MtaSts => {
+            let id = mta_sts::record_id(values);
+            ok_if(id.is_some() && id == mta_sts::record_id(std::slice::from_ref(&record.value)))
+        }
+        RecordPurpose::DkimDelegation | RecordPurpose::MtaStsHost => ok_if(relevant.iter().all(|value| value.eq_ignore_ascii_case(&record.value))),
+        RecordPurpose::SubmissionsSrv | RecordPurpose::SubmissionSrv => ok_if(relevant.iter().any(|value| same_place(value, &record.value))),
         RecordPurpose::Spf | RecordPurpose::ReturnPathSpf => {
             ok_if(relevant.len() == 1 && relevant.iter().all(|value| us.senders.all_pass(value, &us.host_addresses)))
         }
@@ -166,14 +182,22 @@ fn shown(values: &[&String]) -> String {
 fn is_of_kind(purpose: RecordPurpose, value: &str) -> bool {
     match purpose {
         RecordPurpose::Spf | RecordPurpose::ReturnPathSpf => value.split(' ').next().is_some_and(|version| version.eq_ignore_ascii_case("v=spf1")),
-        RecordPurpose::Dmarc => is_dmarc(value),
-        RecordPurpose::Dkim | RecordPurpose::ReturnPathMx => true,
+        RecordPurpose::Dmarc => dmarc::is_record(value),
+        RecordPurpose::MtaSts => is_version(value, "STSv1"),
+        RecordPurpose::TlsReports => is_version(value, "TLSRPTv1"),
+        RecordPurpose::Dkim
+        | RecordPurpose::DkimDelegation
+        | RecordPurpose::ReturnPathMx
+        | RecordPurpose::InboundMx
+        | RecordPurpose::MtaStsHost
+        | RecordPurpose::SubmissionsSrv
+        | RecordPurpose::SubmissionSrv => true,
     }
 }
 
-/// RFC 9989 4.7: the version comes first; its value is case-sensitive.
-fn is_dmarc(value: &str) -> bool {
-    value.split(';').next().and_then(|tag| tag.split_once('=')).is_some_and(|(tag, version)| tag.trim() == "v" && version.trim() == "DMARC1")
+/// RFC 8460 3, RFC 8461 3.1: the version comes first.
+fn is_version(value: &str, version: &str) -> bool {
+    value.split(';').next().and_then(|tag| tag.split_once('=')).is_some_and(|(tag, found)| (tag.trim(), found.trim()) == ("v", version))
 }
 
 /// Two DKIM records with the same key (RFC 6376 3.6.1): white space inside the key and other tags make no difference.
@@ -193,14 +217,29 @@ fn same_host(one: &str, other: &str) -> bool {
     host(one).is_some() && host(one) == host(other)
 }
 
+/// True if two SRV records name the same host and port; priority and weight are the owner's choice.
+fn same_place(one: &str, other: &str) -> bool {
+    let place = |text: &str| {
+        let mut words = text.split(' ').skip(2);
+        Some((words.next()?.to_owned(), words.next()?.trim_end_matches('.').to_ascii_lowercase()))
+    };
+    place(one).is_some() && place(one) == place(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domains::record::RecordType;
 
     fn judged(purpose: RecordPurpose, value: &str, answers: &[&str]) -> RecordState {
-        let kind = if purpose == RecordPurpose::ReturnPathMx { RecordType::Mx } else { RecordType::Txt };
-        let record = DnsRecord { kind, name: "n.example.com".to_owned(), value: value.to_owned(), purpose, state: RecordState::Unknown, found: None };
+        let record = DnsRecord {
+            kind: RecordType::Txt,
+            name: "n.example.com".to_owned(),
+            value: value.to_owned(),
+            purpose,
+            state: RecordState::Unknown,
+            found: None,
+        };
         let answer = if answers.is_empty() { Answer::Nothing } else { Answer::Values(answers.iter().map(|text| (*text).to_owned()).collect()) };
         let senders = Senders { hostname: DomainName::parse("mail.example.net").ok(), egress: Vec::new() };
         judge(&record, &Us { senders, host_addresses: Vec::new() }, &answer).0
@@ -266,6 +305,31 @@ mod tests {
             [(vec!["10 mail.example.net"], Ok), (vec!["0 MAIL.example.net.", "20 other.example"], Ok), (vec!["10 other.example"], Wrong)]
         {
             assert_eq!(judged(RecordPurpose::ReturnPathMx, "10 mail.example.net", &found), state, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn records_of_services_are_judged_by_where_they_lead() {
+        use RecordState::{Missing, Ok, Wrong};
+        let (sts, tls) = ("v=STSv1; id=abc;", "v=TLSRPTv1; rua=mailto:t@example.com");
+        for (purpose, value, found, state) in [
+            (RecordPurpose::SubmissionsSrv, "0 1 465 mail.example.net", vec!["0 1 465 mail.example.net"], Ok),
+            (RecordPurpose::SubmissionsSrv, "0 1 465 mail.example.net", vec!["5 0 465 MAIL.example.net.", "0 0 465 other.example"], Ok),
+            (RecordPurpose::SubmissionsSrv, "0 1 465 mail.example.net", vec!["0 1 587 mail.example.net"], Wrong),
+            (RecordPurpose::SubmissionSrv, "0 1 587 mail.example.net", vec!["0 0 0 "], Wrong),
+            (RecordPurpose::DkimDelegation, "k.example.com.d.example", vec!["K.example.com.d.example"], Ok),
+            (RecordPurpose::DkimDelegation, "k.example.com.d.example", vec!["other.d.example"], Wrong),
+            (RecordPurpose::InboundMx, "10 mail.example.net", vec!["0 mail.example.net", "20 backup.example"], Ok),
+            (RecordPurpose::InboundMx, "10 mail.example.net", vec!["10 backup.example"], Wrong),
+            (RecordPurpose::MtaSts, sts, vec!["v=STSv1;id=abc", "google-site-verification=x"], Ok),
+            (RecordPurpose::MtaSts, sts, vec!["v=STSv1; id=abd;"], Wrong),
+            (RecordPurpose::MtaSts, sts, vec![sts, "v=STSv1; id=abc;"], Wrong),
+            (RecordPurpose::MtaSts, sts, vec!["v=STSv10; id=abc;"], Missing),
+            (RecordPurpose::TlsReports, tls, vec!["v=TLSRPTv1;rua=https://elsewhere.example/t"], Ok),
+            (RecordPurpose::TlsReports, tls, vec![tls, tls], Wrong),
+            (RecordPurpose::TlsReports, tls, vec!["v=spf1 -all"], Missing),
+        ] {
+            assert_eq!(judged(purpose, value, &found), state, "{purpose:?} {found:?}");
         }
     }
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::SignerError;
+use super::delegation::Delegation;
 use super::seal::{Place, SealError, Sealer};
 use crate::clock::Clock;
 use crate::mail::dkim::{self, Algorithm, DkimError, KeyPair, Signer};
@@ -82,20 +83,28 @@ pub enum KeyError {
     Stopped,
 }
 
-/// Makes a set of keys for a domain.
-pub(super) async fn make(sealer: &Sealer, clock: &Clock, domain: Uuid, state: KeyState) -> Result<Vec<DkimKeyRow>, KeyError> {
-    let (sealer, clock) = (sealer.clone(), clock.clone());
-    // An RSA key takes a good part of a second.
-    tokio::task::spawn_blocking(move || [Algorithm::Rsa2048, Algorithm::Ed25519].map(|algorithm| make_one(&sealer, &clock, domain, state, algorithm)))
-        .await
-        .map_err(|_| KeyError::Stopped)?
-        .into_iter()
-        .collect()
+/// Which keys to make.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Making<'a> {
+    pub(super) domain: Uuid,
+    pub(super) state: KeyState,
+    /// Where their selectors lead; none: under selectors that were never used before.
+    pub(super) delegation: Option<&'a Delegation>,
+    /// Selectors of keys that stay.
+    pub(super) in_use: &'a [&'a str],
 }
 
-fn make_one(sealer: &Sealer, clock: &Clock, domain: Uuid, state: KeyState, algorithm: Algorithm) -> Result<DkimKeyRow, KeyError> {
-    let (selector, pair) = (selector(clock, algorithm), dkim::generate(algorithm)?);
-    sealed(sealer, clock, NewKey { domain, state, selector, algorithm, pair })
+/// Makes a set of keys for a domain.
+pub(super) async fn make(sealer: &Sealer, clock: &Clock, making: Making<'_>) -> Result<Vec<DkimKeyRow>, KeyError> {
+    let (sealer, clock) = (sealer.clone(), clock.clone());
+    let Making { domain, state, delegation, in_use } = making;
+    let wanted = [Algorithm::Rsa2048, Algorithm::Ed25519]
+        .map(|algorithm| (algorithm, delegation.map_or_else(|| selector(&clock, algorithm), |delegation| delegation.free(algorithm, in_use))));
+    // An RSA key takes a good part of a second.
+    let making = move || {
+        wanted.map(|(algorithm, selector)| sealed(&sealer, &clock, NewKey { domain, state, selector, algorithm, pair: dkim::generate(algorithm)? }))
+    };
+    tokio::task::spawn_blocking(making).await.map_err(|_| KeyError::Stopped)?.into_iter().collect()
 }
 
 /// A key that is to be kept.

@@ -10,11 +10,21 @@ mod state;
 
 mod bounce;
 mod check;
+mod complaints;
+mod delegation;
+pub mod dmarc;
+mod error;
+mod expected;
 mod keys;
+mod policy;
 pub mod render;
+mod report_box;
 mod rotation;
 pub mod seal;
+mod settings;
 mod spf;
+mod uses;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -29,22 +39,28 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::events::EventKind;
-use crate::mail::dkim::{DkimError, Signer};
+use crate::mail::dkim::Signer;
 use crate::mail::verp::VerpKey;
 use crate::model::page::{Page, PageRequest};
 use crate::model::{DomainId, DomainName, ProjectId};
 use crate::net::dns::Resolver;
 use crate::recent::Recent;
-use crate::store::domain::{self as table, Checked, DkimKeyRow, DomainRow, Told};
+use crate::store::domain::{self as table, DkimKeyRow, DomainRow};
 use crate::store::{Store, StoreError};
-use check::Proof;
-use state::Standing;
+use delegation::Delegation;
+use expected::{Plan, PublishedKey, Uses};
+use keys::Making;
+use uses::uses_in;
 
 pub use bounce::BouncePath;
+pub use error::{DomainError, SignerError};
+pub use expected::{DMARC_REPORTS, TLS_REPORTS, return_path};
 pub use keys::{DkimKeyView, KeyError, KeyState};
-pub use record::{DnsRecord, RecordPurpose, RecordState, RecordType, return_path};
+pub use policy::{StsMode, UnknownMode};
+pub use record::{DnsRecord, RecordPurpose, RecordState, RecordType};
+pub use report_box::ReportBox;
 pub use seal::{SealError, Sealer};
+pub use settings::DomainSettings;
 pub use spf::Senders;
 pub use state::DomainState;
 
@@ -54,20 +70,6 @@ const SENDER_FRESH: Duration = Duration::from_secs(5);
 const SIGNERS_FRESH: Duration = Duration::from_mins(1);
 /// Octets of a domain at most, so that `<selector>._domainkey.<domain>` is a name (RFC 1035 2.3.4).
 const MAX_NAME_OCTETS: usize = 220;
-/// How often a domain that is not verified, or doubted, is looked up by itself.
-const RECHECK_UNVERIFIED: Duration = Duration::from_mins(10);
-/// How often a verified domain is.
-const RECHECK_VERIFIED: Duration = Duration::from_hours(12);
-
-/// What the records of all domains have in common.
-#[derive(Clone, Debug)]
-pub struct DomainSettings {
-    /// From where our mail comes, for SPF and the return path's MX.
-    pub senders: Senders,
-    /// How old DKIM keys may get before the next ones are made; none: they are made on request only.
-    pub rotate_after: Option<Duration>,
-}
-
 /// A sending domain as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DomainView {
@@ -91,8 +93,28 @@ pub struct DomainView {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub checked_at: Option<OffsetDateTime>,
+    /// How strictly senders shall keep to its mail hosts, where its mail comes here.
+    pub mta_sts: StsMode,
+    /// The zone of the operator's that its DKIM keys stand in; null: they stand in its own.
+    #[schema(value_type = Option<String>)]
+    pub dkim_zone: Option<DomainName>,
     /// The records to publish and what the last check found.
     pub records: Vec<DnsRecord>,
+}
+
+/// A domain to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDomain {
+    /// Its name.
+    pub name: DomainName,
+    /// The zone its DKIM keys are to stand in, led to by CNAME records; none: they stand in its own.
+    pub dkim_zone: Option<DomainName>,
+}
+
+impl From<DomainName> for NewDomain {
+    fn from(name: DomainName) -> Self {
+        Self { name, dkim_zone: None }
+    }
 }
 
 /// What sending needs to know of a domain.
@@ -106,52 +128,6 @@ pub struct SenderDomain {
     pub verified: bool,
     /// True if there is a key to sign with.
     pub has_key: bool,
-}
-
-/// Why a domain could not be added, found or checked.
-#[derive(Debug, thiserror::Error)]
-pub enum DomainError {
-    /// The project has it already.
-    #[error("the domain was added before")]
-    Exists,
-    /// Another project proves it too.
-    #[error("the domain belongs to another project, whose DKIM record still stands in DNS")]
-    TakenElsewhere,
-    /// The project has no such domain.
-    #[error("no such domain")]
-    NotFound,
-    /// The name leaves no room for the records below it.
-    #[error("the domain is longer than {MAX_NAME_OCTETS} octets, too long for the records below it")]
-    TooLong,
-    /// The key brought along is none that can sign.
-    #[error("the key cannot be used: {0}")]
-    BadKey(DkimError),
-    /// The domain has, or had, a key under that selector.
-    #[error("the selector was used before; a key comes under one that receivers have not seen with another key")]
-    SelectorInUse,
-    /// No keys could be made.
-    #[error(transparent)]
-    Keys(#[from] KeyError),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why there is nothing to sign with.
-#[derive(Debug, thiserror::Error)]
-pub enum SignerError {
-    /// The domain is gone or has no active key.
-    #[error("the domain has no DKIM key")]
-    NoKey,
-    /// The key does not open.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// The key is not one.
-    #[error("the DKIM key is damaged: {0}")]
-    Dkim(#[from] DkimError),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// The sending domains. Clones share what they remember.
@@ -175,6 +151,7 @@ struct Inner {
     senders: Recent<(ProjectId, DomainName), Option<SenderDomain>>,
     signers: Recent<DomainId, Arc<[Signer]>>,
     paths: Recent<DomainId, Option<BouncePath>>,
+    policies: Recent<DomainName, Option<String>>,
     verp: VerpKey,
 }
 
@@ -183,15 +160,16 @@ impl Domains {
     #[must_use]
     pub fn new(store: Store, clock: Clock, sealer: Sealer, resolver: Resolver, settings: DomainSettings) -> Self {
         let (senders, signers, paths) = (Recent::new(SENDER_FRESH), Recent::new(SIGNERS_FRESH), Recent::new(SIGNERS_FRESH));
-        let verp = VerpKey::new(&sealer.derive("verp"));
-        Self { inner: Arc::new(Inner { store, clock, sealer, resolver, settings, senders, signers, paths, verp }) }
+        let (verp, policies) = (VerpKey::new(&sealer.derive("verp")), Recent::new(SIGNERS_FRESH));
+        Self { inner: Arc::new(Inner { store, clock, sealer, resolver, settings, senders, signers, paths, policies, verp }) }
     }
 
     /// Adds a domain with new keys. Another project may have it too; only who proves it owns it.
     ///
     /// # Errors
-    /// [`DomainError::Exists`], [`DomainError::TooLong`], [`DomainError::Keys`], [`DomainError::Store`].
-    pub async fn add(&self, project: ProjectId, name: DomainName) -> Result<DomainView, DomainError> {
+    /// [`DomainError::Exists`], [`DomainError::TooLong`], [`DomainError::ZoneTooLong`], [`DomainError::Keys`], [`DomainError::Store`].
+    pub async fn add(&self, project: ProjectId, new: impl Into<NewDomain>) -> Result<DomainView, DomainError> {
+        let NewDomain { name, dkim_zone } = new.into();
         if name.as_str().len() > MAX_NAME_OCTETS {
             return Err(DomainError::TooLong);
         }
@@ -199,7 +177,12 @@ impl Domains {
             return Err(DomainError::Exists);
         }
         let id = self.inner.clock.uuid();
-        let keys = keys::make(&self.inner.sealer, &self.inner.clock, id, KeyState::Active).await?;
+        let delegation = match &dkim_zone {
+            Some(zone) => Some(Delegation::new(id, &name, zone).ok_or(DomainError::ZoneTooLong)?),
+            None => None,
+        };
+        let making = Making { domain: id, state: KeyState::Active, delegation: delegation.as_ref(), in_use: &[] };
+        let keys = keys::make(&self.inner.sealer, &self.inner.clock, making).await?;
         let row = DomainRow {
             id,
             project_id: project.uuid(),
@@ -210,6 +193,8 @@ impl Domains {
             checked_at: None,
             failing_since: None,
             findings: serde_json::Value::Array(Vec::new()),
+            mta_sts: StsMode::default().as_str().to_owned(),
+            dkim_zone: dkim_zone.map(|zone| zone.to_string()),
         };
         match table::insert(&self.inner.store, &row, &keys).await {
             Err(error) if error.is_conflict_on("domain_once_per_project") => return Err(DomainError::Exists),
@@ -227,7 +212,9 @@ impl Domains {
         let rows = table::list(&self.inner.store, project, page).await?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let mut keys = table::keys(&self.inner.store, &ids).await?;
-        let views = rows.iter().map(|row| self.view(row, &keys.remove(&row.id).unwrap_or_default())).collect::<Result<Vec<_>, _>>()?;
+        let uses = table::uses(&self.inner.store, &ids).await?;
+        let view = |row: &DomainRow| self.view(row, &keys.remove(&row.id).unwrap_or_default(), uses_in(&uses, row.id));
+        let views = rows.iter().map(view).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(views, page.limit, |view| view.id.uuid()))
     }
 
@@ -237,7 +224,7 @@ impl Domains {
     /// [`DomainError::NotFound`], [`DomainError::Store`].
     pub async fn get(&self, project: ProjectId, id: DomainId) -> Result<DomainView, DomainError> {
         let (row, keys) = self.read(project, id).await?;
-        Ok(self.view(&row, &keys)?)
+        Ok(self.view(&row, &keys, self.uses(row.id).await?)?)
     }
 
     /// One domain of a project by its name.
@@ -246,7 +233,7 @@ impl Domains {
     /// [`DomainError::Store`].
     pub async fn find(&self, project: ProjectId, name: &DomainName) -> Result<Option<DomainView>, DomainError> {
         match table::by_name(&self.inner.store, project, name).await? {
-            Some(row) => Ok(Some(self.view(&row, &self.keys_of(row.id).await?)?)),
+            Some(row) => Ok(Some(self.view(&row, &self.keys_of(row.id).await?, self.uses(row.id).await?)?)),
             None => Ok(None),
         }
     }
@@ -261,55 +248,12 @@ impl Domains {
         if removed { Ok(()) } else { Err(DomainError::NotFound) }
     }
 
-    /// Looks the records up and writes down what was found. If another project owns the name, its key is looked up too: the
-    /// domain changes hands only when that one is gone from DNS.
-    ///
-    /// # Errors
-    /// [`DomainError::TakenElsewhere`] if both keys stand; [`DomainError::NotFound`], [`DomainError::Store`].
-    pub async fn check(&self, project: ProjectId, id: DomainId) -> Result<DomainView, DomainError> {
-        let (row, keys) = self.read(project, id).await?;
-        let mut records = self.records(&name_of(&row)?, &keys);
-        check::check(&self.inner.resolver, &self.inner.settings.senders, &mut records).await;
-        self.conclude(project, &row, &keys, records).await?;
-        self.get(project, id).await
-    }
-
-    /// The domain with its records as DNS has them now. Nothing is written down, so the domain's state stays.
-    ///
-    /// # Errors
-    /// [`DomainError::NotFound`], [`DomainError::Store`].
-    pub async fn look_up(&self, project: ProjectId, id: DomainId) -> Result<DomainView, DomainError> {
-        let (row, keys) = self.read(project, id).await?;
-        let mut records = self.records(&name_of(&row)?, &keys);
-        check::check(&self.inner.resolver, &self.inner.settings.senders, &mut records).await;
-        for record in &mut records {
-            record.merge(&self.inner.settings.senders);
-        }
-        Ok(DomainView { records, ..self.view(&row, &keys)? })
-    }
-
     /// The keys of a domain, without their secrets, in the order they were made.
     ///
     /// # Errors
     /// [`DomainError::NotFound`], [`DomainError::Store`].
     pub async fn dkim_keys(&self, project: ProjectId, id: DomainId) -> Result<Vec<DkimKeyView>, DomainError> {
         Ok(keys::views(&self.read(project, id).await?.1))
-    }
-
-    /// Checks the domains whose time has come, at most 20; how many were checked. To be called every minute or so.
-    ///
-    /// # Errors
-    /// [`DomainError::Store`].
-    pub async fn check_due(&self) -> Result<usize, DomainError> {
-        let now = self.inner.clock.now();
-        let due = table::due(&self.inner.store, now - RECHECK_UNVERIFIED, now - RECHECK_VERIFIED, 20).await?;
-        for (project, id) in &due {
-            match self.check(*project, *id).await {
-                Ok(_) | Err(DomainError::TakenElsewhere | DomainError::NotFound) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(due.len())
     }
 
     /// What sending needs to know of a domain of the project; none if the project does not have it. At most five seconds old.
@@ -335,6 +279,12 @@ impl Domains {
         Ok(sender)
     }
 
+    /// A secret of this installation for one purpose.
+    #[must_use]
+    pub fn secret(&self, purpose: &str) -> crate::model::Secret<[u8; 32]> {
+        self.inner.sealer.derive(purpose)
+    }
+
     /// What signs for a domain, RSA first. At most a minute old.
     ///
     /// # Errors
@@ -351,77 +301,6 @@ impl Domains {
         Ok(signers)
     }
 
-    /// Draws the consequences of a check whose findings stand in `records`.
-    async fn conclude(&self, project: ProjectId, row: &DomainRow, keys: &[DkimKeyRow], records: Vec<DnsRecord>) -> Result<(), DomainError> {
-        let state_of_key = |key: &DkimKeyRow| -> RecordState {
-            records
-                .iter()
-                .find(|record| record.purpose == RecordPurpose::Dkim && record.value == key.public_record)
-                .map(|record| record.state)
-                .unwrap_or_default()
-        };
-        let proof = check::best(keys.iter().filter(|key| keys::proves(key)).map(|key| state_of_key(key).into()));
-        let seen: Vec<Uuid> = keys.iter().filter(|key| state_of_key(key) == RecordState::Ok).map(|key| key.id).collect();
-        let before = Standing { state: state_of(row)?, failing_since: row.failing_since };
-        let mut standing = state::after(before, proof, self.inner.clock.now());
-        let mut owner = Owner::None;
-        if standing.state == DomainState::Verified && before.state != DomainState::Verified {
-            owner = self.owner_elsewhere(project, &row.name).await?;
-            if owner == Owner::Stands {
-                standing = before;
-            }
-        }
-        let checked = Checked {
-            id: DomainId::from_uuid(row.id),
-            before: row.checked_at,
-            at: self.inner.clock.now(),
-            state: standing.state.as_str(),
-            failing_since: standing.failing_since,
-            findings: serde_json::to_value(&records).map_err(|error| StoreError::Corrupt(error.to_string()))?,
-            seen: &seen,
-            displaced: if let Owner::Lost(id) = owner { Some(id) } else { None },
-            told: (standing.state != before.state).then(|| self.event(standing.state, DomainId::from_uuid(row.id), &row.name)).flatten(),
-            displaced_told: if let Owner::Lost(id) = owner { self.event(DomainState::Failed, id, &row.name) } else { None },
-        };
-        let written = table::record_check(&self.inner.store, &checked).await;
-        self.forget();
-        match written {
-            Err(error) if error.is_conflict_on("domain_one_owner") => Err(DomainError::TakenElsewhere),
-            Err(error) => Err(error.into()),
-            // False: another check was faster; what it wrote is as good.
-            Ok(_) if owner == Owner::Stands => Err(DomainError::TakenElsewhere),
-            Ok(written) => {
-                if written && standing.state != before.state {
-                    tracing::info!(domain = %checked.id, name = row.name, state = standing.state.as_str(), "the state of a domain changed");
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// The event of a change to `state`; none for a change that nobody is told.
-    fn event(&self, state: DomainState, id: DomainId, name: &str) -> Option<Told> {
-        let kind = match state {
-            DomainState::Verified => EventKind::DomainVerified,
-            DomainState::Failed => EventKind::DomainFailed,
-            DomainState::Pending => return None,
-        };
-        Some(Told { id: self.inner.clock.uuid(), kind: kind.to_stored(), data: serde_json::json!({"domain_id": id, "domain": name}) })
-    }
-
-    /// Whether another project owns `name` and can still prove it. When DNS cannot say, it can.
-    async fn owner_elsewhere(&self, project: ProjectId, name: &str) -> Result<Owner, DomainError> {
-        let Some(owner) = table::verified_elsewhere(&self.inner.store, project, name).await? else { return Ok(Owner::None) };
-        let keys = self.keys_of(owner.uuid()).await?;
-        let proving: Vec<DkimKeyRow> = keys.into_iter().filter(keys::proves).collect();
-        for record in self.records(&parse_name(name)?, &proving).iter().filter(|record| record.purpose == RecordPurpose::Dkim) {
-            if check::proof(&self.inner.resolver, record).await != Proof::Gone {
-                return Ok(Owner::Stands);
-            }
-        }
-        Ok(Owner::Lost(owner))
-    }
-
     async fn read(&self, project: ProjectId, id: DomainId) -> Result<(DomainRow, Vec<DkimKeyRow>), DomainError> {
         let row = table::get(&self.inner.store, project, id).await?.ok_or(DomainError::NotFound)?;
         let keys = self.keys_of(row.id).await?;
@@ -432,16 +311,17 @@ impl Domains {
         Ok(table::keys(&self.inner.store, &[domain]).await?.remove(&domain).unwrap_or_default())
     }
 
-    fn records(&self, name: &DomainName, keys: &[DkimKeyRow]) -> Vec<DnsRecord> {
-        let published: Vec<_> = keys.iter().map(|key| record::PublishedKey { selector: &key.selector, record: &key.public_record }).collect();
-        record::expected(name, &published, &self.inner.settings.senders)
+    fn records(&self, row: &DomainRow, keys: &[DkimKeyRow], uses: Uses) -> Result<Vec<DnsRecord>, StoreError> {
+        let (name, delegation) = (name_of(row)?, delegation_of(row)?);
+        let keys: Vec<_> = keys.iter().map(published).collect();
+        let plan = Plan { domain: &name, keys: &keys, delegation: delegation.as_ref(), uses, mta_sts: mode_of(&row.mta_sts)? };
+        Ok(expected::expected(&plan, &self.inner.settings))
     }
 
     /// The records to publish now; those that were the same at the last check carry what it found.
-    fn view(&self, row: &DomainRow, keys: &[DkimKeyRow]) -> Result<DomainView, StoreError> {
-        let name = name_of(row)?;
+    fn view(&self, row: &DomainRow, keys: &[DkimKeyRow], uses: Uses) -> Result<DomainView, StoreError> {
         let found: Vec<DnsRecord> = serde_json::from_value(row.findings.clone()).map_err(|_| corrupt("findings"))?;
-        let mut records = self.records(&name, keys);
+        let mut records = self.records(row, keys, uses)?;
         for record in &mut records {
             if let Some(old) = found.iter().find(|old| old.kind == record.kind && old.name == record.name && old.value == record.value) {
                 record.state = old.state;
@@ -451,11 +331,13 @@ impl Domains {
         }
         Ok(DomainView {
             id: DomainId::from_uuid(row.id),
-            name,
+            name: name_of(row)?,
             state: state_of(row)?,
             created_at: row.created_at,
             verified_at: row.verified_at,
             checked_at: row.checked_at,
+            mta_sts: mode_of(&row.mta_sts)?,
+            dkim_zone: row.dkim_zone.as_deref().map(parse_name).transpose()?,
             records,
         })
     }
@@ -464,18 +346,21 @@ impl Domains {
         self.inner.senders.clear();
         self.inner.signers.clear();
         self.inner.paths.clear();
+        self.inner.policies.clear();
     }
 }
 
-/// Who else owns the name of a domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    /// Nobody.
-    None,
-    /// Another project, and its proof stands.
-    Stands,
-    /// Another project, whose proof is gone.
-    Lost(DomainId),
+fn published(key: &DkimKeyRow) -> PublishedKey<'_> {
+    PublishedKey { selector: &key.selector, record: &key.public_record }
+}
+
+fn delegation_of(row: &DomainRow) -> Result<Option<Delegation>, StoreError> {
+    let Some(zone) = &row.dkim_zone else { return Ok(None) };
+    Delegation::new(row.id, &name_of(row)?, &parse_name(zone)?).map(Some).ok_or_else(|| corrupt("dkim_zone"))
+}
+
+fn mode_of(text: &str) -> Result<StsMode, StoreError> {
+    text.parse().map_err(|_| corrupt("mta_sts"))
 }
 
 fn name_of(row: &DomainRow) -> Result<DomainName, StoreError> {

@@ -1,24 +1,11 @@
-//! The DNS records of a sending domain: what its owner has to publish.
+//! A DNS record of a sending domain: what it is, what it is for, what stands there.
 //!
-//! Answers: name and value of each record. DKIM keys (RFC 6376 3.6.1), SPF for the domain and for its return path (RFC 7208),
-//! DMARC (RFC 9989), and an MX for the return path, so that bounces find their way and receivers that ask for the sender domain
-//! find one.
-//! Does not: look anything up (see [`super::check`]).
+//! Does not: say which records a domain has (see [`super::expected`]), or look anything up (see [`super::check`]).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::spf::Senders;
-use crate::model::DomainName;
-
-/// The label below a sending domain that bounces go to.
-const RETURN_PATH_LABEL: &str = "bounce";
-
-/// The domain of the reverse-path of mail from `domain`: `bounce.<domain>`, aligned with it (RFC 9989 5.3). None if that is too long.
-#[must_use]
-pub fn return_path(domain: &DomainName) -> Option<DomainName> {
-    DomainName::parse(&format!("{RETURN_PATH_LABEL}.{domain}")).ok()
-}
 
 /// The type of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -28,6 +15,10 @@ pub enum RecordType {
     Txt,
     /// Mail exchanger.
     Mx,
+    /// Another name for a name.
+    Cname,
+    /// Where a service is (RFC 2782).
+    Srv,
 }
 
 impl RecordType {
@@ -37,6 +28,8 @@ impl RecordType {
         match self {
             Self::Txt => "TXT",
             Self::Mx => "MX",
+            Self::Cname => "CNAME",
+            Self::Srv => "SRV",
         }
     }
 }
@@ -47,6 +40,8 @@ impl RecordType {
 pub enum RecordPurpose {
     /// The public key of a signature; the RSA one proves that the domain is yours.
     Dkim,
+    /// Leads to a key that stands in a zone of the operator's.
+    DkimDelegation,
     /// Our hosts may send for the domain. Where an SPF record exists, add our term to it: a domain has one.
     Spf,
     /// What receivers shall do with mail that fails both.
@@ -55,6 +50,18 @@ pub enum RecordPurpose {
     ReturnPathMx,
     /// Our hosts may send with the return path.
     ReturnPathSpf,
+    /// The domain's mail comes to us.
+    InboundMx,
+    /// Senders find a policy that says which hosts take the domain's mail, and are to check their certificates.
+    MtaSts,
+    /// The host that serves the policy.
+    MtaStsHost,
+    /// Senders report how TLS fared.
+    TlsReports,
+    /// Mail programs find the server to submit to, inside TLS.
+    SubmissionsSrv,
+    /// Mail programs find the server to submit to, by STARTTLS.
+    SubmissionSrv,
 }
 
 impl RecordPurpose {
@@ -67,6 +74,13 @@ impl RecordPurpose {
             Self::Dmarc => "dmarc",
             Self::ReturnPathMx => "return_path_mx",
             Self::ReturnPathSpf => "return_path_spf",
+            Self::DkimDelegation => "dkim_delegation",
+            Self::InboundMx => "inbound_mx",
+            Self::MtaSts => "mta_sts",
+            Self::MtaStsHost => "mta_sts_host",
+            Self::TlsReports => "tls_reports",
+            Self::SubmissionsSrv => "submissions_srv",
+            Self::SubmissionSrv => "submission_srv",
         }
     }
 }
@@ -108,7 +122,7 @@ pub struct DnsRecord {
     /// Its fully qualified name, without a trailing dot.
     #[schema(examples("pp-7k2m9x-rsa._domainkey.example.com"))]
     pub name: String,
-    /// Its value, whole and unquoted; for MX `10 host`.
+    /// Its value, whole and unquoted; for MX `10 host`, for SRV `0 1 587 host`; host names without a trailing dot.
     #[schema(examples("v=spf1 a:mail.example.net ~all"))]
     pub value: String,
     /// What it is for.
@@ -121,7 +135,7 @@ pub struct DnsRecord {
 }
 
 impl DnsRecord {
-    const fn new(kind: RecordType, name: String, value: String, purpose: RecordPurpose) -> Self {
+    pub(super) const fn new(kind: RecordType, name: String, value: String, purpose: RecordPurpose) -> Self {
         Self { kind, name, value, purpose, state: RecordState::Unknown, found: None }
     }
 
@@ -137,66 +151,9 @@ impl DnsRecord {
     }
 }
 
-/// A DKIM key as it is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishedKey<'a> {
-    /// Its selector.
-    pub selector: &'a str,
-    /// Its record, whole.
-    pub record: &'a str,
-}
-
-/// The name of a DKIM record (RFC 6376 3.6.2.1).
-pub(super) fn dkim_name(selector: &str, domain: &DomainName) -> String {
-    format!("{selector}._domainkey.{domain}")
-}
-
-/// All records of `domain`, in the order to publish them. Without a host name of ours only those that do not need one.
-#[must_use]
-pub fn expected(domain: &DomainName, keys: &[PublishedKey<'_>], senders: &Senders) -> Vec<DnsRecord> {
-    let txt = |name: String, value: String, purpose| DnsRecord::new(RecordType::Txt, name, value, purpose);
-    let mut records: Vec<DnsRecord> =
-        keys.iter().map(|key| txt(dkim_name(key.selector, domain), key.record.to_owned(), RecordPurpose::Dkim)).collect();
-    if let (Some(hostname), Some(terms)) = (&senders.hostname, senders.terms()) {
-        // Soft fail: other systems of the owner may send too and are not in this record.
-        records.push(txt(domain.to_string(), format!("v=spf1 {terms} ~all"), RecordPurpose::Spf));
-        if let Some(return_path) = return_path(domain) {
-            records.push(DnsRecord::new(RecordType::Mx, return_path.to_string(), format!("10 {hostname}"), RecordPurpose::ReturnPathMx));
-            records.push(txt(return_path.to_string(), format!("v=spf1 {terms} -all"), RecordPurpose::ReturnPathSpf));
-        }
-    }
-    records.push(txt(format!("_dmarc.{domain}"), "v=DMARC1; p=none".to_owned(), RecordPurpose::Dmarc));
-    records
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn name(text: &str) -> DomainName {
-        DomainName::parse(text).unwrap()
-    }
-
-    #[test]
-    fn a_domain_publishes_its_keys_spf_dmarc_and_return_path() {
-        let keys = [
-            PublishedKey { selector: "pp-a-rsa", record: "v=DKIM1; k=rsa; p=AA" },
-            PublishedKey { selector: "pp-a-ed", record: "v=DKIM1; k=ed25519; p=BB" },
-        ];
-        let senders = Senders { hostname: Some(name("mail.example.net")), egress: vec!["192.0.2.1".parse().unwrap()] };
-        let records = expected(&name("example.com"), &keys, &senders);
-        let lines: Vec<String> = records.iter().map(|record| format!("{} {} {}", record.name, record.kind.as_str(), record.value)).collect();
-        insta::assert_snapshot!(lines.join("\n"), @r"
-        pp-a-rsa._domainkey.example.com TXT v=DKIM1; k=rsa; p=AA
-        pp-a-ed._domainkey.example.com TXT v=DKIM1; k=ed25519; p=BB
-        example.com TXT v=spf1 a:mail.example.net ip4:192.0.2.1 ~all
-        bounce.example.com MX 10 mail.example.net
-        bounce.example.com TXT v=spf1 a:mail.example.net ip4:192.0.2.1 -all
-        _dmarc.example.com TXT v=DMARC1; p=none
-        ");
-        let without = expected(&name("example.com"), &keys, &Senders { hostname: None, ..senders });
-        assert!(without.iter().all(|record| matches!(record.purpose, RecordPurpose::Dkim | RecordPurpose::Dmarc)));
-    }
 
     #[test]
     fn a_record_reads_as_the_api_promises() {

@@ -18,7 +18,7 @@ pub fn zone(records: &[DnsRecord]) -> String {
     for record in records {
         let data = match record.kind {
             RecordType::Txt => character_strings(&record.value),
-            RecordType::Mx => format!("{}.", record.value),
+            RecordType::Mx | RecordType::Cname | RecordType::Srv => format!("{}.", record.value),
         };
         line(&mut text, format_args!("{}. {TTL_SECONDS} IN {} {data}", record.name, record.kind.as_str()));
     }
@@ -29,27 +29,29 @@ pub fn zone(records: &[DnsRecord]) -> String {
 #[must_use]
 pub fn table(records: &[DnsRecord]) -> String {
     let widest = |cell: fn(&DnsRecord) -> &str, head: &str| records.iter().map(|record| cell(record).len()).chain([head.len()]).max().unwrap_or(0);
+    let kind = widest(|record| record.kind.as_str(), "TYPE");
     let name = widest(|record| &record.name, "NAME");
     let purpose = widest(|record| record.purpose.as_str(), "PURPOSE");
     let mut text = String::new();
-    line(&mut text, format_args!("{:<4}  {:<name$}  {:<purpose$}  {:<7}  VALUE", "TYPE", "NAME", "PURPOSE", "STATE"));
+    line(&mut text, format_args!("{:<kind$}  {:<name$}  {:<purpose$}  {:<7}  VALUE", "TYPE", "NAME", "PURPOSE", "STATE"));
     for record in records {
         let cells = (record.kind.as_str(), &record.name, record.purpose.as_str(), record.state.as_str(), &record.value);
-        line(&mut text, format_args!("{:<4}  {:<name$}  {:<purpose$}  {:<7}  {}", cells.0, cells.1, cells.2, cells.3, cells.4));
+        line(&mut text, format_args!("{:<kind$}  {:<name$}  {:<purpose$}  {:<7}  {}", cells.0, cells.1, cells.2, cells.3, cells.4));
         if let Some(found) = record.found.as_ref().filter(|_| record.state == RecordState::Wrong) {
-            line(&mut text, format_args!("{:<4}  {:<name$}  {:<purpose$}  {:<7}  {}", "", "", "", "found:", printable(found)));
+            line(&mut text, format_args!("{:<kind$}  {:<name$}  {:<purpose$}  {:<7}  {}", "", "", "", "found:", printable(found)));
         }
     }
     text
 }
 
-/// A value as quoted strings of at most 255 octets each; a reader joins them without a blank between (RFC 7208 3.3).
+/// A value as quoted strings of at most 255 octets each, on one line, which every reader of zones takes; they are joined without a blank between
+/// (RFC 7208 3.3).
 fn character_strings(value: &str) -> String {
     let mut strings: Vec<String> = value.as_bytes().chunks(MAX_STRING_OCTETS).map(quoted).collect();
     if strings.is_empty() {
         strings.push("\"\"".to_owned());
     }
-    if let [one] = strings.as_slice() { one.clone() } else { format!("( {} )", strings.join(" ")) }
+    strings.join(" ")
 }
 
 fn quoted(octets: &[u8]) -> String {
@@ -101,11 +103,15 @@ mod tests {
             record(RecordType::Mx, "bounce.example.com", "10 mail.example.net"),
             record(RecordType::Txt, "example.com", "v=spf1 a:mail.example.net ~all"),
             record(RecordType::Txt, "odd.example.com", "a \"quoted\" back\\slash é"),
+            record(RecordType::Cname, "k._domainkey.example.com", "k.example.com.dkim.example.net"),
+            record(RecordType::Srv, "_submissions._tcp.example.com", "0 1 465 mail.example.net"),
         ];
         insta::assert_snapshot!(zone(&records), @r#"
         bounce.example.com. 3600 IN MX 10 mail.example.net.
         example.com. 3600 IN TXT "v=spf1 a:mail.example.net ~all"
         odd.example.com. 3600 IN TXT "a \"quoted\" back\\slash \195\169"
+        k._domainkey.example.com. 3600 IN CNAME k.example.com.dkim.example.net.
+        _submissions._tcp.example.com. 3600 IN SRV 0 1 465 mail.example.net.
         "#);
     }
 

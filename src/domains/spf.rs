@@ -20,7 +20,14 @@ impl Senders {
     /// The terms that let all of them pass; none without a host name.
     #[must_use]
     pub fn terms(&self) -> Option<String> {
-        let mut terms = vec![host_term(self.hostname.as_ref()?)];
+        let host = host_term(self.hostname.as_ref()?);
+        Some(std::iter::once(host).chain(self.address_terms()).collect::<Vec<_>>().join(" "))
+    }
+
+    /// The terms that let the addresses of `egress` pass, each once.
+    #[must_use]
+    pub fn address_terms(&self) -> Vec<String> {
+        let mut terms = Vec::new();
         for address in &self.egress {
             let term = match address {
                 IpAddr::V4(four) => format!("ip4:{four}"),
@@ -30,19 +37,23 @@ impl Senders {
                 terms.push(term);
             }
         }
-        Some(terms.join(" "))
+        terms
     }
 
-    /// `record` with those of our terms that it lacks, before the term that ends it; none without a host name.
+    /// `record` with those of our terms that it lacks, before the term that ends it; none without a host name. A term behind `all` counts for
+    /// nothing (RFC 7208 5.1), so one of ours that stands there is taken to the front.
     #[must_use]
     pub fn merged(&self, record: &str) -> Option<String> {
         let ours = self.terms()?;
+        let is = |known: &str, term: &str| positive(known).eq_ignore_ascii_case(term);
         let there: Vec<&str> = record.split_ascii_whitespace().collect();
-        let lacking = ours.split(' ').filter(|term| !there.iter().any(|known| positive(known).eq_ignore_ascii_case(term)));
-        let ends = |term: &&str| unqualified(term).eq_ignore_ascii_case("all") || term.to_ascii_lowercase().starts_with("redirect=");
-        let end = there.iter().position(ends).unwrap_or(there.len());
-        let (before, after) = there.split_at(end);
-        Some(before.iter().copied().chain(lacking).chain(after.iter().copied()).collect::<Vec<_>>().join(" "))
+        let end = there.iter().position(|term| unqualified(term).eq_ignore_ascii_case("all")).unwrap_or(there.len());
+        let (heeded, ignored) = there.split_at(end);
+        let lacking = ours.split(' ').filter(|term| !heeded.iter().any(|known| is(known, term)));
+        let place = heeded.iter().position(|term| term.to_ascii_lowercase().starts_with("redirect=")).unwrap_or(end);
+        let (before, after) = heeded.split_at(place);
+        let rest = ignored.iter().copied().filter(|known| !ours.split(' ').any(|term| is(known, term)));
+        Some(before.iter().copied().chain(lacking).chain(after.iter().copied()).chain(rest).collect::<Vec<_>>().join(" "))
     }
 
     /// True if `record` lets all of them pass before an `all` ends it (RFC 7208 4.6.2). `host_addresses` are those of the host name now:
@@ -115,9 +126,12 @@ mod tests {
             ("v=spf1 +A:Mail.example.net ?all", "v=spf1 +A:Mail.example.net ip4:192.0.2.1 ?all"),
             ("v=spf1 mx redirect=_spf.example.org", "v=spf1 mx a:mail.example.net ip4:192.0.2.1 redirect=_spf.example.org"),
             ("v=spf1  mx", "v=spf1 mx a:mail.example.net ip4:192.0.2.1"),
-            ("v=spf1 -all a:mail.example.net ip4:192.0.2.1", "v=spf1 -all a:mail.example.net ip4:192.0.2.1"),
+            ("v=spf1 -all a:mail.example.net ip4:192.0.2.1", "v=spf1 a:mail.example.net ip4:192.0.2.1 -all"),
+            ("v=spf1 ip4:192.0.2.1 ~all a:mail.example.net mx", "v=spf1 ip4:192.0.2.1 a:mail.example.net ~all mx"),
+            ("v=spf1 redirect=_spf.example.org ip4:192.0.2.1", "v=spf1 a:mail.example.net redirect=_spf.example.org ip4:192.0.2.1"),
         ] {
             assert_eq!(both.merged(record).as_deref(), Some(merged), "{record}");
+            assert!(both.all_pass(merged, &[]), "{merged}");
         }
         assert_eq!(Senders { hostname: None, ..both }.merged("v=spf1 -all"), None);
     }

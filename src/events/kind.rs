@@ -26,6 +26,10 @@ pub enum EventKind {
     Cancelled,
     /// The recipient called it spam.
     Complained,
+    /// A message from the world was taken by a route.
+    Received,
+    /// A message from the world was passed on.
+    Forwarded,
     /// A domain proved itself: its mail is sent.
     #[serde(rename = "domain.verified")]
     DomainVerified,
@@ -36,7 +40,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Deferred,
         Self::Delivered,
@@ -45,6 +49,8 @@ impl EventKind {
         Self::Suppressed,
         Self::Cancelled,
         Self::Complained,
+        Self::Received,
+        Self::Forwarded,
         Self::DomainVerified,
         Self::DomainFailed,
     ];
@@ -62,6 +68,8 @@ impl EventKind {
             Self::Cancelled => 7,
             Self::Complained => 8,
             // 9 to 19 are for more that happens to messages.
+            Self::Received => 12,
+            Self::Forwarded => 13,
             Self::DomainVerified => 20,
             Self::DomainFailed => 21,
         }
@@ -85,6 +93,8 @@ impl EventKind {
             Self::Suppressed => "suppressed",
             Self::Cancelled => "cancelled",
             Self::Complained => "complained",
+            Self::Received => "received",
+            Self::Forwarded => "forwarded",
             Self::DomainVerified => "domain.verified",
             Self::DomainFailed => "domain.failed",
         }
@@ -93,7 +103,7 @@ impl EventKind {
     /// True if it ends the delivery.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Accepted | Self::Deferred | Self::Complained | Self::DomainVerified | Self::DomainFailed)
+        matches!(self, Self::Delivered | Self::Bounced | Self::Expired | Self::Suppressed | Self::Cancelled)
     }
 }
 
@@ -105,7 +115,9 @@ impl fmt::Display for EventKind {
 
 /// The text names no kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled, complained, domain.verified, domain.failed")]
+#[error(
+    "expected one of accepted, deferred, delivered, bounced, expired, suppressed, cancelled, complained, received, forwarded, domain.verified, domain.failed"
+)]
 pub struct UnknownKind;
 
 impl FromStr for EventKind {

@@ -34,9 +34,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "Send", description = "Send messages."),
         (name = "Messages", description = "Find messages, see what became of them, take them back or hurry them up."),
         (name = "Events", description = "Everything that happened, in order."),
+        (name = "Reports", description = "What receivers tell about mail in the name of your domains."),
         (name = "Domains", description = "Domains to send from, and the DNS records they need."),
         (name = "Keys", description = "API keys."),
         (name = "SMTP users", description = "Who may submit mail by SMTP."),
+        (name = "Routes", description = "Where mail from the world goes."),
+        (name = "Incoming", description = "Mail from the world that was kept."),
+        (name = "Webhooks", description = "Endpoints that are told what happens."),
         (name = "Queue", description = "What waits to be delivered, and control over it."),
         (name = "Nodes", description = "The processes that take part."),
         (name = "Certificates", description = "The certificates that mail programs are shown."),
@@ -51,7 +55,7 @@ struct Base;
 struct Shared;
 
 /// Enumerations of answers that may grow: a client must be able to read a value it does not know.
-const OPEN: [&str; 12] = [
+const OPEN: [&str; 13] = [
     "BatchStatus",
     "DeliveryState",
     "DomainState",
@@ -61,6 +65,7 @@ const OPEN: [&str; 12] = [
     "NodeState",
     "Outcome",
     "RecordState",
+    "ReportKind",
     "SendStatus",
     "Stage",
     "WaitReason",

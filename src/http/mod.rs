@@ -1,23 +1,25 @@
 //! The HTTP door: parse, call one flow or rule, answer.
 //!
-//! Answers: `/v1/...` and `/send` for programs, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs` for operators.
+//! Answers: `/v1/...` and `/send` for programs, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`, `/docs` for operators,
+//! `/.well-known/mta-sts.txt` for other mail servers.
 //! Does not: decide anything about mail, or touch the database. A request runs through `stack` (id, panics, problems, headers),
 //! the router of `api` and `public`, the extractors (caller, body, key) and one handler.
 
 pub mod api;
 pub mod body;
+pub mod consent;
 pub mod docs;
 pub mod extract;
 pub mod json;
 pub mod limit;
 pub mod listen;
 pub mod patience;
-pub mod places;
 pub mod problem;
 pub mod public;
 pub mod route;
 pub mod stack;
 pub mod timer;
+pub mod well_known;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,19 +31,22 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domains::Domains;
 use crate::events::Events;
+use crate::incoming::IncomingMail;
 use crate::model::ProjectId;
 use crate::net::acme::Answers;
 use crate::ops::certs::Certificates;
 use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
+use crate::reports::Reports;
+use crate::routes::Routes;
 use crate::suppressions::Suppressions;
+use crate::webhooks::Webhooks;
 use body::Budget;
 use limit::RateLimiter;
 use problem::Problem;
 
 pub use docs::openapi;
-pub use listen::Listener;
-pub use places::Places;
+pub use listen::{Listener, places};
 pub use stack::Stack;
 
 /// Asks whether requests can be served now; the error says why not.
@@ -71,6 +76,14 @@ pub struct Rooms {
     pub house: ProjectId,
     /// Knows who is not sent to.
     pub suppressions: Suppressions,
+    /// Knows what receivers tell.
+    pub reports: Reports,
+    /// Mail from the world that is kept.
+    pub incoming: IncomingMail,
+    /// Who is told by HTTP.
+    pub webhooks: Webhooks,
+    /// Where mail from the world goes.
+    pub routes: Routes,
     /// Database there, migrations run, not draining.
     pub ready: Ready,
     /// For `/metrics`.

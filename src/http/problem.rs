@@ -64,8 +64,14 @@ pub enum Problem {
     DomainExists,
     /// Another project has proved this domain.
     DomainTaken,
+    /// The delegated DKIM keys of this domain were changed within a week.
+    RotatedLately,
     /// The name of an SMTP user is taken.
     SmtpUserExists,
+    /// The pattern has a route.
+    RouteExists,
+    /// The endpoint comes and goes with its route.
+    WebhookOfRoute,
     /// The idempotency key stands for another request.
     IdempotencyKeyReuse,
     /// The first request with this idempotency key is not answered yet.
@@ -163,7 +169,10 @@ impl Problem {
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The request came too slowly"),
             Self::DomainExists => (StatusCode::CONFLICT, "domain-exists", "The project already has this domain"),
             Self::SmtpUserExists => (StatusCode::CONFLICT, "smtp-user-exists", "There is an SMTP user of this name"),
+            Self::RouteExists => (StatusCode::CONFLICT, "route-exists", "There is a route for this pattern"),
+            Self::WebhookOfRoute => (StatusCode::CONFLICT, "webhook-of-route", "The webhook belongs to a route"),
             Self::DomainTaken => (StatusCode::CONFLICT, "domain-taken", "Another project holds this domain"),
+            Self::RotatedLately => (StatusCode::CONFLICT, "rotated-lately", "The DKIM keys were changed less than a week ago"),
             Self::IdempotencyKeyReuse => (StatusCode::CONFLICT, "idempotency-key-reuse", "The idempotency key stands for another request"),
             Self::IdempotencyInProgress => (StatusCode::CONFLICT, "idempotency-in-progress", "The first request with this key is not answered yet"),
             Self::UriTooLong(_) => (StatusCode::URI_TOO_LONG, "uri-too-long", "The path or the query is too long"),
@@ -198,6 +207,7 @@ impl Problem {
             Self::UnsupportedEncoding => Some("send the body without Content-Encoding".to_owned()),
             Self::Invalid(errors) if errors.len() == 1 => Some("1 field is wrong".to_owned()),
             Self::Invalid(errors) => Some(format!("{} fields are wrong", errors.len())),
+            Self::RotatedLately => Some("mail signed with the keys before may still be on its way; rotate again after that week".to_owned()),
             Self::RateLimited { retry_after } => Some(format!("try again in {retry_after} s")),
             Self::TooManyConnections(limit) => Some(format!("{limit} connections of this address are open; use them again, or close some")),
             _ => None,
@@ -345,6 +355,8 @@ impl From<DomainError> for Problem {
             DomainError::BadKey(DkimError::Selector) => Self::field("/selector", Code::InvalidLabel, error),
             DomainError::BadKey(_) => Self::field("/private_key", Code::NotSupported, error),
             DomainError::SelectorInUse => Self::field("/selector", Code::Conflict, error),
+            DomainError::ZoneTooLong => Self::field("/dkim_zone", Code::InvalidDomain, error),
+            DomainError::TooSoon => Self::RotatedLately,
             DomainError::TooLong => Self::field("/name", Code::InvalidDomain, error),
             DomainError::Keys(error) => Self::internal(error.to_string()),
             DomainError::Store(error) => error.into(),
@@ -417,7 +429,10 @@ mod tests {
             Problem::RequestTimeout,
             Problem::DomainExists,
             Problem::DomainTaken,
+            Problem::RotatedLately,
             Problem::SmtpUserExists,
+            Problem::RouteExists,
+            Problem::WebhookOfRoute,
             Problem::IdempotencyKeyReuse,
             Problem::IdempotencyInProgress,
             Problem::UriTooLong(8_192),

@@ -19,7 +19,7 @@ use super::extract::Noted;
 use super::limit::RateState;
 use super::problem::{Carried, Problem};
 use super::route::Patterns;
-use super::{Api, api, openapi, public};
+use super::{Api, api, openapi, public, well_known};
 use crate::clock::{Clock, Tick};
 use crate::telemetry::{metrics, spans};
 
@@ -66,8 +66,13 @@ impl Stack {
     pub fn new(api: Api) -> Self {
         let rate_limit = if api.limiter.is_on() { RateLimit::On } else { RateLimit::Off };
         let clock = api.clock.clone();
-        let routes = Router::new().merge(api::routes()).merge(public::routes()).with_state(Arc::new(api));
-        let patterns = openapi().paths.paths.into_keys().chain(["/send", "/openapi.json", "/docs/"].map(str::to_owned));
+        let routes = Router::new()
+            .merge(api::routes())
+            .merge(public::routes())
+            .merge(well_known::routes())
+            .merge(super::consent::routes())
+            .with_state(Arc::new(api));
+        let patterns = openapi().paths.paths.into_keys().chain(["/send", "/openapi.json", "/docs/", well_known::MTA_STS].map(str::to_owned));
         Self { patterns: Arc::new(Patterns::new(patterns)), ..Self::around(routes, clock, rate_limit) }
     }
 

@@ -120,8 +120,7 @@ pub fn safe_file_name(given: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let cleaned: String =
         last.chars().filter(|&character| !is_hidden(character)).map(|character| if is_reserved(character) { '_' } else { character }).collect();
-    // Windows drops trailing dots and spaces; a leading dot hides the file.
-    let trimmed = cleaned.trim_matches(|character: char| character == '.' || character.is_whitespace());
+    let trimmed = cleaned.trim_matches(is_lost_at_the_edge);
     if trimmed.is_empty() { NAMELESS.to_owned() } else { shorten(trimmed) }
 }
 
@@ -135,7 +134,14 @@ fn shorten(name: &str) -> String {
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}{extension}", name.get(..end).unwrap_or_default())
+    let shortened = format!("{}{extension}", name.get(..end).unwrap_or_default());
+    // The cut may have come behind a space.
+    shortened.trim_end_matches(is_lost_at_the_edge).to_owned()
+}
+
+/// Windows drops trailing dots and spaces; a leading dot hides the file.
+fn is_lost_at_the_edge(character: char) -> bool {
+    character == '.' || character.is_whitespace()
 }
 
 fn is_hidden(character: char) -> bool {
@@ -207,5 +213,7 @@ mod tests {
         let long = safe_file_name(&format!("{}.pdf", "ü".repeat(300)));
         assert!(long.len() <= MAX_FILE_NAME_OCTETS && long.ends_with("ü.pdf"), "{long}");
         assert_eq!(safe_file_name(&"x".repeat(300)).len(), MAX_FILE_NAME_OCTETS);
+        let spaced = format!("{} {}", "x".repeat(MAX_FILE_NAME_OCTETS - 1), "x".repeat(40));
+        assert_eq!(safe_file_name(&spaced).len(), MAX_FILE_NAME_OCTETS - 1, "no space at the end, where the cut was");
     }
 }

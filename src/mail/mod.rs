@@ -4,6 +4,7 @@
 //! what a list shows of a message (`parse`), what comes back about one (`report`). Knows the RFCs and nothing of Pennypost.
 //! Does not: read clocks, files, networks or the database. What it did not write itself it never reflows.
 
+pub mod authenticate;
 pub mod compose;
 pub mod dkim;
 pub mod fields;
@@ -11,6 +12,8 @@ pub mod headers;
 pub mod lines;
 pub mod media;
 pub mod parse;
+pub mod read;
+pub mod received_report;
 pub mod report;
 pub mod tls_report;
 pub mod verp;

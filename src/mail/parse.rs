@@ -50,7 +50,7 @@ impl HeaderView {
 }
 
 /// The mailboxes of a field, those in groups among them.
-fn mailboxes(value: &[u8]) -> Vec<String> {
+pub(super) fn mailboxes(value: &[u8]) -> Vec<String> {
     let line = [value, b"\r\n"].concat();
     let parsed = MessageStream::new(&line).parse_address();
     let Some(addresses) = parsed.as_address() else { return Vec::new() };

@@ -13,8 +13,10 @@ use aws_lc_rs::{constant_time, hmac};
 use crate::model::{DeliveryId, DomainName, EmailAddress, MessageId, Secret};
 
 const PREFIX: &str = "b-";
+const FORWARD_PREFIX: &str = "fwd-";
 const OF_MESSAGE: u8 = 1;
 const OF_DELIVERY: u8 = 2;
+const OF_FORWARD: u8 = 3;
 const CODE_OCTETS: usize = 10;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
@@ -25,6 +27,17 @@ pub enum Named {
     Delivery(DeliveryId),
     /// A message; which recipient a report is about, its fields tell.
     Message(MessageId),
+}
+
+impl Named {
+    /// The message.
+    #[must_use]
+    pub const fn message(self) -> MessageId {
+        match self {
+            Self::Message(message) => message,
+            Self::Delivery(delivery) => delivery.message,
+        }
+    }
 }
 
 /// Why an address names nothing.
@@ -59,9 +72,21 @@ impl VerpKey {
         let mut octets = vec![kind];
         octets.extend_from_slice(message.uuid().as_bytes());
         octets.extend(number.into_iter().flat_map(u16::to_be_bytes));
+        self.seal(PREFIX, octets, domain)
+    }
+
+    /// The reverse-path at `domain` under which a message that came from elsewhere is passed on as `message`. None: the domain is too long.
+    #[must_use]
+    pub fn forward_address(&self, message: MessageId, domain: &DomainName) -> Option<EmailAddress> {
+        let mut octets = vec![OF_FORWARD];
+        octets.extend_from_slice(message.uuid().as_bytes());
+        self.seal(FORWARD_PREFIX, octets, domain)
+    }
+
+    fn seal(&self, prefix: &str, mut octets: Vec<u8>, domain: &DomainName) -> Option<EmailAddress> {
         let code = self.code(&octets, domain);
         octets.extend_from_slice(code.as_ref().get(..CODE_OCTETS)?);
-        EmailAddress::parse(&format!("{PREFIX}{}@{domain}", encode(&octets))).ok()
+        EmailAddress::parse(&format!("{prefix}{}@{domain}", encode(&octets))).ok()
     }
 
     /// What an address names.
@@ -69,10 +94,25 @@ impl VerpKey {
     /// # Errors
     /// [`VerpError`].
     pub fn read(&self, address: &EmailAddress) -> Result<Named, VerpError> {
+        self.open(PREFIX, address, named)
+    }
+
+    /// The message that a reverse-path of [`Self::forward_address`] names.
+    ///
+    /// # Errors
+    /// [`VerpError`].
+    pub fn read_forward(&self, address: &EmailAddress) -> Result<MessageId, VerpError> {
+        self.open(FORWARD_PREFIX, address, |told| match told.split_first()? {
+            (&OF_FORWARD, message) => Some(MessageId::from_uuid(uuid::Uuid::from_slice(message).ok()?)),
+            _ => None,
+        })
+    }
+
+    fn open<T>(&self, prefix: &str, address: &EmailAddress, read: impl Fn(&[u8]) -> Option<T>) -> Result<T, VerpError> {
         let local = address.local().to_ascii_lowercase();
-        let octets = local.strip_prefix(PREFIX).and_then(decode).ok_or(VerpError::NotOurs)?;
+        let octets = local.strip_prefix(prefix).and_then(decode).ok_or(VerpError::NotOurs)?;
         let (told, code) = octets.len().checked_sub(CODE_OCTETS).and_then(|at| octets.split_at_checked(at)).ok_or(VerpError::NotOurs)?;
-        let named = named(told).ok_or(VerpError::NotOurs)?;
+        let named = read(told).ok_or(VerpError::NotOurs)?;
         let right = self.code(told, address.domain());
         let right = right.as_ref().get(..CODE_OCTETS).ok_or(VerpError::Forged)?;
         constant_time::verify_slices_are_equal(right, code).map_err(|_| VerpError::Forged)?;
@@ -178,6 +218,22 @@ mod tests {
                 assert!(own.read(&changed).is_err(), "{changed}");
             }
         }
+    }
+
+    #[test]
+    fn the_reverse_path_of_a_forward_is_no_bounce_address_and_the_other_way_round() {
+        let (own, there) = (key(7), domain("bounce.example.com"));
+        let Named::Message(message) = ids()[0] else { panic!("a message") };
+        let address = own.forward_address(message, &there).unwrap();
+        assert!(address.local().starts_with("fwd-") && address.local().len() <= 64, "{address}");
+        assert_eq!((own.read_forward(&address), own.read(&address)), (Ok(message), Err(VerpError::NotOurs)));
+        let bounce = own.address(ids()[0], &there).unwrap();
+        assert_eq!(own.read_forward(&bounce), Err(VerpError::NotOurs));
+        for (from, to) in [("fwd-", "b-"), ("@bounce", "@other")] {
+            let swapped = EmailAddress::parse(&address.to_string().replacen(from, to, 1)).unwrap();
+            assert!(own.read(&swapped).is_err() && own.read_forward(&swapped).is_err(), "{swapped}");
+        }
+        assert_eq!(key(8).read_forward(&address), Err(VerpError::Forged));
     }
 
     #[test]

@@ -218,7 +218,8 @@ fn display_name(text: &str) -> Result<Option<HeaderText>, AddressError> {
     if plain.contains('@') {
         return Err(AddressError::NameHoldsAddress);
     }
-    let name = HeaderText::parse(&plain).map_err(AddressError::Name)?;
+    // Spaces at its ends would not come back: a name is written without quotes where it can be.
+    let name = HeaderText::parse(plain.trim_matches([' ', '\t'])).map_err(AddressError::Name)?;
     Ok(Some(name).filter(|name| !name.as_str().is_empty()))
 }
 
@@ -316,6 +317,9 @@ mod tests {
             let mailbox = Mailbox::parse(text);
             assert_eq!(mailbox.as_ref().map(ToString::to_string), Ok(text.to_owned()));
         }
+        let spaced = Mailbox::parse("\" Bee \" <b@example.org>").map(|mailbox| mailbox.to_string());
+        assert_eq!(spaced.as_deref(), Ok("Bee <b@example.org>"));
+        assert_eq!(Mailbox::parse("\"  \" <b@example.org>").map(|mailbox| mailbox.name), Ok(None));
     }
 
     #[test]

@@ -141,6 +141,26 @@ prefixed_id!(
     /// A certificate that we show.
     CertificateId, "crt_"
 );
+prefixed_id!(
+    /// A report of a receiver about mail in the name of a domain.
+    ReportId, "rpt_"
+);
+prefixed_id!(
+    /// Where mail from the world goes.
+    RouteId, "rte_"
+);
+prefixed_id!(
+    /// A message from the world at one address of ours.
+    IncomingId, "inc_"
+);
+prefixed_id!(
+    /// An endpoint that is told by HTTP.
+    WebhookId, "whk_"
+);
+prefixed_id!(
+    /// What an endpoint is told.
+    WebhookMessageId, "whm_"
+);
 
 /// A running process: `nod_` and its incarnation in hexadecimal. A restart has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

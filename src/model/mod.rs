@@ -14,6 +14,7 @@ pub mod message;
 pub mod outcome;
 pub mod page;
 pub mod reply;
+pub mod report_wishes;
 pub mod secret;
 pub mod sender;
 pub mod site_name;
@@ -24,7 +25,10 @@ pub use bounce::BounceClass;
 pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
-pub use id::{AuditId, CertificateId, DeliveryId, DkimKeyId, DomainId, EventId, KeyId, MessageId, NodeId, ProjectId, SmtpUserId, SuppressionId};
+pub use id::{
+    AuditId, CertificateId, DeliveryId, DkimKeyId, DomainId, EventId, IncomingId, KeyId, MessageId, NodeId, ProjectId, ReportId, RouteId, SmtpUserId,
+    SuppressionId, WebhookId, WebhookMessageId,
+};
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;
 pub use sender::SenderPattern;

@@ -244,6 +244,9 @@ pub struct Attempt {
     /// True if the end of the content was sent and no reply came: the next hop may have taken the message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outcome_unknown: bool,
+    /// True if the next hop was asked for the delivery reports that the sender asked for (RFC 3461): success is its to tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub next_hop_reports: bool,
     /// The dialogue, `C: ` and `S: ` lines; content and secrets left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transcript: Vec<String>,
@@ -271,6 +274,7 @@ impl Attempt {
             scope: None,
             class: Some(BounceClass::Other),
             outcome_unknown: false,
+            next_hop_reports: false,
             transcript: Vec::new(),
         }
     }

@@ -1,9 +1,10 @@
-//! The name of a site: its MX hosts, or the name of a provider whose customers are one site.
+//! The name of a site: its MX hosts, the name of a provider whose customers are one site, or `host:port` of a smart host.
 //!
 //! Answers: is this text one, and what is its one spelling, as `deliver::limits` makes it: lower case, sorted, with commas between.
 //! Does not: look anything up, so a name that no domain has is a name too.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -23,8 +24,10 @@ pub enum SiteNameError {
     /// Over 2,000 octets, or a host over 253.
     #[error("the site is longer than 2000 octets, or one of its hosts than 253")]
     TooLong,
-    /// A character that no host name has.
-    #[error("the site is no list of host names; give its MX hosts with commas between, like mx1.example.net,mx2.example.net")]
+    /// A character that no host name has, or a port that is none.
+    #[error(
+        "the site is no list of host names; give its MX hosts with commas between, like mx1.example.net,mx2.example.net, or a smart host as host:port"
+    )]
     Invalid,
 }
 
@@ -33,7 +36,7 @@ pub enum SiteNameError {
 pub struct SiteName(Arc<str>);
 
 impl SiteName {
-    /// Reads MX hosts in any order and case, with or without their last dots, or a provider's name.
+    /// Reads MX hosts in any order and case, with or without their last dots, or a provider's name, or `host:port`.
     ///
     /// # Errors
     /// [`SiteNameError`] names what is wrong.
@@ -45,8 +48,11 @@ impl SiteName {
             return Err(SiteNameError::TooLong);
         }
         let mut hosts: Vec<String> = text.split(',').map(|host| host.trim().trim_end_matches('.').to_ascii_lowercase()).collect();
-        let is_odd = |host: &String| host.is_empty() || !host.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet));
-        if hosts.iter().any(is_odd) {
+        let is_name = match hosts.as_slice() {
+            [only] => is_host(only) || is_smart_host(only),
+            several => several.iter().all(|host| is_host(host)),
+        };
+        if !is_name {
             return Err(SiteNameError::Invalid);
         }
         if hosts.iter().any(|host| host.len() > MAX_HOST_OCTETS) {
@@ -62,6 +68,24 @@ impl SiteName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// True if it is that of a smart host: no other name has a port.
+    #[must_use]
+    pub fn is_smart_host(&self) -> bool {
+        self.0.contains(':')
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet))
+}
+
+/// `host:port`, `[address]:port`.
+fn is_smart_host(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_port = port.parse::<u16>().is_ok_and(|number| number > 0) && port.bytes().all(|octet| octet.is_ascii_digit());
+    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    is_port && literal.map_or_else(|| is_host(host), |address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 impl FromStr for SiteName {
@@ -100,14 +124,26 @@ mod tests {
             ("mx2.example.net,mx1.example.net", "mx1.example.net,mx2.example.net"),
             (" MX1.Example.NET. , mx1.example.net", "mx1.example.net"),
             ("microsoft-365", "microsoft-365"),
+            ("Relay.Example:587", "relay.example:587"),
+            ("127.0.0.1:25", "127.0.0.1:25"),
+            ("[2001:db8::1]:25", "[2001:db8::1]:25"),
         ] {
-            assert_eq!(SiteName::parse(text).unwrap().as_str(), name);
+            let site = SiteName::parse(text).unwrap();
+            assert_eq!((site.as_str(), site.is_smart_host()), (name, name.contains(':')));
         }
         for (text, error) in [
             (" ", SiteNameError::Empty),
             ("a.example,", SiteNameError::Invalid),
             ("a.example b.example", SiteNameError::Invalid),
             ("bee@example.net", SiteNameError::Invalid),
+            ("relay.example:", SiteNameError::Invalid),
+            ("relay.example:0", SiteNameError::Invalid),
+            ("relay.example:65536", SiteNameError::Invalid),
+            ("relay.example:+25", SiteNameError::Invalid),
+            (":25", SiteNameError::Invalid),
+            ("[relay.example]:25", SiteNameError::Invalid),
+            ("2001:db8::1:25", SiteNameError::Invalid),
+            ("a.example,relay.example:25", SiteNameError::Invalid),
         ] {
             assert_eq!(SiteName::parse(text), Err(error), "{text}");
         }

@@ -27,7 +27,7 @@ const MAX_TTL: Duration = Duration::from_hours(1);
 const REPEATS: usize = 1;
 /// Answers kept.
 const CACHE_ENTRIES: u64 = 65_536;
-const KEPT_TYPES: [RecordType; 9] = [
+const KEPT_TYPES: [RecordType; 10] = [
     RecordType::A,
     RecordType::AAAA,
     RecordType::MX,
@@ -36,6 +36,7 @@ const KEPT_TYPES: [RecordType; 9] = [
     RecordType::CNAME,
     RecordType::NS,
     RecordType::SOA,
+    RecordType::SRV,
     RecordType::TLSA,
 ];
 

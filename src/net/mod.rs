@@ -1,4 +1,5 @@
-//! Names, hosts and connections: DNS and DNSSEC, MX, TLS, DANE, MTA-STS, dialling, small HTTPS requests, the server's side of TLS, the PROXY protocol.
+//! Names, hosts and connections: DNS and DNSSEC, MX, TLS, DANE, MTA-STS, dialling, small HTTPS requests; of a server its side of TLS, its places, the PROXY
+//! protocol.
 //!
 //! Answers: which hosts take the mail of a domain, at which addresses, and how a connection to one is made.
 //! Does not: speak SMTP (see `smtp`) or decide whether mail bounces (see `deliver::verdict`).
@@ -16,6 +17,7 @@ pub mod https;
 pub mod mta_sts;
 pub mod mx;
 pub mod own;
+pub mod places;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod server_tls;
@@ -23,4 +25,6 @@ pub mod services;
 pub mod shown;
 pub mod sntp;
 pub mod tls;
+pub mod web_post;
+pub mod web_url;
 pub mod x509;

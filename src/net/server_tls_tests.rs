@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
@@ -52,8 +53,11 @@ async fn shown(server: &ServerTls, roots: &[CertificateDer<'static>], name: &str
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let (client, server) = tokio::join!(connector.connect(name, ours), server.accept(theirs));
-    let (client, (_, facts)) = (client?, server?);
+    let (mut client, (mut stream, facts)) = (client?, server?);
     assert!(facts.starts_with("TLSv1.3"), "{facts}");
+    stream.shutdown().await?;
+    assert_eq!(client.read_to_end(&mut Vec::new()).await?, 0);
+    assert_eq!(client.get_ref().1.tls13_tickets_received(), 0, "Outlook gives up STARTTLS on tickets");
     Ok(client.get_ref().1.peer_certificates().unwrap()[0].clone())
 }
 

@@ -10,12 +10,14 @@ use crate::clock::{Clock, first_id_at, time_of};
 use crate::config::Retention;
 use crate::domains::Domains;
 use crate::events::EventKind;
+use crate::incoming::IncomingMail;
 use crate::model::outcome::Attempt;
 use crate::outbox::node::Node;
 use crate::store::partition::Partitioned;
 use crate::store::{Store, StoreError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::metrics;
+use crate::webhooks::Webhooks;
 
 const ROUND: Duration = Duration::from_mins(1);
 /// Deliveries expired in one statement.
@@ -23,6 +25,8 @@ const EXPIRE_CHUNK: usize = 500;
 
 /// Lines of the audit trail deleted in one statement.
 const AUDIT_CHUNK: i64 = 5_000;
+/// Reports of receivers deleted in one statement, each with its lines.
+const REPORT_CHUNK: i64 = 100;
 
 /// Keeps house.
 #[derive(Debug)]
@@ -33,6 +37,10 @@ pub struct Housekeeping {
     pub domains: Domains,
     /// Time.
     pub clock: Clock,
+    /// Mail from the world.
+    pub incoming: IncomingMail,
+    /// What endpoints were told.
+    pub webhooks: Webhooks,
     /// Whether the time may be believed.
     pub node: Arc<Node>,
     /// How long what is kept.
@@ -96,6 +104,19 @@ impl Housekeeping {
         if self.retention.audit_days > 0 {
             let first_kept = days_ago(self.retention.audit_days).midnight().assume_utc();
             while self.store.delete_audit(first_id_at(first_kept), AUDIT_CHUNK).await? == AUDIT_CHUNK.unsigned_abs() {}
+        }
+        if self.retention.report_days > 0 {
+            let first_kept = days_ago(self.retention.report_days).midnight().assume_utc();
+            while self.store.delete_incoming_reports(first_kept, REPORT_CHUNK).await? == REPORT_CHUNK.unsigned_abs() {}
+        }
+        if self.retention.incoming_days > 0 {
+            let removed = self.incoming.remove_older(self.retention.incoming_days).await?;
+            if removed > 0 {
+                tracing::info!(messages = removed, "old mail from the world was deleted (retention.incoming_days)");
+            }
+        }
+        if self.retention.webhook_days > 0 {
+            self.webhooks.remove_older(self.retention.webhook_days).await?;
         }
         if self.retention.message_days > 0 {
             self.store.drop_partitions(Partitioned::Message, days_ago(self.retention.message_days).min(oldest)).await?;

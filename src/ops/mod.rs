@@ -1,6 +1,7 @@
 //! Work on the house itself, beside the mail.
 
 pub mod certs;
+pub mod consent;
 pub mod doctor;
 pub mod files;
 pub mod housekeeping;

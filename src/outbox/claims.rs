@@ -17,8 +17,10 @@ use time::OffsetDateTime;
 use tokio::sync::{Notify, OnceCell};
 
 use super::orders::Orders;
+use super::witness::Witnesses;
 use crate::clock::Tick;
 use crate::model::message::{Priority, TlsNeed};
+use crate::model::report_wishes::ReportWishes;
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 
 /// Deliveries of one lane in memory at most: enough to keep its sessions busy, few enough to leave room for others.
@@ -69,6 +71,7 @@ pub struct Claims {
     suspect: AtomicBool,
     room: Notify,
     orders: Orders,
+    witnesses: Witnesses,
 }
 
 impl Claims {
@@ -84,7 +87,14 @@ impl Claims {
             suspect: AtomicBool::new(false),
             room: Notify::new(),
             orders: Orders::default(),
+            witnesses: Witnesses::default(),
         })
+    }
+
+    /// Those who wait for the end of a first attempt.
+    #[must_use]
+    pub const fn witnesses(&self) -> &Witnesses {
+        &self.witnesses
     }
 
     /// What operators asked of all nodes.
@@ -331,6 +341,8 @@ pub struct OutboundMessage {
     pub smtputf8: bool,
     /// What it wants of TLS.
     pub tls: TlsNeed,
+    /// What its sender asked of delivery reports.
+    pub reports: Option<Box<ReportWishes>>,
     /// The signature fields, made once, when first needed.
     pub signature: OnceCell<Bytes>,
     /// Its room.

@@ -11,6 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Outbox;
+use super::at_site::Finder;
 use super::selection::Selection;
 use crate::clock::first_id_at;
 use crate::events::EventKind;
@@ -23,6 +24,8 @@ use crate::telemetry::metrics;
 
 /// Rows that one step looks at.
 const STEP: i64 = 2_000;
+/// The same where the domains of all have to be looked up.
+const STEP_AT_SITE: i64 = 500;
 /// How long one call goes on.
 const WORK: Duration = Duration::from_secs(5);
 
@@ -72,6 +75,8 @@ pub struct Change {
     pub changed: u64,
     /// Deliveries that a node works on, and so not changed.
     pub active: u64,
+    /// Deliveries that were not changed since it cannot be found out now whether they are at the site; none where no site was asked for.
+    pub unplaced: u64,
     /// Where to go on; none: all were looked at.
     pub next: Option<DeliveryId>,
 }
@@ -104,9 +109,16 @@ impl Outbox {
         let mut position = first_of(selection, after);
         // One call after the other must end even while mail is accepted without a pause.
         let last = selection.message.map_or_else(|| first_id_at(self.clock.now() + SKEW), MessageId::uuid);
-        let mut total = Change::default();
+        let (mut total, mut rows) = (Change::default(), selection.rows(project));
+        let mut finder = selection.site.clone().map(Finder::new);
         loop {
-            let step = self.step(verb, Stretch { after: position, last, rows: STEP }, &selection.rows(project), &line).await?;
+            let stretch = Stretch { after: position, last, rows: if finder.is_some() { STEP_AT_SITE } else { STEP } };
+            if let Some(finder) = &mut finder {
+                let found = finder.find(&self.store, &self.ways, stretch, &rows).await?;
+                total.unplaced += found.unplaced;
+                rows.only = Some(found.keys);
+            }
+            let step = self.step(verb, stretch, &rows, &line).await?;
             total.changed += step.changed;
             total.active += step.active;
             let Some(next) = step.next else { break };
@@ -134,6 +146,7 @@ impl Outbox {
         Ok(Change {
             changed: count(step.changed),
             active: count(step.active),
+            unplaced: 0,
             next: next.map(|(id, rcpt_no)| DeliveryId { message: MessageId::from_uuid(id), rcpt_no: u16::try_from(rcpt_no).unwrap_or(0) }),
         })
     }

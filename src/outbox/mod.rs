@@ -3,6 +3,7 @@
 //! Answers: what is put in, what is claimed, what became of it, and what an operator may do with what waits.
 //! Does not: talk to mail servers (`deliver`) or judge requests (`accept`). Invariants 1 to 6.
 
+mod at_site;
 pub mod claims;
 pub mod content;
 pub mod control;
@@ -19,9 +20,11 @@ pub mod refill;
 pub mod selection;
 pub mod settle;
 pub mod sites;
+mod unpark;
 pub mod view;
 pub mod waiting;
 pub mod ways;
+pub mod witness;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
@@ -32,8 +35,9 @@ use crate::store::Store;
 pub use crate::store::StoreError;
 
 pub use control::{Change, Verb};
+pub use node::Node;
 pub use nodes::{NodeState, NodeView};
-pub use pauses::{PauseView, Paused, Target};
+pub use pauses::{PauseView, Paused, ReasonError, Target, check_reason};
 pub use selection::{Selection, SelectionError};
 
 pub use claims::{ClaimedDelivery, Claims, Hurry, OutboundMessage};
@@ -42,6 +46,7 @@ pub use new_message::{IdempotencyKey, NewMessage, Origin};
 pub use sites::{SiteState, SiteView};
 pub use view::{DeliveryView, MessageFilter, MessageSummary, MessageView, QueueLane};
 pub use ways::Ways;
+pub use witness::{Seen, Witnesses};
 
 /// Reads and controls the outbox on behalf of a project. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -74,6 +79,12 @@ impl Outbox {
         let Some(row) = self.store.content(project.uuid(), id.uuid()).await? else { return Ok(None) };
         let content = content::unpack(row.encoding, row.content, row.size)?;
         Ok(Some(StoredContent { content, domain: row.domain_id.map(DomainId::from_uuid), accepted_at: time_of(row.id) }))
+    }
+
+    /// True if it can be said which site a delivery is at: not where the configuration of those who send cannot be used.
+    #[must_use]
+    pub const fn knows_sites(&self) -> bool {
+        self.ways.are_known()
     }
 
     /// True if the database answers and knows its tables.

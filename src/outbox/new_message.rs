@@ -4,6 +4,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use crate::model::message::{Label, Priority, Tags, TlsNeed};
+use crate::model::report_wishes::ReportWishes;
 use crate::model::{DomainId, Envelope, MessageId, ProjectId};
 
 /// The door a message came through.
@@ -15,6 +16,8 @@ pub enum Origin {
     Smtp,
     /// The command line.
     Cli,
+    /// Mail from the world that is passed on.
+    Forward,
 }
 
 impl Origin {
@@ -25,6 +28,7 @@ impl Origin {
             Self::Api => 1,
             Self::Smtp => 2,
             Self::Cli => 3,
+            Self::Forward => 4,
         }
     }
 }
@@ -68,6 +72,14 @@ pub struct NewMessage {
     pub smtputf8: bool,
     /// What it wants of TLS.
     pub tls: TlsNeed,
+}
+
+impl NewMessage {
+    /// What its sender asked of delivery reports: who submits by SMTP may, and it stands in the metadata. That of the API is its user's own.
+    #[must_use]
+    pub fn report_wishes(&self) -> Option<ReportWishes> {
+        ReportWishes::of(&self.metadata).filter(|_| self.origin == Origin::Smtp)
+    }
 }
 
 /// A caller's promise that requests with this key are one request.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::claims::{Claims, Dropped};
 use super::expiry::ExpiryGuard;
@@ -26,9 +26,7 @@ const BEAT: Duration = Duration::from_secs(1);
 const TAKE_OVER_CHUNK: usize = 500;
 /// How often the claims in the database are compared with those in memory. It reads the whole table of outstanding work.
 const AUDIT_EVERY: Duration = Duration::from_mins(5);
-/// Parked deliveries freed in one statement.
-const UNPARK_CHUNK: i64 = 2_000;
-/// Beats after the end of a pause in which parked deliveries are freed: a claim that began before it may park some after the first.
+/// Beats after the end of a pause at which parked deliveries are looked for: a claim that began before it may park some after the first.
 const UNPARK_ROUNDS: u8 = 3;
 const PANIC_FACTS: &str = "the work on this delivery broke off; the next hop may have taken the message";
 const CUT_OFF_FACTS: &str = "the session was cut off when this node stopped; the next hop may have taken the message";
@@ -37,9 +35,9 @@ const TAKE_OVER_FACTS: &str = "the node that worked on this delivery stopped; th
 /// A process that takes part. Shared by all that claim or settle.
 #[derive(Debug)]
 pub struct Node {
-    store: Store,
-    clock: Clock,
-    claims: Arc<Claims>,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) claims: Arc<Claims>,
     host: String,
     silence: Duration,
     incarnation: AtomicI64,
@@ -49,7 +47,9 @@ pub struct Node {
     round: Mutex<Tick>,
     audited: Mutex<Option<Tick>>,
     /// How often the end of a pause is still to be looked for.
-    unparking: AtomicU8,
+    unpark_rounds: AtomicU8,
+    /// Says so to [`Node::unpark`].
+    pub(super) unparking: Notify,
 }
 
 /// How a process ends.
@@ -82,7 +82,8 @@ impl Node {
             expiry,
             round: Mutex::new(asked_at),
             audited: Mutex::new(None),
-            unparking: AtomicU8::new(UNPARK_ROUNDS),
+            unpark_rounds: AtomicU8::new(UNPARK_ROUNDS),
+            unparking: Notify::new(),
         }))
     }
 
@@ -204,27 +205,20 @@ impl Node {
         for owner in self.store.unknown_owners().await? {
             self.take_over(owner).await?;
         }
-        self.unpark().await
-    }
-
-    /// Learns what operators asked for, and frees what a pause kept that is over.
-    async fn hear_orders(&self) -> Result<(), StoreError> {
-        let (rows, drained) = (self.store.pauses().await?, self.store.is_drained(self.incarnation()).await?);
-        if self.claims.orders().learn(super::pauses::areas(&rows), drained) {
-            self.unparking.store(UNPARK_ROUNDS, Ordering::Release);
-        }
-        let left = self.unparking.load(Ordering::Acquire);
-        if left > 0 {
-            self.unpark().await?;
-            self.unparking.store(left - 1, Ordering::Release);
-        }
+        self.unparking.notify_one();
         Ok(())
     }
 
-    async fn unpark(&self) -> Result<(), StoreError> {
-        let freed = super::pauses::unpark(&self.store, UNPARK_CHUNK).await?;
-        if freed > 0 {
-            self.claims.wake();
+    /// Learns what operators asked for, and has what a pause kept freed that is over.
+    async fn hear_orders(&self) -> Result<(), StoreError> {
+        let (rows, drained) = (self.store.pauses().await?, self.store.is_drained(self.incarnation()).await?);
+        if self.claims.orders().learn(super::pauses::areas(&rows), drained) {
+            self.unpark_rounds.store(UNPARK_ROUNDS, Ordering::Release);
+        }
+        let left = self.unpark_rounds.load(Ordering::Acquire);
+        if left > 0 {
+            self.unparking.notify_one();
+            self.unpark_rounds.store(left - 1, Ordering::Release);
         }
         Ok(())
     }
@@ -328,6 +322,7 @@ impl Node {
             scope: Some(Scope::Us),
             class: Some(BounceClass::Network),
             outcome_unknown: true,
+            next_hop_reports: false,
             transcript: Vec::new(),
         };
         serde_json::to_string(&facts).unwrap_or_else(|_| "{}".into())

@@ -10,12 +10,28 @@ use utoipa::ToSchema;
 
 use super::Outbox;
 use super::orders::Area;
+use super::unpark;
 use crate::model::{Actor, DomainName, KeyId, ProjectId, SiteName};
+use crate::store::operator::FIRST_PARKED;
 use crate::store::pause::{PauseRow, PausedDomain};
 use crate::store::{Store, StoreError, audit};
 
-/// Parked deliveries freed in one statement.
-const CHUNK: i64 = 2_000;
+/// Characters of the reason of a pause.
+const MAX_REASON_CHARACTERS: usize = 500;
+
+/// A reason says nothing, or too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected 1 to {MAX_REASON_CHARACTERS} characters without controls")]
+pub struct ReasonError;
+
+/// Checks the reason of a pause.
+///
+/// # Errors
+/// [`ReasonError`] if it is empty, longer than 500 characters, or holds control characters.
+pub fn check_reason(reason: &str) -> Result<(), ReasonError> {
+    let fits = (1..=MAX_REASON_CHARACTERS).contains(&reason.chars().count()) && !reason.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(ReasonError) }
+}
 
 /// What to pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,8 +146,10 @@ impl Outbox {
         audit::write(&mut *tx, &self.audit_line(what.project, actor, "queue.resume", target(what, None))).await?;
         tx.commit().await.map_err(StoreError::from)?;
         tracing::warn!(domain = domain.unwrap_or("all"), site = site.unwrap_or("all"), by = actor.name, "a pause is over");
-        // The nodes free the rest when they hear of it.
-        self.store.unpark(CHUNK).await?;
+        // The nodes free the rest when they hear of it, and all of it if this fails: the pause is over in any case.
+        if let Err(error) = unpark::step(&self.store, FIRST_PARKED).await {
+            tracing::warn!(%error, "what waited for a pause is freed a little later");
+        }
         Ok(true)
     }
 }
@@ -146,18 +164,6 @@ pub(super) fn areas(rows: &[PauseRow]) -> Vec<Area> {
         })
     };
     rows.iter().filter_map(area).collect()
-}
-
-/// Frees what waits for a pause that is over. Answers how many.
-pub(super) async fn unpark(store: &Store, chunk: i64) -> Result<u64, StoreError> {
-    let mut total = 0;
-    loop {
-        let freed = store.unpark(chunk).await?;
-        total += freed;
-        if freed < u64::try_from(chunk).unwrap_or(0) {
-            return Ok(total);
-        }
-    }
 }
 
 fn target(what: &Paused, reason: Option<&str>) -> serde_json::Value {

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::failpoint::Failpoint;
 use crate::model::message::{Priority, TlsNeed};
 use crate::model::outcome::DeliveryState;
+use crate::model::report_wishes::ReportWishes;
 use crate::model::{DeliveryId, DomainId, EmailAddress, MessageId, ProjectId, ReversePath};
 use crate::store::message::ContentRow;
 use crate::store::operator::PARKED;
@@ -305,6 +306,7 @@ fn outbound(row: ContentRow, grant: super::claims::Grant) -> Result<OutboundMess
         eight_bit: row.flags & 1 != 0,
         smtputf8: row.flags & 2 != 0,
         tls: TlsNeed::from_flags(row.flags),
+        reports: row.dsn.as_ref().and_then(ReportWishes::of_dsn).map(Box::new),
         signature: tokio::sync::OnceCell::new(),
         grant,
     })

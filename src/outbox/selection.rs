@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::model::{DomainName, MessageId, ProjectId};
+use crate::model::{DomainName, MessageId, ProjectId, SiteName};
 use crate::store::operator::SelectedRows;
 
 /// Deliveries that satisfy every condition given.
@@ -22,6 +22,9 @@ pub struct Selection {
     /// Key and value of a tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<(String, String)>,
+    /// At this site now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<SiteName>,
     /// All deliveries, said in so many words.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
@@ -31,7 +34,7 @@ pub struct Selection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// Nothing is said.
-    #[error("nothing is selected: give a message, recipient_domain, sender_domain or tag, or all")]
+    #[error("nothing is selected: give a message, recipient_domain, sender_domain, tag or site, or all")]
     Empty,
     /// Everything, and yet a condition.
     #[error("all stands alone: it selects everything, and a condition beside it would be without effect")]
@@ -50,7 +53,8 @@ impl Selection {
     /// # Errors
     /// [`SelectionError`].
     pub const fn check(&self) -> Result<(), SelectionError> {
-        let narrowed = self.message.is_some() || self.recipient_domain.is_some() || self.sender_domain.is_some() || self.tag.is_some();
+        let by_address = self.recipient_domain.is_some() || self.sender_domain.is_some() || self.site.is_some();
+        let narrowed = by_address || self.message.is_some() || self.tag.is_some();
         match (narrowed, self.all) {
             (false, false) => Err(SelectionError::Empty),
             (true, true) => Err(SelectionError::AllBeside),
@@ -64,6 +68,7 @@ impl Selection {
             recipient: self.recipient_domain.as_ref().map(|domain| format!("@{domain}")),
             sender: self.sender_domain.as_ref().map(|domain| format!("@{domain}")),
             tag: self.tag.as_ref().map(|(key, value)| serde_json::json!({ key: value })),
+            only: None,
         }
     }
 }

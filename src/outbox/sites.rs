@@ -3,6 +3,8 @@
 //! Answers: the sites that a project's mail waits for, or all of them to an operator. Only what other projects send is left out of the former.
 //! Does not: change anything; the engine does, by what it is answered.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -112,9 +114,7 @@ impl Outbox {
     pub async fn sites(&self, project: ProjectId) -> Result<Vec<SiteView>, StoreError> {
         let own = self.store.outstanding_domains(project.uuid()).await?;
         let mut sites = self.views(self.store.sites_of(&own).await?);
-        for site in &mut sites {
-            site.domains.retain(|domain| own.binary_search(domain).is_ok());
-        }
+        keep_domains(&mut sites, own);
         Ok(sites)
     }
 
@@ -123,6 +123,14 @@ impl Outbox {
         let mut sites: Vec<SiteView> = rows.into_iter().map(|row| SiteView::of(row, now)).collect();
         sites.sort_by(|one, other| one.name.cmp(&other.name));
         sites
+    }
+}
+
+/// Leaves sites with these domains only, in whatever order the database gave them: it sorts as its locale wants.
+fn keep_domains(sites: &mut [SiteView], own: Vec<String>) {
+    let own: HashSet<String> = own.into_iter().collect();
+    for site in sites {
+        site.domains.retain(|domain| own.contains(domain));
     }
 }
 
@@ -149,6 +157,16 @@ mod tests {
             domains: vec!["b.example".into(), "a.example".into()],
             updated_at: now,
         }
+    }
+
+    #[test]
+    fn a_project_sees_its_own_domains_whatever_order_they_came_in() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let mut sites = [SiteView::of(SiteRow { domains: names(&["a-b.example", "ab.example", "other.example"]), ..row(now) }, now)];
+        // The hyphen counts last in many locales.
+        keep_domains(&mut sites, names(&["ab.example", "a-b.example", "abc.example"]));
+        assert_eq!(sites[0].domains, ["a-b.example", "ab.example"]);
     }
 
     #[test]

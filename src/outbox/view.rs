@@ -310,7 +310,12 @@ const fn is_over(state: DeliveryState) -> bool {
 
 const fn state_after(kind: EventKind) -> DeliveryState {
     match kind {
-        EventKind::Accepted | EventKind::Deferred | EventKind::DomainVerified | EventKind::DomainFailed => DeliveryState::Queued,
+        EventKind::Accepted
+        | EventKind::Deferred
+        | EventKind::Received
+        | EventKind::Forwarded
+        | EventKind::DomainVerified
+        | EventKind::DomainFailed => DeliveryState::Queued,
         // Who complains has it.
         EventKind::Delivered | EventKind::Complained => DeliveryState::Delivered,
         EventKind::Bounced => DeliveryState::Bounced,

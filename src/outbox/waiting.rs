@@ -131,7 +131,11 @@ fn of_node(host: Option<&String>) -> Waiting {
 }
 
 fn of_sources(row: &Outstanding, wait: Option<&WaitRow>) -> Waiting {
-    let reason = if wait.is_some_and(|wait| wait.reason == "source_listed") { WaitReason::SourceListed } else { WaitReason::WarmingUp };
+    let reason = match wait.map(|wait| wait.reason.as_str()) {
+        Some("source_listed") => WaitReason::SourceListed,
+        Some("paused") => WaitReason::Paused,
+        _ => WaitReason::WarmingUp,
+    };
     Waiting { reason, until: Some(row.next_at), detail: wait.map(|wait| wait.detail.clone()).unwrap_or_default() }
 }
 

@@ -10,9 +10,12 @@ use anyhow::Context;
 
 use super::{Start, certificates, host_name};
 use crate::accept::Accept;
-use crate::config::Listen;
+use crate::clock::Clock;
+use crate::config::{self, Listen};
 use crate::deliver::class::Rules;
-use crate::inbound::Inbound;
+use crate::inbound::{Inbound, Reception};
+use crate::model::EmailAddress;
+use crate::routes::{Action, Target};
 use crate::smtp::server::session::Purpose;
 use crate::smtpd::{self, Door, Encryption};
 
@@ -24,7 +27,7 @@ impl Start<'_> {
         let hostname = host_name(self.config);
         let rooms = smtpd::Rooms {
             accept: accept.with_recipients(smtp.recipients),
-            inbound: Inbound { store: self.house.store.clone(), domains: self.house.domains.clone(), clock: self.clock.clone(), rules },
+            reception: self.reception(accept, rules, &hostname),
             users: self.house.smtp_users.clone(),
             tls: tls.clone(),
             config: Arc::clone(self.config),
@@ -52,6 +55,33 @@ impl Start<'_> {
         Ok([submission, submissions, mx])
     }
 
+    /// What takes mail from the world.
+    fn reception(&self, accept: &Accept, rules: Arc<Rules>, hostname: &str) -> Reception {
+        let house = self.house;
+        let settings = &self.config.inbound;
+        Reception {
+            reports: Inbound {
+                store: house.store.clone(),
+                domains: house.domains.clone(),
+                clock: self.clock.clone(),
+                rules,
+                reports: house.reports.clone(),
+            },
+            routes: house.routes.clone(),
+            webhooks: house.webhooks.clone(),
+            hostname: hostname.to_owned(),
+            house: house.project,
+            postmaster: postmaster(settings, self.clock),
+            stored_octets: settings.stored_octets,
+            counted: Reception::counting(),
+            accept: accept.clone(),
+            claims: Arc::clone(self.claims),
+            resolver: house.resolver.clone(),
+            settings: settings.clone(),
+            forward_pace: Arc::default(),
+        }
+    }
+
     /// Listens for SMTP; none if it is off. An address that nobody asked for may be taken: that is told and no more.
     async fn listen(&self, door: &Arc<Door>, option: &'static str, listen: Listen, encryption: Encryption) -> anyhow::Result<Option<SocketAddr>> {
         let name = option.trim_start_matches("smtp.").trim_end_matches("_listen");
@@ -74,5 +104,13 @@ impl Start<'_> {
         listener.serve(Arc::clone(door));
         tracing::info!(address = %bound, ?encryption, "listening for SMTP");
         Ok(Some(bound))
+    }
+}
+
+/// What is done with mail to postmaster and abuse. An address that the operator wrote down needs nobody's agreement.
+fn postmaster(settings: &config::Inbound, clock: &Clock) -> Action {
+    match EmailAddress::parse(&settings.postmaster) {
+        Ok(address) => Action::Forward { targets: vec![Target { address, asked_at: None, confirmed_at: Some(clock.now()) }] },
+        Err(_) => Action::Store,
     }
 }

@@ -17,6 +17,7 @@ pub use super::session::Session;
 use super::timeouts::Timeouts;
 pub use super::wire::Stream;
 use crate::model::outcome::Stage;
+use crate::model::report_wishes::ReportWishes;
 use crate::model::{EmailAddress, Reply, ReversePath, Secret};
 
 /// Whether STARTTLS is used.
@@ -73,6 +74,8 @@ pub struct Transaction<'a> {
     pub smtputf8: bool,
     /// The message must not go on without TLS (RFC 8689).
     pub require_tls: bool,
+    /// What its sender asked of delivery reports; passed on if the server offers DSN (RFC 3461).
+    pub reports: Option<&'a ReportWishes>,
 }
 
 /// How a transaction ended.

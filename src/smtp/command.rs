@@ -7,6 +7,8 @@
 use std::io::Write;
 
 use super::extension::{Extensions, Size};
+use super::report_parameters;
+use crate::model::report_wishes::ReportWishes;
 use crate::model::{EmailAddress, ReversePath};
 
 /// `EHLO name`, or `HELO name` if `extended` is not wanted. Characters no host name or address literal has are left out.
@@ -30,7 +32,7 @@ pub enum Hello {
 
 /// What MAIL says about the message.
 #[derive(Clone, Copy, Debug)]
-pub struct MailParameters {
+pub struct MailParameters<'a> {
     /// Octets of the content.
     pub size: usize,
     /// The content has octets above 127.
@@ -39,10 +41,12 @@ pub struct MailParameters {
     pub smtputf8: bool,
     /// The message must not go on without TLS (RFC 8689).
     pub require_tls: bool,
+    /// What was asked of delivery reports (RFC 3461).
+    pub reports: Option<&'a ReportWishes>,
 }
 
 /// `MAIL FROM:<..>` with the parameters the server offers.
-pub fn mail(buffer: &mut Vec<u8>, from: &ReversePath, parameters: MailParameters, extensions: &Extensions) {
+pub fn mail(buffer: &mut Vec<u8>, from: &ReversePath, parameters: MailParameters<'_>, extensions: &Extensions) {
     buffer.extend_from_slice(b"MAIL FROM:<");
     if let ReversePath::Address(address) = from {
         path(buffer, address);
@@ -61,14 +65,21 @@ pub fn mail(buffer: &mut Vec<u8>, from: &ReversePath, parameters: MailParameters
     if parameters.require_tls && extensions.require_tls {
         buffer.extend_from_slice(b" REQUIRETLS");
     }
+    if let Some(wishes) = parameters.reports.filter(|_| extensions.dsn) {
+        report_parameters::mail(buffer, wishes);
+    }
     buffer.extend_from_slice(b"\r\n");
 }
 
-/// `RCPT TO:<..>`
-pub fn rcpt(buffer: &mut Vec<u8>, to: &EmailAddress) {
+/// `RCPT TO:<..>` with what was asked of delivery reports, if the server offers them.
+pub fn rcpt(buffer: &mut Vec<u8>, to: &EmailAddress, reports: Option<&ReportWishes>, extensions: &Extensions) {
     buffer.extend_from_slice(b"RCPT TO:<");
     path(buffer, to);
-    buffer.extend_from_slice(b">\r\n");
+    buffer.push(b'>');
+    if let Some(wishes) = reports.filter(|_| extensions.dsn) {
+        report_parameters::rcpt(buffer, to, wishes);
+    }
+    buffer.extend_from_slice(b"\r\n");
 }
 
 /// `BDAT n LAST` (RFC 3030); `octets` of content must follow at once.
@@ -102,11 +113,12 @@ mod tests {
     #[test]
     fn mail_carries_only_what_the_server_offers() {
         let from = ReversePath::Address(EmailAddress::parse("ü@example.com").expect("an address"));
-        let parameters = MailParameters { size: 12, eight_bit: true, smtputf8: true, require_tls: true };
-        let all = Extensions { size: Size::Unlimited, eight_bit_mime: true, smtputf8: true, require_tls: true, ..Extensions::default() };
+        let wishes = ReportWishes { envid: Some("7".to_owned()), ..ReportWishes::default() };
+        let parameters = MailParameters { size: 12, eight_bit: true, smtputf8: true, require_tls: true, reports: Some(&wishes) };
+        let all = Extensions { size: Size::Unlimited, eight_bit_mime: true, smtputf8: true, require_tls: true, dsn: true, ..Extensions::default() };
         assert_eq!(
             written(|buffer| mail(buffer, &from, parameters, &all)),
-            "MAIL FROM:<ü@example.com> SIZE=12 BODY=8BITMIME SMTPUTF8 REQUIRETLS\r\n"
+            "MAIL FROM:<ü@example.com> SIZE=12 BODY=8BITMIME SMTPUTF8 REQUIRETLS ENVID=7\r\n"
         );
         assert_eq!(written(|buffer| mail(buffer, &ReversePath::Null, parameters, &Extensions::default())), "MAIL FROM:<>\r\n");
     }
@@ -120,7 +132,13 @@ mod tests {
     #[test]
     fn quoted_local_parts_keep_their_quotes() {
         let to = EmailAddress::parse("\"a b\"@example.com").expect("an address");
-        assert_eq!(written(|buffer| rcpt(buffer, &to)), "RCPT TO:<\"a b\"@example.com>\r\n");
+        assert_eq!(written(|buffer| rcpt(buffer, &to, None, &Extensions::default())), "RCPT TO:<\"a b\"@example.com>\r\n");
+        let (asked, offered) = (ReportWishes::default(), Extensions { dsn: true, ..Extensions::default() });
+        assert_eq!(written(|buffer| rcpt(buffer, &to, Some(&asked), &Extensions::default())), "RCPT TO:<\"a b\"@example.com>\r\n", "not offered");
+        assert_eq!(
+            written(|buffer| rcpt(buffer, &to, Some(&asked), &offered)),
+            "RCPT TO:<\"a b\"@example.com> ORCPT=rfc822;\"a+20b\"@example.com\r\n"
+        );
         assert_eq!(written(|buffer| bdat_last(buffer, 86)), "BDAT 86 LAST\r\n");
     }
 }

@@ -160,6 +160,7 @@ async fn send(stream: TcpStream, messages: Vec<Message>, tls: TlsUse, clock: Clo
             eight_bit: message.flags.contains("eight_bit"),
             smtputf8: message.flags.contains("smtputf8"),
             require_tls: message.flags.contains("require_tls"),
+            reports: None,
         };
         let sent = session.send(&transaction).await;
         assert_eq!(sent.recipients.len(), message.to.len());

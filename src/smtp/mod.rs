@@ -12,6 +12,7 @@ pub mod server;
 pub mod timeouts;
 
 mod content;
+mod report_parameters;
 mod session;
 mod transaction;
 mod transcript;

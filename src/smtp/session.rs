@@ -100,6 +100,12 @@ impl Session {
         Self { wire, timeouts, extensions, in_step: true, reset_first: false, is_proven: false, transactions: 0, tls_facts }
     }
 
+    /// True if the server takes what is asked of delivery reports (RFC 3461).
+    #[must_use]
+    pub const fn offers_reports(&self) -> bool {
+        self.extensions.dsn
+    }
+
     /// True if another transaction can follow, as far as is known without looking at the connection.
     #[must_use]
     pub fn is_reusable(&self) -> bool {

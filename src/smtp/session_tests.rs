@@ -25,7 +25,9 @@ fn addresses(texts: &[&str]) -> Vec<EmailAddress> {
 async fn send(session: &mut Session, to: &[EmailAddress], content: &[&[u8]]) -> Sent {
     let size = content.iter().map(|chunk| chunk.len()).sum();
     let reverse_path = &ReversePath::Null;
-    session.send(&Transaction { reverse_path, recipients: to, content, size, eight_bit: false, smtputf8: false, require_tls: false }).await
+    session
+        .send(&Transaction { reverse_path, recipients: to, content, size, eight_bit: false, smtputf8: false, require_tls: false, reports: None })
+        .await
 }
 
 fn is_taken(sent: &Sent) -> bool {

@@ -111,7 +111,7 @@ impl Session {
         while let Some((number, window)) = windows.next() {
             let is_last = windows.peek().is_none();
             for recipient in window {
-                command::rcpt(&mut self.wire.output, recipient);
+                command::rcpt(&mut self.wire.output, recipient, transaction.reports, &self.extensions);
             }
             let lost_at = if is_last && one_flight { Stage::EndOfData } else { Stage::Rcpt };
             match (is_last, one_flight) {
@@ -151,7 +151,7 @@ impl Session {
             return Ok(Next::Over);
         }
         for (place, recipient) in transaction.recipients.iter().enumerate() {
-            command::rcpt(&mut self.wire.output, recipient);
+            command::rcpt(&mut self.wire.output, recipient, transaction.reports, &self.extensions);
             self.send_commands(Stage::Rcpt, self.timeouts.rcpt).await?;
             self.read_recipients(place, std::slice::from_ref(recipient), ends, Stage::Rcpt).await?;
         }
@@ -210,6 +210,7 @@ impl Session {
             eight_bit: transaction.eight_bit,
             smtputf8: transaction.smtputf8,
             require_tls: transaction.require_tls,
+            reports: transaction.reports,
         };
         command::mail(&mut self.wire.output, transaction.reverse_path, parameters, &self.extensions);
     }

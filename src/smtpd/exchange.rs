@@ -1,35 +1,54 @@
-//! What the world may bring: mail to our bounce addresses, and nothing else (RFC 5321 on port 25).
+//! What the world may bring: mail to our routes, bounce addresses and postmasters (RFC 5321 on port 25).
 //!
-//! Answers: whether an address is a bounce address of ours, and what is told about a report: it is taken once its events are committed.
-//! Does not: relay, whoever asks; have mailboxes; or know what a report means, which `inbound` does.
+//! Answers: hands an address to `inbound` at RCPT, and the message at its end, with what is known of the connection.
+//! Does not: relay, whoever asks; or know routes, which `inbound` does.
+
+use std::net::IpAddr;
 
 use super::Door;
-use crate::inbound::InboundError;
+use crate::inbound::{Arrived, Place};
 use crate::model::Reply;
 use crate::smtp::server::path::Recipient;
-use crate::smtp::server::session::Message;
+use crate::smtp::server::session::{Greeting, Message};
 
-/// May mail go to this address? Only to one whose token is ours.
-pub(super) fn may_receive(door: &Door, to: &Recipient) -> Reply {
-    match to {
-        Recipient::Address(address) if door.inbound.knows(address) => Reply::new(250, "2.1.5 ok"),
-        Recipient::Address(_) => Reply::new(550, "5.7.1 this server takes reports to its bounce addresses and relays for nobody"),
-        Recipient::Postmaster => Reply::new(550, "5.1.1 there are no mailboxes here"),
-    }
+/// Who brings a message, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bringer<'b> {
+    /// Their address.
+    pub(super) peer: IpAddr,
+    /// What they call themselves, and how they greeted.
+    pub(super) client: Option<(&'b str, Greeting)>,
+    /// Version and cipher, within TLS.
+    pub(super) tls: Option<&'b str>,
 }
 
-/// Takes a report at each bounce address that it came to. What was told before is not told again, so a sender may repeat all of it.
-pub(super) async fn take(door: &Door, message: &Message) -> Reply {
-    for named in &message.recipients {
-        let Recipient::Address(address) = &named.recipient else { continue };
-        match door.inbound.report_arrived(address, &message.content).await {
-            Ok(heard) => tracing::debug!(recipient = %address, ?heard, "a report arrived"),
-            Err(InboundError::UnknownAddress(_)) => return Reply::new(550, "5.1.1 this is no bounce address of ours"),
-            Err(InboundError::Store(error)) => {
-                tracing::warn!(%error, "a report could not be kept; its sender tries again");
-                return Reply::new(451, "4.3.0 the report cannot be kept now; try again later");
-            }
-        }
-    }
-    Reply::new(250, "2.6.0 heard")
+/// May mail go to this address? `places` are those of the transaction so far.
+pub(super) async fn may_receive(door: &Door, places: &mut Vec<Place>, to: &Recipient) -> Reply {
+    let address = match to {
+        Recipient::Address(address) => Some(address),
+        Recipient::Postmaster => None,
+    };
+    door.reception.may_receive(places, address).await
+}
+
+/// Takes a message for the addresses that were accepted.
+pub(super) async fn take(door: &Door, places: &[Place], bringer: Bringer<'_>, message: Message) -> Reply {
+    let (helo, greeting) = bringer.client.unwrap_or(("unknown", Greeting::Helo));
+    let protocol = match (greeting, bringer.tls, message.parameters.smtputf8) {
+        (Greeting::Helo, ..) => "SMTP",
+        (Greeting::Ehlo, None, false) => "ESMTP",
+        (Greeting::Ehlo, Some(_), false) => "ESMTPS",
+        (Greeting::Ehlo, None, true) => "UTF8SMTP",
+        (Greeting::Ehlo, Some(_), true) => "UTF8SMTPS",
+    };
+    let arrived = Arrived {
+        peer: bringer.peer,
+        helo: helo.to_owned(),
+        tls: bringer.tls.map(str::to_owned),
+        protocol,
+        reverse_path: message.reverse_path,
+        recipients: places.iter().map(|place| place.recipient.clone()).collect(),
+        content: message.content.into(),
+    };
+    door.reception.arrived(places, arrived).await
 }

@@ -22,6 +22,8 @@ pub(crate) struct DomainRow {
     pub(crate) checked_at: Option<OffsetDateTime>,
     pub(crate) failing_since: Option<OffsetDateTime>,
     pub(crate) findings: serde_json::Value,
+    pub(crate) mta_sts: String,
+    pub(crate) dkim_zone: Option<String>,
 }
 
 /// A row of `dkim_key`.
@@ -70,25 +72,45 @@ pub(crate) struct Told {
 pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
     sqlx::query!(
-        "insert into domain (id, project_id, name, state, created_at) values ($1, $2, $3, $4, $5)",
+        "insert into domain (id, project_id, name, state, created_at, mta_sts, dkim_zone) values ($1, $2, $3, $4, $5, $6, $7)",
         domain.id,
         domain.project_id,
         domain.name,
         domain.state,
-        domain.created_at
+        domain.created_at,
+        domain.mta_sts,
+        domain.dkim_zone
     )
     .execute(&mut *tx)
+    .limited(STATEMENT)
     .await?;
     insert_keys(&mut tx, keys).await?;
     Ok(tx.commit().await?)
 }
 
-/// Writes the next keys of a domain, in place of next keys that never came into use.
-pub(crate) async fn replace_next_keys(store: &Store, domain: DomainId, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
+/// Whether a key that is retired now signed under one of `selectors` and was seen in DNS after `since`.
+pub(crate) async fn retired_lately(store: &Store, domain: DomainId, selectors: &[String], since: OffsetDateTime) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (select from dkim_key where domain_id = $1 and state = 'retired' and selector = any($2) and seen_at > $3) as "lately!""#,
+        domain.uuid(),
+        selectors,
+        since
+    )
+    .fetch_one(store.pool())
+    .limited(STATEMENT)
+    .await?;
+    Ok(found)
+}
+
+/// Writes the next keys of a domain, in place of next keys that never came into use and of retired ones under the selectors `reused`.
+pub(crate) async fn replace_next_keys(store: &Store, domain: DomainId, keys: &[DkimKeyRow], reused: &[String]) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
     // One rotation at a time: the row of the domain is the lock.
-    sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut *tx).await?;
-    sqlx::query!("delete from dkim_key where domain_id = $1 and state = 'next'", domain.uuid()).execute(&mut *tx).await?;
+    sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut *tx).limited(STATEMENT).await?;
+    sqlx::query!("delete from dkim_key where domain_id = $1 and (state = 'next' or state = 'retired' and selector = any($2))", domain.uuid(), reused)
+        .execute(&mut *tx)
+        .limited(STATEMENT)
+        .await?;
     insert_keys(&mut tx, keys).await?;
     Ok(tx.commit().await?)
 }
@@ -108,6 +130,7 @@ async fn insert_keys(tx: &mut Tx, keys: &[DkimKeyRow]) -> Result<(), StoreError>
             key.created_at
         )
         .execute(&mut **tx)
+        .limited(STATEMENT)
         .await?;
     }
     Ok(())
@@ -117,7 +140,7 @@ async fn insert_keys(tx: &mut Tx, keys: &[DkimKeyRow]) -> Result<(), StoreError>
 pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -> Result<Vec<DomainRow>, StoreError> {
     sqlx::query_as!(
         DomainRow,
-        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
+        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings, mta_sts, dkim_zone
            from domain where project_id = $1 and ($2::uuid is null or id > $2) order by id limit $3",
         project.uuid(),
         page.after,
@@ -132,7 +155,7 @@ pub(crate) async fn list(store: &Store, project: ProjectId, page: PageRequest) -
 pub(crate) async fn get(store: &Store, project: ProjectId, id: DomainId) -> Result<Option<DomainRow>, StoreError> {
     sqlx::query_as!(
         DomainRow,
-        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
+        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings, mta_sts, dkim_zone
            from domain where project_id = $1 and id = $2",
         project.uuid(),
         id.uuid()
@@ -146,7 +169,7 @@ pub(crate) async fn get(store: &Store, project: ProjectId, id: DomainId) -> Resu
 pub(crate) async fn by_name(store: &Store, project: ProjectId, name: &DomainName) -> Result<Option<DomainRow>, StoreError> {
     sqlx::query_as!(
         DomainRow,
-        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings
+        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings, mta_sts, dkim_zone
            from domain where project_id = $1 and name = $2",
         project.uuid(),
         name.as_str()
@@ -154,6 +177,14 @@ pub(crate) async fn by_name(store: &Store, project: ProjectId, name: &DomainName
     .fetch_optional(store.pool())
     .limited(STATEMENT)
     .await
+}
+
+/// True if some project owns a domain of this name.
+pub(crate) async fn is_verified(store: &Store, name: &DomainName) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(r#"select exists (select 1 from domain where name = $1 and state = 'verified') as "found!""#, name.as_str())
+        .fetch_one(store.pool())
+        .limited(STATEMENT)
+        .await
 }
 
 /// The name of a domain of any project.
@@ -190,13 +221,54 @@ pub(crate) async fn strict_verp(store: &Store, project: ProjectId) -> Result<boo
     Ok(strict.unwrap_or(false))
 }
 
-/// The domain that owns `name`, if it belongs to another project.
-pub(crate) async fn verified_elsewhere(store: &Store, project: ProjectId, name: &str) -> Result<Option<DomainId>, StoreError> {
-    let id = sqlx::query_scalar!("select id from domain where name = $1 and state = 'verified' and project_id <> $2", name, project.uuid())
-        .fetch_optional(store.pool())
-        .limited(STATEMENT)
+/// The domain that owns `name`.
+pub(crate) async fn verified(store: &Store, name: &DomainName) -> Result<Option<DomainRow>, StoreError> {
+    sqlx::query_as!(
+        DomainRow,
+        "select id, project_id, name, state, created_at, verified_at, checked_at, failing_since, findings, mta_sts, dkim_zone
+           from domain where name = $1 and state = 'verified'",
+        name.as_str()
+    )
+    .fetch_optional(store.pool())
+    .limited(STATEMENT)
+    .await
+}
+
+/// What a domain is used for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UsesRow {
+    /// It has a route: mail for it comes here.
+    pub(crate) receives: bool,
+    /// A user may submit mail as an address of it.
+    pub(crate) submits: bool,
+}
+
+/// What some domains are used for.
+pub(crate) async fn uses(store: &Store, domains: &[Uuid]) -> Result<HashMap<Uuid, UsesRow>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select d.id, exists (select from route r where r.domain_id = d.id) as "receives!",
+                  exists (select from smtp_user u where u.project_id = d.project_id and (
+                      right(u.username, length(d.name) + 1) = '@' || d.name
+                      or exists (select from unnest(u.send_as) as s (pattern) where
+                          pattern = '*' or right(pattern, length(d.name) + 1) = '@' || d.name
+                          -- `*@*.example.com`: every domain below
+                          or left(pattern, 4) = '*@*.' and right(d.name, length(pattern) - 3) = substr(pattern, 4)))) as "submits!"
+             from domain d where d.id = any($1)"#,
+        domains
+    )
+    .fetch_all(store.pool())
+    .limited(STATEMENT)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, UsesRow { receives: row.receives, submits: row.submits })).collect())
+}
+
+/// Sets the mode of a domain's MTA-STS policy; false if the project has no such domain.
+pub(crate) async fn set_mta_sts(store: &Store, project: ProjectId, id: DomainId, mode: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query!("update domain set mta_sts = $3 where project_id = $1 and id = $2", project.uuid(), id.uuid(), mode)
+        .execute(store.pool())
+        .limited(PATIENT)
         .await?;
-    Ok(id.map(DomainId::from_uuid))
+    Ok(done.rows_affected() == 1)
 }
 
 /// Domains to check again, the longest unchecked first: unverified ones not checked since `unverified`, verified ones not since `verified`.
@@ -253,6 +325,7 @@ pub(crate) async fn record_check(store: &Store, checked: &Checked<'_>) -> Result
             checked.at
         )
         .execute(&mut *tx)
+        .limited(STATEMENT)
         .await?;
         if let Some(told) = checked.displaced_told.as_ref().filter(|_| done.rows_affected() == 1) {
             tell(&mut tx, displaced, told).await?;
@@ -271,12 +344,14 @@ pub(crate) async fn record_check(store: &Store, checked: &Checked<'_>) -> Result
         checked.findings
     )
     .execute(&mut *tx)
+    .limited(STATEMENT)
     .await?;
     if done.rows_affected() != 1 {
         return Ok(false);
     }
     sqlx::query!("update dkim_key set seen_at = $3 where domain_id = $1 and id = any($2)", checked.id.uuid(), checked.seen, checked.at)
         .execute(&mut *tx)
+        .limited(STATEMENT)
         .await?;
     promote(&mut tx, checked.id, checked.seen).await?;
     if let Some(told) = &checked.told {
@@ -296,6 +371,7 @@ async fn tell(tx: &mut Tx, domain: DomainId, told: &Told) -> Result<(), StoreErr
         told.data.to_string()
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
@@ -325,9 +401,31 @@ async fn promote(tx: &mut Tx, domain: DomainId, seen: &[Uuid]) -> Result<(), Sto
         seen
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     sqlx::query!("update dkim_key set state = 'active' where domain_id = $1 and state = 'next' and id = any($2)", domain.uuid(), seen)
         .execute(&mut **tx)
+        .limited(STATEMENT)
         .await?;
     Ok(())
+}
+
+/// The project that has a domain of this name and proved it.
+pub(crate) async fn verified_owner(store: &Store, name: &DomainName) -> Result<Option<Uuid>, StoreError> {
+    sqlx::query_scalar!("select project_id from domain where name = $1 and state = 'verified' order by verified_at limit 1", name.as_str())
+        .fetch_optional(store.pool())
+        .limited(PATIENT)
+        .await
+}
+
+/// True if the project has proved one of these names.
+pub(crate) async fn owns_one(store: &Store, project: ProjectId, names: &[String]) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(
+        r#"select exists (select 1 from domain where project_id = $1 and name = any($2) and state = 'verified') as "owns!""#,
+        project.uuid(),
+        names
+    )
+    .fetch_one(store.pool())
+    .limited(PATIENT)
+    .await
 }

@@ -8,6 +8,7 @@ use sqlx::{query, query_as, query_scalar};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError};
 
 /// What a source has of a day's ceiling.
@@ -62,6 +63,7 @@ impl Store {
             ceiling
         )
         .fetch_optional(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(granted.unwrap_or(0))
     }
@@ -70,6 +72,7 @@ impl Store {
     pub async fn give_warm_up_back(&self, day: Date, source: &str, provider: &str, unused: i64) -> Result<(), StoreError> {
         query!("update warm_up set taken = greatest(taken - $4, 0) where day = $1 and source = $2 and provider = $3", day, source, provider, unused)
             .execute(self.pool())
+            .limited(STATEMENT)
             .await?;
         Ok(())
     }
@@ -78,6 +81,7 @@ impl Store {
     pub async fn warm_up_of(&self, day: Date) -> Result<Vec<WarmUpRow>, StoreError> {
         let rows = query_as!(WarmUpRow, "select source, provider, taken from warm_up where day = $1 order by source, provider", day)
             .fetch_all(self.pool())
+            .limited(PATIENT)
             .await?;
         Ok(rows)
     }
@@ -86,6 +90,7 @@ impl Store {
     pub async fn listings(&self) -> Result<Vec<ListingRow>, StoreError> {
         let rows = query_as!(ListingRow, "select source, zone, state, detail, since, checked_at from source_listing order by source, zone")
             .fetch_all(self.pool())
+            .limited(PATIENT)
             .await?;
         Ok(rows)
     }
@@ -106,6 +111,7 @@ impl Store {
             row.checked_at
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(())
     }
@@ -120,13 +126,17 @@ impl Store {
             row.until
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(())
     }
 
     /// Sources that could not be used and are passed over at `now`.
     pub async fn source_failures(&self, now: OffsetDateTime) -> Result<Vec<FailureRow>, StoreError> {
-        Ok(query_as!(FailureRow, "select source, reason, until from source_failure where until > $1", now).fetch_all(self.pool()).await?)
+        query_as!(FailureRow, "select source, reason, until from source_failure where until > $1", now)
+            .fetch_all(self.pool())
+            .limited(STATEMENT)
+            .await
     }
 
     /// Notes until when mail of a project and stream for a domain waits, and why.
@@ -142,6 +152,7 @@ impl Store {
             row.until
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(())
     }
@@ -156,6 +167,7 @@ impl Store {
             domains
         )
         .fetch_all(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(rows)
     }
@@ -170,6 +182,7 @@ impl Store {
             now
         )
         .execute(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(done.rows_affected())
     }

@@ -49,6 +49,8 @@ pub struct ContentRow {
     pub flags: i16,
     pub encoding: i16,
     pub content: Vec<u8>,
+    /// What a submitted message asks of delivery reports.
+    pub dsn: Option<serde_json::Value>,
 }
 
 /// Whose an idempotency key is.
@@ -99,6 +101,17 @@ impl Store {
         .limited(STATEMENT)
         .await?;
         Ok(head)
+    }
+
+    /// Messages of any project, in no order.
+    pub async fn heads(&self, ids: &[Uuid]) -> Result<Vec<MessageHead>, StoreError> {
+        let heads = query_as!(
+            MessageHead,
+            "select id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority, stream, send_at, expires_at, recipients, size
+             from message where id = any($1)",
+            ids
+        );
+        heads.fetch_all(self.pool()).limited(STATEMENT).await
     }
 
     /// Messages of a project, newest first. Looks the newest messages through; a rare match far back takes a while.
@@ -171,7 +184,10 @@ impl Store {
     pub async fn contents(&self, ids: &[Uuid]) -> Result<Vec<ContentRow>, StoreError> {
         let rows = query_as!(
             ContentRow,
-            "select id, project_id, stream, domain_id, reverse_path, size, flags, encoding, content from message where id = any($1)",
+            // The flag spares the look into the metadata, which few need.
+            r#"select id, project_id, stream, domain_id, reverse_path, size, flags, encoding, content,
+                      case when flags & 16 <> 0 then metadata -> 'dsn' end as "dsn: serde_json::Value"
+               from message where id = any($1)"#,
             ids
         )
         .fetch_all(self.pool())

@@ -25,21 +25,28 @@ pub mod site;
 
 pub(crate) mod api_key;
 pub(crate) mod certificate;
+pub(crate) mod consent;
 pub(crate) mod consumer;
 pub(crate) mod domain;
+pub(crate) mod forwarded;
+pub(crate) mod incoming;
+pub(crate) mod incoming_report;
 pub(crate) mod notice;
 pub(crate) mod project;
 pub(crate) mod report;
+pub(crate) mod route;
 pub(crate) mod smtp_user;
 pub(crate) mod suppression;
 pub(crate) mod tls;
+pub(crate) mod webhook;
+pub(crate) mod webhook_message;
 
 use std::sync::Arc;
 
 use sqlx::PgPool;
 
 pub use error::StoreError;
-use limit::{STATEMENT, within};
+use limit::{Limited, STATEMENT, within};
 
 /// A transaction. Rolled back when dropped.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
@@ -94,7 +101,7 @@ impl Store {
 
     /// Asks the server for a sign of life.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query_scalar!("select 1 as one").fetch_one(&self.pool).await?;
+        sqlx::query_scalar!("select 1 as one").fetch_one(&self.pool).limited(STATEMENT).await?;
         Ok(())
     }
 

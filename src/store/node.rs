@@ -89,7 +89,7 @@ impl Store {
 
     /// The hosts of all nodes, by incarnation.
     pub async fn node_hosts(&self) -> Result<Vec<(i64, String)>, StoreError> {
-        let rows = query!("select incarnation, host from node").fetch_all(self.pool()).await?;
+        let rows = query!("select incarnation, host from node").fetch_all(self.pool()).limited(STATEMENT).await?;
         Ok(rows.into_iter().map(|row| (row.incarnation, row.host)).collect())
     }
 

@@ -13,6 +13,21 @@ use super::{Store, StoreError, Tx};
 /// Owner of a delivery that waits for the end of a pause.
 pub const PARKED: i64 = -2;
 
+/// The key of a parked delivery, after which a step begins: its lane, message and place.
+pub type ParkedAfter = (i32, Uuid, i16);
+
+/// Before all of them.
+pub const FIRST_PARKED: ParkedAfter = (i32::MIN, Uuid::nil(), -1);
+
+/// What one look at parked deliveries did.
+#[derive(Clone, Copy, Debug)]
+pub struct ParkedStep {
+    pub examined: i64,
+    pub freed: i64,
+    /// The last one looked at.
+    pub last: Option<ParkedAfter>,
+}
+
 /// Which deliveries; all conditions given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct SelectedRows {
@@ -23,6 +38,24 @@ pub struct SelectedRows {
     pub sender: Option<String>,
     /// An object with the tag.
     pub tag: Option<serde_json::Value>,
+    /// These and no others.
+    pub only: Option<Keys>,
+}
+
+/// Keys of deliveries: message and place, in lists of the same length.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    pub messages: Vec<Uuid>,
+    pub numbers: Vec<i16>,
+}
+
+/// A delivery that may be meant.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub message_id: Uuid,
+    pub rcpt_no: i16,
+    pub project_id: Uuid,
+    pub recipient: String,
 }
 
 /// What is done to them.
@@ -58,6 +91,28 @@ pub struct Step {
 }
 
 impl Store {
+    /// The deliveries of a stretch, of a project and to recipients that end so, if these are given.
+    pub async fn candidates(&self, stretch: Stretch, project: Option<Uuid>, recipient: Option<&str>) -> Result<Vec<Candidate>, StoreError> {
+        query_as!(
+            Candidate,
+            "with near as materialized (
+               select message_id, rcpt_no, project_id, recipient from delivery
+               where (message_id, rcpt_no) > ($1, $2) and message_id <= $3 order by message_id, rcpt_no limit $4
+             )
+             select message_id, rcpt_no, project_id, recipient from near
+             where ($5::uuid is null or project_id = $5) and ($6::text is null or right(recipient, length($6)) = $6)",
+            stretch.after.0,
+            stretch.after.1,
+            stretch.last,
+            stretch.rows,
+            project,
+            recipient
+        )
+        .fetch_all(self.pool())
+        .limited(PATIENT)
+        .await
+    }
+
     /// One step of a change. `event_ids` has at least as many as the stretch has rows, if deliveries end.
     pub async fn change_step(
         tx: &mut Tx,
@@ -66,6 +121,7 @@ impl Store {
         change: &RowChange,
         event_ids: &[Uuid],
     ) -> Result<Step, StoreError> {
+        let only = selected.only.as_ref();
         let (kind, facts) = change.end.as_ref().map_or((0, "{}"), |(kind, facts)| (*kind, facts.as_str()));
         let step = query_as!(
             Step,
@@ -74,7 +130,9 @@ impl Store {
                  where (message_id, rcpt_no) > ($1, $2) and message_id <= $3 order by message_id, rcpt_no limit $4
                ), chosen as materialized (
                  select n.place, n.owner from near n
-                 where ($5::uuid is null or n.project_id = $5) and ($6::text is null or right(n.recipient, length($6)) = $6)
+                 where ($5::uuid is null or n.project_id = $5)
+                   and ($16::uuid[] is null or (n.message_id, n.rcpt_no) in (select * from unnest($16::uuid[], $17::smallint[])))
+                   and ($6::text is null or right(n.recipient, length($6)) = $6)
                    and (($7::text is null and $8::jsonb is null) or exists (
                      select from message m where m.id = n.message_id
                        and ($7::text is null or right(m.header_from, length($7)) = $7 or right(m.reverse_path, length($7)) = $7)
@@ -115,7 +173,9 @@ impl Store {
             change.end.is_some(),
             event_ids,
             kind,
-            facts
+            facts,
+            only.map(|keys| &keys.messages[..]),
+            only.map(|keys| &keys.numbers[..])
         )
         .fetch_one(&mut **tx)
         .limited(PATIENT)
@@ -123,23 +183,35 @@ impl Store {
         Ok(step)
     }
 
-    /// Lets parked deliveries wait as others do whose pause is over, at most `limit`. Answers how many.
-    pub async fn unpark(&self, limit: i64) -> Result<u64, StoreError> {
-        let done = query!(
-            "with free as materialized (
-               select d.ctid as place from delivery d
-               where d.owner = -2 and not exists (
-                 select from pause p where (p.project_id is null or p.project_id = d.project_id)
-                   and case when p.site is null then p.domain is null or p.domain = split_part(d.recipient, '@', -1)
-                       else exists (select from paused_domain s where s.pause_id = p.id and s.domain = split_part(d.recipient, '@', -1)) end)
-               limit $1 for update of d skip locked
-             )
-             update delivery set owner = 0 where ctid = any (array(select place from free)) and owner = -2",
-            limit
+    /// Lets parked deliveries wait as others do whose pause is over, of the next `rows` after a key.
+    pub async fn unpark(&self, after: ParkedAfter, rows: i64) -> Result<ParkedStep, StoreError> {
+        let step = query!(
+            r#"with near as materialized (
+                 select ctid as place, lane, message_id, rcpt_no, project_id, recipient from delivery
+                 where owner = -2 and (lane, message_id, rcpt_no) > ($1, $2, $3) order by lane, message_id, rcpt_no limit $4
+               ), over as materialized (
+                 select n.place from near n where not exists (
+                   select from pause p where (p.project_id is null or p.project_id = n.project_id)
+                     and case when p.site is null then p.domain is null or p.domain = split_part(n.recipient, '@', -1)
+                         else exists (select from paused_domain s where s.pause_id = p.id and s.domain = split_part(n.recipient, '@', -1)) end)
+               ), free as materialized (
+                 select ctid as place from delivery where ctid = any (array(select place from over)) and owner = -2 for update skip locked
+               ), freed as (
+                 update delivery set owner = 0 where ctid = any (array(select place from free)) and owner = -2 returning 1 as one
+               ), last as (
+                 select lane, message_id, rcpt_no from near order by lane desc, message_id desc, rcpt_no desc limit 1
+               )
+               select (select count(*) from near) as "examined!", (select count(*) from freed) as "freed!",
+                      (select lane from last) as lane, (select message_id from last) as message_id, (select rcpt_no from last) as rcpt_no"#,
+            after.0,
+            after.1,
+            after.2,
+            rows
         )
-        .execute(self.pool())
+        .fetch_one(self.pool())
         .limited(STATEMENT)
         .await?;
-        Ok(done.rows_affected())
+        let last = step.lane.zip(step.message_id).zip(step.rcpt_no).map(|((lane, message), rcpt_no)| (lane, message, rcpt_no));
+        Ok(ParkedStep { examined: step.examined, freed: step.freed, last })
     }
 }

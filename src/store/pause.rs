@@ -34,7 +34,7 @@ pub struct PausedDomain {
 
 impl Store {
     /// Writes a pause and answers it. One that is there gets the new reason and keeps its age. Of a site, the domains that are known to be there
-    /// are paused at once; whether they still are is looked at next.
+    /// are paused at once; whether they still are is looked at next. Of a smart host none are: by it may go a part of a domain's mail.
     pub async fn write_pause(tx: &mut Tx, row: &PauseRow) -> Result<PauseRow, StoreError> {
         let written = query_as!(
             PauseRow,
@@ -57,7 +57,7 @@ impl Store {
         query!(
             "insert into paused_domain (pause_id, domain, seen_at) select $1, unnest(domains), 'epoch' from site where name = $2 on conflict do nothing",
             written.id,
-            row.site
+            row.site.as_ref().filter(|site| !site.contains(':'))
         )
         .execute(&mut **tx)
         .limited(STATEMENT)

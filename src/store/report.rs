@@ -6,6 +6,7 @@
 use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
+use super::limit::{Limited, STATEMENT};
 use super::{StoreError, Tx};
 
 /// A recipient of a message.
@@ -15,6 +16,8 @@ pub(crate) struct RecipientRow {
     pub(crate) recipient: String,
     /// It waits to be delivered, or is on its way.
     pub(crate) outstanding: bool,
+    /// It is on its way: a node has it.
+    pub(crate) active: bool,
 }
 
 /// What was reported about a recipient.
@@ -29,7 +32,7 @@ pub(crate) struct ReportedRow {
 
 /// The project of a message, which is locked until the transaction ends; none: there is no such message any more.
 pub(crate) async fn lock(tx: &mut Tx, message: Uuid) -> Result<Option<Uuid>, StoreError> {
-    Ok(query_scalar!("select project_id from message where id = $1 for update", message).fetch_optional(&mut **tx).await?)
+    query_scalar!("select project_id from message where id = $1 for update", message).fetch_optional(&mut **tx).limited(STATEMENT).await
 }
 
 /// The newest message that came with this Message-ID.
@@ -39,22 +42,23 @@ pub(crate) async fn by_foreign_id(tx: &mut Tx, header: &str) -> Result<Option<Uu
         r"select id from message where header_message_id = $1 and header_message_id not like 'msg\_%' order by id desc limit 1",
         header
     );
-    Ok(found.fetch_optional(&mut **tx).await?)
+    found.fetch_optional(&mut **tx).limited(STATEMENT).await
 }
 
 /// The recipients of a message.
 pub(crate) async fn recipients(tx: &mut Tx, message: Uuid) -> Result<Vec<RecipientRow>, StoreError> {
     let rows = query_as!(
         RecipientRow,
-        r#"select rcpt_no as "rcpt_no!", recipient as "recipient!", true as "outstanding!" from delivery where message_id = $1
+        r#"select rcpt_no as "rcpt_no!", recipient as "recipient!", true as "outstanding!", owner > 0 as "active!" from delivery where message_id = $1
            union all
-           select distinct on (e.rcpt_no) e.rcpt_no, e.recipient, false from event e
+           select distinct on (e.rcpt_no) e.rcpt_no, e.recipient, false, false from event e
            where e.message_id = $1 and e.rcpt_no is not null and e.recipient is not null
              and not exists (select 1 from delivery d where d.message_id = $1 and d.rcpt_no = e.rcpt_no)
            order by 1"#,
         message
     )
     .fetch_all(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(rows)
 }
@@ -79,6 +83,7 @@ pub(crate) async fn insert(tx: &mut Tx, project: Uuid, message: Uuid, rows: &[Re
         &rows.iter().map(|row| row.data.clone()).collect::<Vec<_>>()
     )
     .fetch_all(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(written.into_iter().map(|row| row.rcpt_no).collect())
 }

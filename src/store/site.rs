@@ -10,6 +10,7 @@ use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError};
 
 /// Rows read at once at most.
@@ -66,6 +67,7 @@ impl Store {
             &row.domains
         )
         .execute(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(())
     }
@@ -81,6 +83,7 @@ impl Store {
             MANY
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(rows)
     }
@@ -96,6 +99,7 @@ impl Store {
             MANY
         )
         .fetch_all(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(rows)
     }
@@ -108,6 +112,7 @@ impl Store {
             MANY
         )
         .fetch_all(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(domains)
     }
@@ -120,6 +125,7 @@ impl Store {
                 or not slowed and updated_at < now() - interval '1 hour' and greatest(paused_until, rest_until, without_ipv6_until, '-infinity') < now()"
         )
         .execute(self.pool())
+        .limited(PATIENT)
         .await?;
         Ok(done.rows_affected())
     }
@@ -138,13 +144,14 @@ impl Store {
             silence.as_secs_f64()
         )
         .fetch_one(self.pool())
+        .limited(STATEMENT)
         .await?;
         Ok(count)
     }
 
     /// Says that a node delivers no more.
     pub async fn remove_sender(&self, incarnation: i64) -> Result<(), StoreError> {
-        query!("delete from sender where incarnation = $1", incarnation).execute(self.pool()).await?;
+        query!("delete from sender where incarnation = $1", incarnation).execute(self.pool()).limited(STATEMENT).await?;
         Ok(())
     }
 }

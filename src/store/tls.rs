@@ -2,6 +2,7 @@
 
 use time::{Date, OffsetDateTime};
 
+use super::limit::{Limited, PATIENT, STATEMENT};
 use super::{Store, StoreError};
 
 /// A row of `mta_sts_policy`.
@@ -18,7 +19,7 @@ pub(crate) struct PolicyRow {
 
 /// What is known of a domain's policy.
 pub(crate) async fn policy(store: &Store, domain: &str) -> Result<Option<PolicyRow>, StoreError> {
-    Ok(sqlx::query_as!(PolicyRow, "select * from mta_sts_policy where domain = $1", domain).fetch_optional(store.pool()).await?)
+    sqlx::query_as!(PolicyRow, "select * from mta_sts_policy where domain = $1", domain).fetch_optional(store.pool()).limited(STATEMENT).await
 }
 
 /// Keeps a policy that was fetched, or that there is none. An older fetch never replaces a newer one.
@@ -36,6 +37,7 @@ pub(crate) async fn put_policy(store: &Store, row: &PolicyRow) -> Result<(), Sto
         row.fault
     )
     .execute(store.pool())
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
@@ -49,20 +51,24 @@ pub(crate) async fn stale_policies(store: &Store, now: OffsetDateTime, before: O
         limit
     )
     .fetch_all(store.pool())
+    .limited(STATEMENT)
     .await?;
     Ok(domains)
 }
 
 /// Forgets policies that ended, and failures, before `before`.
 pub(crate) async fn drop_policies(store: &Store, before: OffsetDateTime) -> Result<u64, StoreError> {
-    let done =
-        sqlx::query!("delete from mta_sts_policy where coalesce(expires_at, tried_at) < $1 and tried_at < $1", before).execute(store.pool()).await?;
+    let done = sqlx::query!("delete from mta_sts_policy where coalesce(expires_at, tried_at) < $1 and tried_at < $1", before)
+        .execute(store.pool())
+        .limited(PATIENT)
+        .await?;
     Ok(done.rows_affected())
 }
 
 /// When a host last spoke TLS, and since when it does not.
 pub(crate) async fn host(store: &Store, host: &str) -> Result<Option<(OffsetDateTime, Option<OffsetDateTime>)>, StoreError> {
-    let row = sqlx::query!("select seen_at, missing_since from tls_host where host = $1", host).fetch_optional(store.pool()).await?;
+    let row =
+        sqlx::query!("select seen_at, missing_since from tls_host where host = $1", host).fetch_optional(store.pool()).limited(STATEMENT).await?;
     Ok(row.map(|row| (row.seen_at, row.missing_since)))
 }
 
@@ -78,6 +84,7 @@ pub(crate) async fn hosts_spoke(store: &Store, mut seen: Vec<(String, OffsetDate
         &times
     )
     .execute(store.pool())
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
@@ -92,19 +99,20 @@ pub(crate) async fn host_missed(store: &Store, host: &str, seen: OffsetDateTime,
         at
     )
     .execute(store.pool())
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
 
 /// Forgets a host.
 pub(crate) async fn forget_host(store: &Store, host: &str) -> Result<(), StoreError> {
-    sqlx::query!("delete from tls_host where host = $1", host).execute(store.pool()).await?;
+    sqlx::query!("delete from tls_host where host = $1", host).execute(store.pool()).limited(STATEMENT).await?;
     Ok(())
 }
 
 /// Forgets hosts that last spoke TLS before `before`.
 pub(crate) async fn drop_hosts(store: &Store, before: OffsetDateTime) -> Result<u64, StoreError> {
-    Ok(sqlx::query!("delete from tls_host where seen_at < $1", before).execute(store.pool()).await?.rows_affected())
+    Ok(sqlx::query!("delete from tls_host where seen_at < $1", before).execute(store.pool()).limited(PATIENT).await?.rows_affected())
 }
 
 /// Results of one day and domain, to be added to what is there.
@@ -151,6 +159,7 @@ pub(crate) async fn add_results(store: &Store, rows: Vec<ResultRow>) -> Result<(
         &report_at
     )
     .execute(store.pool())
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
@@ -172,6 +181,7 @@ pub(crate) async fn take_reports(
         limit
     )
     .fetch_all(store.pool())
+    .limited(STATEMENT)
     .await?;
     Ok(rows.into_iter().map(|row| (row.day, row.domain, row.tries - 1)).collect())
 }
@@ -180,6 +190,7 @@ pub(crate) async fn take_reports(
 pub(crate) async fn results(store: &Store, day: Date, domain: &str) -> Result<Vec<(serde_json::Value, i64)>, StoreError> {
     let rows = sqlx::query!("select facts, sessions from tls_result where day = $1 and domain = $2 order by digest", day, domain)
         .fetch_all(store.pool())
+        .limited(STATEMENT)
         .await?;
     Ok(rows.into_iter().map(|row| (row.facts, row.sessions)).collect())
 }
@@ -193,6 +204,7 @@ pub(crate) async fn end_report(store: &Store, day: Date, domain: &str) -> Result
         domain
     )
     .execute(store.pool())
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Answers: how a room says that something happened, without knowing names or labels, at a cost of some tens of nanoseconds.
 //! Does not: judge; alert rules are the operator's.
 
+mod incoming;
 mod smtp;
 
 use std::net::IpAddr;
@@ -18,7 +19,8 @@ pub use super::recorder::upkeep;
 use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
 use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
-pub use smtp::{SignIn, smtp_connections, smtp_sign_in, smtp_turned_away};
+pub use incoming::{authenticated, forwarded, given_back, incoming, webhook};
+pub use smtp::{SignIn, smtp_connection_closed, smtp_connection_opened, smtp_sign_in, smtp_turned_away};
 
 /// All figures in the Prometheus text format; the process's own are read at this moment.
 #[must_use]
@@ -57,9 +59,14 @@ pub fn http_request(route: &str, status: u16, took: Duration) {
     HANDLES.http_seconds.write().push((Box::from(route), histogram));
 }
 
-/// Tells how many HTTP connections are open.
-pub fn http_connections(connections: usize) {
-    HANDLES.http_connections.set(float(connections as u64));
+/// Counts one HTTP connection that was opened.
+pub fn http_connection_opened() {
+    HANDLES.http_connections.increment(1.0);
+}
+
+/// Counts one HTTP connection that ended.
+pub fn http_connection_closed() {
+    HANDLES.http_connections.decrement(1.0);
 }
 
 /// Counts one HTTP connection of a client that had too many.
@@ -109,6 +116,11 @@ pub fn suppressed_addresses(origin: &'static str, entries: u64) {
 /// Counts a message to a bounce address; both are fixed words, such as `bounce` and `told`.
 pub fn report(kind: &'static str, result: &'static str) {
     HANDLES.reports.add((kind, result), 1, |(kind, result)| [SharedString::const_str(kind), SharedString::const_str(result)]);
+}
+
+/// Counts a report of a receiver about mail in our name; both are fixed words such as `dmarc` and `kept`.
+pub fn domain_report(kind: &'static str, result: &'static str) {
+    HANDLES.domain_reports.add((kind, result), 1, |(kind, result)| [SharedString::const_str(kind), SharedString::const_str(result)]);
 }
 
 /// Counts a delivery report to an author; `kind` is a fixed word such as `failed`.
@@ -325,6 +337,7 @@ struct Handles {
     failures: Counters<(BounceClass, Outcome)>,
     suppressed_addresses: Counters<&'static str>,
     reports: Counters<(&'static str, &'static str)>,
+    domain_reports: Counters<(&'static str, &'static str)>,
     notices: Counters<&'static str>,
     attempt_seconds: Histogram,
     egress_attempts: Counters<WayOut>,
@@ -382,6 +395,7 @@ static HANDLES: LazyLock<Handles> = LazyLock::new(|| Handles {
     failures: Counters::new(&catalog::FAILURES),
     suppressed_addresses: Counters::new(&catalog::SUPPRESSED_ADDRESSES),
     reports: Counters::new(&catalog::inbound::REPORTS),
+    domain_reports: Counters::new(&catalog::inbound::DOMAIN_REPORTS),
     notices: Counters::new(&catalog::inbound::NOTICES),
     attempt_seconds: histogram(&catalog::ATTEMPT_SECONDS),
     egress_attempts: Counters::new(&catalog::EGRESS_ATTEMPTS),

@@ -33,7 +33,7 @@ class Gateway:
         self.log = f"{work}/gateway.log"
         self.child = None
         os.mkdir(self.directory)
-        http, self.submission, self.submissions = free_ports(3)
+        http, self.submission, self.submissions, self.exchange = free_ports(4)
         self.url = f"http://127.0.0.1:{http}"
         self.certificate = f"{self.directory}/cert.pem"
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={HOST}"]
@@ -48,7 +48,7 @@ http_listen = "{self.url.removeprefix("http://")}"
 [smtp]
 submission_listen = "127.0.0.1:{self.submission}"
 submissions_listen = "127.0.0.1:{self.submissions}"
-mx_listen = ""
+mx_listen = "127.0.0.1:{self.exchange}"
 [tls]
 certificate_files = ["cert.pem"]
 key_files = ["key.pem"]
@@ -58,6 +58,8 @@ allow_private_addresses = true
 drain_seconds = 5
 [dns]
 servers = ["{zone.address}:{zone.port}"]
+[webhooks]
+allow_private_addresses = true
 [telemetry]
 log_format = "json"
 """

@@ -21,6 +21,7 @@ import receivers
 import root
 import signatures
 import submit
+import webhooks
 import zone
 from gateway import BINARY, Gateway
 from report import Report
@@ -144,6 +145,8 @@ def checks(report, work, parts):
             submit.run(report, gateway, work, names.address)
         if "acme" in parts:
             acme.run(report, work)
+        if "webhooks" in parts:
+            webhooks.run(report, gateway)
         if "fuzz" in parts:
             fuzz.run(report, gateway, work)
         report.heading("the end")
@@ -157,7 +160,7 @@ def checks(report, work, parts):
 
 
 def main():
-    parts = sys.argv[1:] or ["deliver", "dane", "submit", "acme", "fuzz"]
+    parts = sys.argv[1:] or ["deliver", "dane", "submit", "webhooks", "acme", "fuzz"]
     if not os.path.exists(BINARY):
         raise SystemExit(f"interop: {BINARY} is missing: cargo build")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -76,6 +76,7 @@ async fn only_a_domain_of_the_project_in_its_exact_name_sends() {
 #[tokio::test]
 async fn a_domain_sends_after_its_records_were_seen_and_not_before() {
     let mut world = World::new().await;
+    world.takes_reports();
     world.config.delivery.allow_unverified_domains = false;
     let mx = world.accepting_mx("example.net").await;
     let gateway = world.gateway().await;

@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use pennypost::config::Listen;
 use pennypost::domains::DomainView;
 use pennypost::lab::sink::SinkSettings;
 use pennypost::lab::zone::reverse_name;
 use pennypost::model::DomainName;
 use pennypost::ops::doctor::{Chosen, Doctor, Finding, FindingState, Level, Listeners, Only, Report, Scope};
-use serde_json::Value;
+use pennypost::routes::{NewAction, Pattern};
+use serde_json::{Value, json};
 
 use super::world::{Gateway, World, database, program};
 
@@ -26,6 +28,8 @@ struct Healthy {
 const HOST: &str = "mail.sender.example";
 /// Where receivers see our mail come from: an address whose reverse name is not answered by resolvers themselves, as those of loopback are.
 const ADDRESS: &str = "192.0.2.7";
+/// Who takes the domain's own mail.
+const ELSEWHERE: &str = "mx.mailbox.example";
 
 fn reverse() -> String {
     reverse_name(ADDRESS.parse().unwrap())
@@ -40,9 +44,11 @@ impl Healthy {
     async fn make() -> Self {
         let mut world = World::new().await;
         world.config.doctor.probe_domains = vec!["big.example".into(), "huge.example".into()];
-        world.config.doctor.address_lists = vec!["bl.example".into()];
+        world.config.delivery.dnsbl_zones = vec!["bl.example".into()];
+        world.config.doctor.address_lists = vec!["bl.example".into(), "second.example".into()];
         world.config.doctor.domain_lists = vec!["names.example".into()];
         world.config.doctor.time_server = String::new();
+        world.takes_reports();
         for domain in ["big.example", "huge.example"] {
             world.accepting_mx(domain).await;
         }
@@ -54,14 +60,16 @@ impl Healthy {
             domain.records.iter().map(|record| format!("{} {} {}", record.name, record.kind.as_str(), record.value)).collect();
         for line in &mut lines {
             if line.contains("v=DMARC1") {
-                *line = line.replace("p=none", "p=reject; rua=mailto:dmarc@sender.example");
+                *line = line.replace("p=none; rua=mailto:dmarc-reports@bounce.", "p=reject; rua=mailto:dmarc@");
             }
         }
         lines.extend([
             format!("{HOST} A {ADDRESS}"),
             format!("{HOST} TXT v=spf1 a -all"),
             format!("{} PTR {HOST}", reverse()),
-            format!("sender.example MX 10 {HOST}"),
+            format!("sender.example MX 10 {ELSEWHERE}"),
+            format!("{ELSEWHERE} A 198.51.100.9"),
+            "2.0.0.127.second.example A 127.0.0.2".into(),
             "2.0.0.127.bl.example A 127.0.0.2".into(),
             "test.names.example A 127.0.1.2".into(),
             ". SOA a.root.example hostmaster.root.example".into(),
@@ -103,6 +111,8 @@ impl Healthy {
             .args(["--no-color", "doctor"])
             .args(arguments)
             .env("PENNYPOST_DOCTOR__PROBE_DOMAINS", doctor.probe_domains.join(","))
+            .env("PENNYPOST_SMTP__MX_LISTEN", "127.0.0.1:0")
+            .env("PENNYPOST_DELIVERY__DNSBL_ZONES", self.world.config.delivery.dnsbl_zones.join(","))
             .env("PENNYPOST_DOCTOR__ADDRESS_LISTS", doctor.address_lists.join(","))
             .env("PENNYPOST_DOCTOR__DOMAIN_LISTS", doctor.domain_lists.join(","))
             .env("PENNYPOST_DOCTOR__TIME_SERVER", "");
@@ -154,9 +164,13 @@ async fn all_is_green_once_all_is_published_and_each_record_that_is_missing_is_o
         (healthy.line("bounce.sender.example TXT").to_owned(), vec!["N6", "S1", "S2"], "bounce.sender.example. 3600 IN TXT".into()),
         (rsa, vec!["K1", "K5"], "k=rsa".into()),
         (ed, vec!["K1", "K5"], "k=ed25519".into()),
-        (healthy.line("_dmarc.").to_owned(), vec!["D1"], "_dmarc.sender.example. 3600 IN TXT \"v=DMARC1; p=none\"".into()),
-        (format!("sender.example MX 10 {HOST}"), vec!["D3", "M1"], "sender.example. 3600 IN MX 10".into()),
-        (format!("{HOST} A {ADDRESS}"), vec!["H4", "M1", "N1"], format!("{HOST}. 3600 IN A")),
+        (
+            healthy.line("_dmarc.").to_owned(),
+            vec!["D1"],
+            "_dmarc.sender.example. 3600 IN TXT \"v=DMARC1; p=none; rua=mailto:dmarc-reports@bounce.sender.example\"".into(),
+        ),
+        (format!("sender.example MX 10 {ELSEWHERE}"), vec!["D3", "M1"], "sender.example. 3600 IN MX 10".into()),
+        (format!("{HOST} A {ADDRESS}"), vec!["H4", "N1"], format!("{HOST}. 3600 IN A")),
     ] {
         assert!(healthy.lines.contains(&omitted), "{omitted}");
         healthy.publish(&[&omitted]);
@@ -183,6 +197,7 @@ async fn doctor_turns_green_item_by_item() {
         (&format!("{HOST} TXT"), "N5"),
         ("bounce.sender.example MX", ""),
         ("bounce.sender.example TXT", "N6"),
+        (&format!("{ELSEWHERE} A "), ""),
         ("sender.example MX", "M1"),
         ("sender.example TXT v=spf1 a:", "S2"),
         ("k=rsa", ""),
@@ -211,7 +226,9 @@ async fn what_is_published_and_wrong_is_told_with_what_stands_there() {
     let dmarc = healthy.line("_dmarc.").to_owned();
     let rsa = healthy.line("k=rsa").to_owned();
     let ptr = healthy.line(" PTR ").to_owned();
-    let mx = format!("sender.example MX 10 {HOST}");
+    let mx = format!("sender.example MX 10 {ELSEWHERE}");
+    let here = format!("sender.example MX 10 {HOST}");
+    let second = format!("{}.second.example A 127.0.0.3", reverse().trim_end_matches(".in-addr.arpa"));
     let listed = format!("{}.bl.example A 127.0.0.4", reverse().trim_end_matches(".in-addr.arpa"));
     let deep = (0..12).map(|number| format!("a:h{number}.deep.example")).collect::<Vec<_>>().join(" ");
     for (instead, lines, id, level, found, fix) in [
@@ -247,6 +264,9 @@ async fn what_is_published_and_wrong_is_told_with_what_stands_there() {
         (&dmarc, vec!["_dmarc.sender.example TXT v=DMARC1; p=none; rua=mailto:d@sender.example".into()], "D4", Level::Info, "p=none", "quarantine"),
         (&mx, vec!["sender.example MX 0 .".into()], "M1", Level::Fail, "null MX", "IN MX"),
         (&mx, vec!["sender.example MX 10 alias.example".into(), format!("alias.example CNAME {HOST}")], "M1", Level::Fail, "alias of", "IN MX"),
+        (&mx, vec![here.clone()], "M1", Level::Fail, "has no route for sender.example", "pennypost route add '*@sender.example' forward"),
+        (&mx, vec![here], "D3", Level::Warn, "has no route for it", "pennypost route add 'dmarc@sender.example' store"),
+        (&mx, vec![mx.clone(), second], "R1", Level::Warn, "listed (127.0.0.3)", "https://second.example"),
         (&mx, vec![mx.clone(), listed], "R1", Level::Warn, "listed (127.0.0.4)", "https://bl.example"),
         (&mx, vec![mx.clone(), "sender.example.names.example A 127.0.1.2".into()], "R1", Level::Warn, "listed (127.0.1.2)", "https://names.example"),
     ] {
@@ -292,7 +312,24 @@ async fn the_listeners_are_talked_to_as_the_world_would() {
     };
     told(&look(at(open.local_addr), "M2").await, FindingState::Ok, "TLSv1.3");
     told(&look(at(open.local_addr), "M3").await, FindingState::Bad, "open relay");
+    told(&look(at(open.local_addr), "M4").await, FindingState::Skipped, "not taken here");
+    let house = &healthy.gateway.running.house;
+    house.routes.add(house.project, Pattern::parse("*@sender.example").unwrap(), NewAction::Store).await.unwrap();
+    let report = healthy.doctor().look(Scope::All, &std::iter::once("M1".parse::<Chosen>().unwrap()).collect()).await.unwrap();
+    let fix = findings(&report, "M1").into_iter().find_map(|finding| finding.fix.clone());
+    assert_eq!(fix.as_deref(), Some("publish: sender.example. 3600 IN MX 10 mail.sender.example."), "{report:#?}");
+    healthy.publish(&[healthy.line("sender.example MX 10 mx.")]);
+    healthy.world.zone.add(&format!("sender.example MX 10 {HOST}")).unwrap();
+    told(&look(at(open.local_addr), "M1").await, FindingState::Ok, "which is this host");
     told(&look(at(open.local_addr), "M4").await, FindingState::Ok, "both");
+    told(&look(at(open.local_addr), "M5").await, FindingState::Bad, "no MTA-STS record");
+    let deaf = {
+        let mut config = healthy.world.config.clone();
+        config.smtp.mx_listen = Listen::Off;
+        Doctor { config: Arc::new(config), ..at(open.local_addr) }
+    };
+    told(&look(deaf.clone(), "M1").await, FindingState::Bad, "smtp.mx_listen is off");
+    told(&look(deaf, "N6").await, FindingState::Skipped, "smtp.mx_listen is off");
     told(&look(at(open.local_addr), "U1").await, FindingState::Bad, "AUTH PLAIN");
     told(&look(at(open.local_addr), "H2").await, FindingState::Ok, "seen from this machine");
     told(&look(at(plain.local_addr), "M2").await, FindingState::Bad, "does not offer STARTTLS");
@@ -303,6 +340,9 @@ async fn the_listeners_are_talked_to_as_the_world_would() {
     }
     let other = healthy.world.host_at(healthy.world.fresh_address(), authority.identity("other.example").sink()).await;
     told(&look(at(other.local_addr), "M2").await, FindingState::Bad, "not for");
+    told(&look(at(open.local_addr), "U2").await, FindingState::Skipped, "no SMTP user");
+    let made = healthy.gateway.post("/v1/smtp-users", &json!({"username": "hello@sender.example"})).await;
+    assert_eq!(made.status, 201, "{}", made.text());
     told(&look(at(open.local_addr), "U2").await, FindingState::Bad, "none");
     healthy.world.zone.add(&format!("_submission._tcp.sender.example SRV 0 1 {} {HOST}", open.local_addr.port())).unwrap();
     told(&look(at(open.local_addr), "U2").await, FindingState::Ok, HOST);
@@ -314,7 +354,7 @@ async fn a_policy_for_strict_tls_is_fetched_and_held_against_the_mail_hosts() {
     let mut healthy = Healthy::new().await;
     let authority = healthy.world.authority();
     let identity = authority.identity("mta-sts.sender.example");
-    let host = healthy.world.policy_host("sender.example", "1", &identity, &super::world::policy_host::policy("enforce", HOST, 604_800)).await;
+    let host = healthy.world.policy_host("sender.example", "1", &identity, &super::world::policy_host::policy("enforce", ELSEWHERE, 604_800)).await;
     let doctor = Doctor {
         authorities: pennypost::net::certificate::Authorities::public_and(&healthy.world.config.delivery_tls.ca_file).unwrap(),
         ..healthy.doctor()
@@ -324,7 +364,7 @@ async fn a_policy_for_strict_tls_is_fetched_and_held_against_the_mail_hosts() {
     let good = look().await;
     assert!(good.ok && good.found.contains("enforce"), "{good:#?}");
     for (answer, found) in [
-        (super::world::policy_host::policy("enforce", "other.example", 604_800), "does not name the MX host mail.sender.example"),
+        (super::world::policy_host::policy("enforce", "other.example", 604_800), "does not name the MX host mx.mailbox.example"),
         (super::world::policy_host::answer(404, "text/plain", ""), "404"),
         (super::world::policy_host::answer(200, "text/plain", "hello: there"), "version"),
     ] {

@@ -88,6 +88,22 @@ async fn a_listed_source_pauses_until_the_list_lets_it_go_and_another_takes_its_
     world.advance(Duration::from_hours(2));
     assert_eq!(shown(&world, &gateway, usual, "listed").await["state"], "listed");
     world.zone.set_fault("2.0.0.127.bl.example", None);
+    // Nor does one that begins to refuse us, or loses its test entry.
+    for answer in ["A 127.255.255.254", "MX 10 gone.example"] {
+        world.zone.remove("2.0.0.127.bl.example");
+        world.zone.add(&format!("2.0.0.127.bl.example {answer}")).unwrap();
+        let before = shown(&world, &gateway, usual, "listed").await["listings"][0]["checked_at"].clone();
+        let after = eventually(async || {
+            gateway.running.house.resolver.forget_all();
+            world.advance(Duration::from_mins(5));
+            let source = shown(&world, &gateway, usual, "listed").await;
+            if source["listings"][0]["checked_at"] == before { Err(source.to_string()) } else { Ok(source) }
+        })
+        .await;
+        assert_eq!((&after["state"], &after["reason"]), (&json!("listed"), &json!("bl.example: 127.0.0.4 sends spam")), "{answer}: {after:#}");
+    }
+    world.zone.remove("2.0.0.127.bl.example");
+    world.zone.add("2.0.0.127.bl.example A 127.0.0.2").unwrap();
     world.zone.set_fault(&entry(usual), Some(ZoneFault::NoSuchName));
     assert_eq!(shown(&world, &gateway, usual, "clear").await["state"], "ok");
     eventually(async || {

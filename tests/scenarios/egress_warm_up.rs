@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use pennypost::config::egress::{PoolRule, SmartHostRule, Source};
+use pennypost::lab::sink::SinkSettings;
 use serde_json::{Value, json};
 
 use super::world::World;
@@ -214,5 +215,83 @@ async fn a_host_of_the_ip_version_whose_sources_are_used_up_waits_and_bounces_no
     let gateway = world.gateway().await;
     let sent = send_many(&gateway, "example.net", 4).await;
     assert_eq!(fates(&gateway, &sent).await, counts([(&four.to_string(), 2), ("waits", 2)]));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn recipients_that_a_host_does_not_hear_yet_count_when_they_are_tried_and_once() {
+    let mut world = World::new().await;
+    to_noon(&world);
+    let new = world.fresh_address();
+    world.config.delivery.source = vec![warming(&world, new, "[3]")];
+    let sink = world.mx("example.net", SinkSettings { max_recipients: 1, ..SinkSettings::default() }).await;
+    let gateway = world.gateway().await;
+    let to: Vec<String> = (0..3).map(|number| format!("bee{number}@example.net")).collect();
+    let id = gateway.send(&to.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let sent: Vec<_> = to.into_iter().map(|to| (id.clone(), to)).collect();
+    assert_eq!(fates(&gateway, &sent).await, counts([(&new.to_string(), 3)]));
+    assert_eq!(sink.counts().messages, 3, "each by itself");
+    let sent = send_many(&gateway, "example.net", 1).await;
+    assert_eq!(fates(&gateway, &sent).await, counts([("waits", 1)]));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_from_a_source_that_stepped_in_is_not_used_beyond_its_ceiling() {
+    let mut world = World::new().await;
+    to_noon(&world);
+    let [away, new] = [world.fresh_address(), world.fresh_address()];
+    // Nobody listens there.
+    let proxy = format!("socks5://{}:1080", world.fresh_address());
+    let failing = Source { proxy, weight: 1000, ..warming(&world, away, "[50]") };
+    world.config.delivery.source = vec![failing, warming(&world, new, "[2]")];
+    world.config.delivery.idle_seconds = 60;
+    let sink = world.accepting_mx("example.net").await;
+    let gateway = world.gateway().await;
+    for number in 0..2 {
+        let to = format!("bee{number}@example.net");
+        let id = gateway.send(&[&to]).await;
+        let delivery = gateway.delivery_in(&id, &to, "delivered").await;
+        assert_eq!(last_attempt(&delivery)["source_ip"], json!(new), "{delivery:#}");
+    }
+    // The session is still open, but what it left from may send no more today.
+    let id = gateway.send(&["ant@example.net"]).await;
+    let delivery = gateway.attempted(&id, "ant@example.net", 1).await;
+    assert_eq!((&delivery["state"], &last_attempt(&delivery)["stage"]), (&json!("queued"), &json!("connect")), "{delivery:#}");
+    assert_eq!((sink.counts().messages, sink.counts().connections), (2, 1));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_of_the_smart_host_for_the_overflow_holds_up_what_goes_beyond_the_ceiling_and_nothing_else() {
+    let mut world = World::new().await;
+    to_noon(&world);
+    let new = world.fresh_address();
+    world.config.delivery.source = vec![warming(&world, new, "[2, 50]")];
+    world.accepting_mx("example.net").await;
+    let relay = world.accepting_mx("relay.sender.example").await;
+    let host = format!("{}:{}", relay.local_addr.ip(), relay.local_addr.port());
+    let rule: SmartHostRule = toml::from_str(&format!("host = \"{host}\"\noverflow = true")).unwrap();
+    world.config.delivery.smart_host_rule = vec![rule];
+    let gateway = world.gateway().await;
+    let pause = json!({ "site": host, "reason": "they asked for it" });
+    assert_eq!(gateway.post("/v1/sites/pause", &pause).await.status, 200);
+    super::operator::lets_a_second_pass(&world, &gateway, |node| node.running.claims.orders().any_site()).await;
+    let (mut sent, mut waiting) = (send_many(&gateway, "example.net", 4).await, Vec::new());
+    for (id, to) in sent.drain(..) {
+        let is_settled = |delivery: &Value| delivery["state"] == "delivered" || delivery["waiting"]["reason"] == "paused";
+        let delivery = gateway.delivery_when(&id, &to, is_settled).await;
+        if delivery["state"] != "delivered" {
+            let says = format!("its way, by the smart host {host}, is paused by an operator");
+            assert_eq!((delivery["waiting"]["detail"].as_str().unwrap(), attempts(&delivery)), (says.as_str(), 0), "{delivery:#}");
+            waiting.push((id, to));
+        }
+    }
+    assert_eq!((waiting.len(), relay.counts().connections), (2, 0));
+    assert_eq!(world.number("select count(*) from paused_domain").await, 0, "the domain is not at the paused site");
+    assert_eq!(gateway.post("/v1/sites/resume", &pause).await.status, 204);
+    super::operator::lets_a_second_pass(&world, &gateway, |node| !node.running.claims.orders().any_site()).await;
+    world.advance(Duration::from_secs(31));
+    assert_eq!(fates(&gateway, &waiting).await, counts([(&host, 2)]));
     gateway.stop().await;
 }

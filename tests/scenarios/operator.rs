@@ -15,7 +15,7 @@ use super::world::{Gateway, World};
 const LATE: &str = "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\n!wait\nS: 250 late";
 
 /// A message for tomorrow: it waits in the database, and no node touches it.
-async fn later(world: &World, gateway: &Gateway, to: &[&str], more: Value) -> String {
+pub async fn later(world: &World, gateway: &Gateway, to: &[&str], more: Value) -> String {
     let at = (world.clock.now() + time::Duration::days(1)).format(&Rfc3339).unwrap();
     let mut body = json!({ "send_at": at });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -126,3 +126,32 @@ async fn a_drained_node_takes_no_share_of_what_a_site_bears() {
     one.stop().await;
     two.stop().await;
 }
+
+#[tokio::test]
+async fn a_pause_ends_and_nodes_go_on_though_what_it_kept_cannot_be_freed_yet() {
+    let world = World::new().await;
+    world.accepting_mx("one.example").await;
+    let (one, two) = (world.gateway().await, world.gateway().await);
+    let pause = json!({ "recipient_domain": "one.example", "reason": "x" });
+    assert_eq!(one.post("/v1/queue/pause", &pause).await.status, 200);
+    lets_a_second_pass(&world, &one, |node| node.running.claims.orders().any()).await;
+    let id = one.send(&["bee@one.example"]).await;
+    count(&world, "delivery where owner = -2", 1).await;
+    world.execute("create function stuck() returns trigger language plpgsql as 'begin raise exception ''stuck''; end'").await;
+    world.execute("create trigger stuck before update on delivery for each row when (old.owner = -2) execute function stuck()").await;
+    let answer = one.post("/v1/queue/resume", &pause).await;
+    assert_eq!(answer.status, 204, "it is over: {}", answer.text());
+    lets_a_second_pass(&world, &one, |node| !node.running.claims.orders().any()).await;
+    // The node goes on with all else: it takes over what another leaves behind.
+    let silent = two.running.node.incarnation();
+    two.crash().await;
+    world.silence_node(silent).await;
+    count(&world, "node", 1).await;
+    let now = one.send(&["ant@one.example"]).await;
+    one.delivery_in(&now, "ant@one.example", "delivered").await;
+    assert_eq!(state(&one, &id, "bee@one.example").await, "queued");
+    world.execute("drop trigger stuck on delivery").await;
+    count(&world, "delivery", 0).await;
+    assert_eq!(state(&one, &id, "bee@one.example").await, "delivered");
+    one.stop().await;
+}

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use pennypost::lab::sink::{Sink, SinkSettings};
+use pennypost::lab::zone::ZoneFault;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use super::operator::{audit, lets_a_second_pass, other_project, state};
+use super::operator::{audit, later, lets_a_second_pass, other_project, state};
 use super::world::gateway::eventually;
 use super::world::{Gateway, World};
 
@@ -134,6 +135,7 @@ async fn what_is_no_site_cannot_be_paused_and_nobody_pauses_it_for_others() {
     for (path, body, code, pointer) in [
         ("pause", json!({ "site": "", "reason": "x" }), "unknown-value", "/site"),
         ("pause", json!({ "site": "bee@mx.example", "reason": "x" }), "unknown-value", "/site"),
+        ("pause", json!({ "site": "mx.example:0", "reason": "x" }), "unknown-value", "/site"),
         ("pause", json!({ "site": "mx.example" }), "out-of-range", "/reason"),
         ("pause", json!({ "site": "mx.example", "reason": "a\u{7}" }), "out-of-range", "/reason"),
         ("resume", json!({ "site": "mx.example, " }), "unknown-value", "/site"),
@@ -150,5 +152,79 @@ async fn what_is_no_site_cannot_be_paused_and_nobody_pauses_it_for_others() {
     gateway.post("/v1/sites/resume", &body).await.assert_problem(404, "not-found", "the pause of another project");
     assert_eq!(gateway.get("/v1/sites").await.json()["pauses"], json!([]));
     assert_eq!(world.number("select count(*) from pause").await, 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_smart_host_is_paused_and_resumed_by_its_name_and_port() {
+    let mut world = World::new().await;
+    let relay = world.accepting_mx("relay.sender.example").await;
+    let host = format!("localhost.sender.example:{}", relay.local_addr.port());
+    world.zone.add(&format!("localhost.sender.example A {}", relay.local_addr.ip())).unwrap();
+    world.config.delivery.smart_host.clone_from(&host);
+    let gateway = world.gateway().await;
+    let paused = gateway.post("/v1/sites/pause", &json!({ "site": host.to_uppercase(), "reason": "they asked for it" })).await;
+    assert_eq!((paused.status, &paused.json()["site"]), (200, &json!(host)), "{}", paused.text());
+    lets_a_second_pass(&world, &gateway, |node| node.running.claims.orders().any_site()).await;
+    let id = gateway.send(&["bee@a.example", "bee@b.example"]).await;
+    parked(&world, 2).await;
+    // That its domains have other hosts of their own says nothing: it is looked at after ten minutes.
+    world.accepting_mx("a.example").await;
+    world.advance(Duration::from_mins(11));
+    for _ in 0..20 {
+        world.advance(Duration::from_secs(1));
+        assert_eq!(state(&gateway, &id, "bee@a.example").await, "queued");
+    }
+    assert_eq!(relay.counts().connections, 0);
+    assert_eq!(gateway.post("/v1/sites/resume", &json!({ "site": host })).await.status, 204);
+    delivered(&world, &gateway, &id, "bee@a.example").await;
+    delivered(&world, &gateway, &id, "bee@b.example").await;
+    assert_eq!(relay.counts().messages, 2);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn deliveries_are_changed_by_the_site_that_their_way_leads_to_whether_it_was_looked_up_before_or_not() {
+    let mut world = World::new().await;
+    let sink = shared_host(&world, HOST, &["a.example", "b.example"]).await;
+    shared_host(&world, "mx.open.example", &["open.example"]).await;
+    let relay = world.accepting_mx("relay.sender.example").await;
+    let label = format!("{}:{}", relay.local_addr.ip(), relay.local_addr.port());
+    let rule = format!("host = \"{label}\"\ndomain = \"b.example\"");
+    world.config.delivery.smart_host_rule = vec![toml::from_str(&rule).unwrap()];
+    let gateway = world.gateway().await;
+    world.zone.set_fault("dark.example", Some(ZoneFault::ServFail));
+    let recipients = ["bee@a.example", "bee@b.example", "bee@open.example", "bee@dark.example", "ant@a.example"];
+    let id = later(&world, &gateway, &recipients, json!({})).await;
+    let verb = async |verb: &str, selection: Value| {
+        let answer = gateway.post(&format!("/v1/queue/{verb}"), &selection).await;
+        assert_eq!(answer.status, 200, "{verb} {selection}: {}", answer.text());
+        let done = answer.json();
+        ["changed", "active", "unplaced"].map(|name| done[name].as_u64().unwrap())
+    };
+    let states = async || {
+        let mut found = Vec::new();
+        for recipient in &recipients {
+            found.push(state(&gateway, &id, recipient).await);
+        }
+        found
+    };
+    assert_eq!(verb("hold", json!({ "site": "MX.shared.example." })).await, [2, 0, 1]);
+    assert_eq!(states().await, ["held", "queued", "queued", "queued", "held"]);
+    assert_eq!(verb("hold", json!({ "site": label })).await, [1, 0, 0], "by the smart host, whatever its MX says");
+    assert_eq!(verb("release", json!({ "site": HOST, "recipient_domain": "b.example" })).await, [0, 0, 0]);
+    assert_eq!(verb("release", json!({ "site": label })).await, [1, 0, 0]);
+    assert_eq!(verb("hold", json!({ "site": "mx.shared.example,mx.open.example" })).await, [0, 0, 1], "all of the hosts");
+    assert_eq!(verb("release", json!({ "site": HOST, "message": id })).await, [2, 0, 1]);
+    assert_eq!(verb("retry", json!({ "site": HOST, "recipient_domain": "a.example" })).await, [2, 0, 0]);
+    gateway.delivery_in(&id, "bee@a.example", "delivered").await;
+    gateway.delivery_in(&id, "ant@a.example", "delivered").await;
+    assert_eq!((sink.counts().messages, relay.counts().messages), (1, 0));
+    assert_eq!(verb("cancel", json!({ "site": "mx.open.example", "all_projects": true })).await, [1, 0, 1]);
+    assert_eq!(states().await, ["delivered", "queued", "cancelled", "queued", "delivered"]);
+    let lines = audit(&gateway).await;
+    assert_eq!((&lines[0]["action"], &lines[0]["target"]), (&json!("queue.cancel"), &json!({ "site": "mx.open.example" })));
+    gateway.post("/v1/queue/hold", &json!({ "site": "bee@mx.example" })).await.assert_field("unknown-value", "/site", "no site");
+    gateway.post("/v1/queue/hold", &json!({ "site": HOST, "all": true })).await.assert_field("conflict", "/all", "all stands alone");
     gateway.stop().await;
 }

@@ -30,17 +30,24 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // A change of state is told together with its event, so the outbox names the kinds of events.
     ("outbox", &["store", "mail", "net", "smtp", "events"]),
     ("suppressions", &["store"]),
+    ("reports", &["store", "mail"]),
+    // Kept mail is packed as the outbox packs its own.
+    ("incoming", &["store", "mail", "outbox"]),
     ("transit", &["store", "mail", "net", "smtp"]),
+    // Secrets are sealed as those of domains are.
+    ("webhooks", &["store", "net", "domains", "events"]),
+    // A route belongs to a domain, and one that posts has an endpoint.
+    ("routes", &["store", "domains", "webhooks"]),
     // flow
     ("accept", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox"]),
     ("deliver", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit"]),
-    ("consumers", &["store", "mail", "events", "outbox", "suppressions"]),
+    ("consumers", &["store", "mail", "net", "events", "outbox", "suppressions", "incoming", "webhooks"]),
     // What a report quotes is judged by the rules of the engine.
-    ("inbound", &["store", "mail", "domains", "events", "outbox", "deliver"]),
+    ("inbound", &["store", "mail", "net", "access", "accept", "domains", "events", "outbox", "reports", "webhooks", "routes", "deliver"]),
     // What the house itself writes goes out by the same door as everybody's mail.
-    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "events", "outbox", "transit", "accept"]),
+    ("ops", &["store", "mail", "net", "smtp", "access", "domains", "routes", "events", "outbox", "transit", "incoming", "webhooks", "accept"]),
     // doors: never the database, never the engine
-    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "accept", "ops"]),
+    ("http", &["mail", "net", "access", "domains", "events", "outbox", "suppressions", "reports", "incoming", "webhooks", "routes", "accept", "ops"]),
     ("smtpd", &["mail", "net", "smtp", "access", "domains", "events", "outbox", "accept", "inbound", "ops"]),
     // top
     (
@@ -55,7 +62,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "events",
             "outbox",
             "suppressions",
+            "reports",
             "transit",
+            "incoming",
+            "webhooks",
+            "routes",
             "accept",
             "deliver",
             "consumers",
@@ -65,7 +76,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "smtpd",
         ],
     ),
-    ("cli", &["store", "mail", "net", "smtp", "lab", "access", "domains", "events", "outbox", "suppressions", "ops", "serve"]),
+    (
+        "cli",
+        &[
+            "store",
+            "mail",
+            "net",
+            "smtp",
+            "lab",
+            "access",
+            "domains",
+            "events",
+            "outbox",
+            "suppressions",
+            "reports",
+            "incoming",
+            "webhooks",
+            "routes",
+            "ops",
+            "serve",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -12,6 +12,8 @@ mod homes;
 #[cfg(test)]
 mod imports;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod sizes;
 #[cfg(test)]
 mod source;

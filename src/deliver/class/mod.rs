@@ -2,8 +2,9 @@
 //!
 //! Answers: from code, enhanced status, text, stage and provider (the MX host's name) to one class, and whether the receiver wants us
 //! to wait. Pure. The knowledge is data: `rules.toml`, which an operator extends or replaces (`delivery.bounce_rules`); `verdict`
-//! reads the same rules for what a failure is about, so there is one knowledge of texts and not two.
-//! Does not: say delivered, deferred or bounced; `verdict` does, by the first digit (RFC 5321 4.2.1).
+//! reads the same rules for what a failure is about.
+//! Does not: say delivered, deferred or bounced; `verdict` does, by the first digit (RFC 5321 4.2.1). Say whether a site that wants less wants fewer
+//! sessions, or refuses IPv6: beside the one thing that a rule decides, `signal` looks for these few words in whatever was judged.
 
 mod pattern;
 pub mod rules;

@@ -10,7 +10,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::accept::fault::Code;
-use crate::domains::{DnsRecord, DomainView};
+use crate::domains::{DnsRecord, DomainView, NewDomain, StsMode};
 use crate::http::Api;
 use crate::http::extract::{self, Asked, Id, Manager, PageQuery, Payload, Reader};
 use crate::http::problem::{Document, Problem};
@@ -20,13 +20,30 @@ use crate::ops::doctor::Report;
 /// A domain to add.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct NewDomain {
+#[schema(as = NewDomain)]
+pub struct DomainRequest {
     /// The name, in U-labels or A-labels.
     #[schema(example = "example.com")]
     pub name: String,
+    /// A zone of yours that its DKIM keys shall stand in. Its owner publishes CNAME records that lead there, once, and keys are then changed without
+    /// him. Left out: they stand in the domain's own zone.
+    #[serde(default)]
+    #[schema(example = "dkim.example.net")]
+    pub dkim_zone: Option<String>,
 }
 
-impl Payload for NewDomain {}
+impl Payload for DomainRequest {}
+
+/// What to change of a domain; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DomainChange {
+    /// How strictly senders shall keep to its mail hosts, where its mail comes here.
+    #[serde(default)]
+    pub mta_sts: Option<StsMode>,
+}
+
+impl Payload for DomainChange {}
 
 /// A page of domains.
 #[derive(Serialize, ToSchema)]
@@ -50,7 +67,7 @@ pub struct RecordList {
 ///
 /// Makes its DKIM keys and says which DNS records to publish. A name can be added once, so repeating the request is safe without an
 /// idempotency key: it is answered 409 `domain-exists`.
-#[utoipa::path(post, path = "/v1/domains", operation_id = "add_domain", tag = "Domains", request_body = NewDomain,
+#[utoipa::path(post, path = "/v1/domains", operation_id = "add_domain", tag = "Domains", request_body = DomainRequest,
     responses(
         (status = 201, description = "The domain, to be verified.", body = DomainView, headers(("Location" = String, description = "The domain's path."))),
         (status = 409, description = "The domain is there already: `domain-exists`, `domain-taken`.", body = Document,
@@ -59,10 +76,12 @@ pub struct RecordList {
 pub async fn add(
     State(api): State<Arc<Api>>,
     Manager(caller): Manager,
-    request: extract::Json<NewDomain>,
+    request: extract::Json<DomainRequest>,
 ) -> Result<(StatusCode, [(header::HeaderName, String); 1], Json<DomainView>), Problem> {
     let name = DomainName::parse(&request.value.name).map_err(|error| Problem::field("/name", Code::InvalidDomain, error))?;
-    let domain = api.domains.add(caller.project, name).await?;
+    let zone = request.value.dkim_zone.as_deref().map(DomainName::parse).transpose();
+    let dkim_zone = zone.map_err(|error| Problem::field("/dkim_zone", Code::InvalidDomain, error))?;
+    let domain = api.domains.add(caller.project, NewDomain { name, dkim_zone }).await?;
     api.audit.note(caller.project, &caller.actor(), "domain.add", json!({ "id": domain.id, "name": domain.name })).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/domains/{}", domain.id))], Json(domain)))
 }
@@ -100,6 +119,27 @@ pub async fn records(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id)
     Ok(Json(RecordList { data: domain.records, next_cursor: None }))
 }
 
+/// Change a domain
+///
+/// The mode of its MTA-STS policy is heeded within a minute. With it the id in the record `_mta-sts.` changes, which has to be published.
+#[utoipa::path(patch, path = "/v1/domains/{id}", operation_id = "change_domain", tag = "Domains", request_body = DomainChange,
+    params(("id" = String, Path, description = "The domain: `dom_...`")),
+    responses(
+        (status = 200, description = "The domain as it is now, with the records to publish.", body = DomainView),
+        (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+    ))]
+pub async fn change(
+    State(api): State<Arc<Api>>,
+    Manager(caller): Manager,
+    Id(id): Id<DomainId>,
+    request: extract::Json<DomainChange>,
+) -> Result<Json<DomainView>, Problem> {
+    let Some(mode) = request.value.mta_sts else { return Ok(Json(api.domains.get(caller.project, id).await?)) };
+    let domain = api.domains.set_mta_sts(caller.project, id, mode).await?;
+    api.audit.note(caller.project, &caller.actor(), "domain.set", json!({ "id": id, "name": domain.name, "mta_sts": mode })).await?;
+    Ok(Json(domain))
+}
+
 /// Check a domain
 ///
 /// Looks its records up in DNS now and says for each what was found. The domain is verified once they are there.
@@ -130,12 +170,14 @@ pub async fn health(State(api): State<Arc<Api>>, Reader(caller): Reader, Id(id):
 /// Rotate DKIM keys
 ///
 /// Makes new keys, whose records stand in the answer beside the present ones. They sign once a check sees them in DNS; until then the present keys
-/// do. Keys of an earlier rotation that never came into use are replaced.
+/// do. Keys of an earlier rotation that never came into use are replaced. Delegated keys (`dkim_zone`) can be rotated once a week.
 #[utoipa::path(post, path = "/v1/domains/{id}/rotate-dkim", operation_id = "rotate_domain_dkim", tag = "Domains",
     params(("id" = String, Path, description = "The domain: `dom_...`")),
     responses(
         (status = 200, description = "The domain with the records to publish.", body = DomainView),
         (status = 404, description = "No such domain: `not-found`.", body = Document, content_type = "application/problem+json"),
+        (status = 409, description = "The delegated keys were changed less than a week ago: `rotated-lately`.", body = Document,
+            content_type = "application/problem+json"),
     ))]
 pub async fn rotate_dkim(State(api): State<Arc<Api>>, Manager(caller): Manager, Id(id): Id<DomainId>) -> Result<Json<DomainView>, Problem> {
     let domain = api.domains.rotate_dkim(caller.project, id).await?;
@@ -159,7 +201,8 @@ impl Payload for ImportedKey {}
 
 /// Import a DKIM key
 ///
-/// So that a domain can move here without a gap: the key signs once a check sees its record in DNS, where it may stand already.
+/// So that a domain can move here without a gap: the key signs once a check sees its record in DNS, where it may stand already. Next keys of a
+/// rotation that were not seen in DNS yet are thrown away.
 #[utoipa::path(post, path = "/v1/domains/{id}/dkim-keys", operation_id = "import_domain_dkim", tag = "Domains", request_body = ImportedKey,
     params(("id" = String, Path, description = "The domain: `dom_...`")),
     responses(

@@ -26,9 +26,7 @@ pub struct SourceList {
     responses((status = 200, description = "The addresses that mail leaves from, how they stand, what they sent today and may send.", body = SourceList)))]
 pub async fn list(State(api): State<Arc<Api>>, Reader(caller): Reader) -> Result<Json<SourceList>, Problem> {
     // They serve all projects, so their counts are the operator's.
-    if caller.project != api.access.default_project().await? {
-        return Err(Problem::InsufficientScope("source addresses are shown to keys of the project \"default\" only"));
-    }
+    api.require_house(&caller)?;
     let config = &api.config;
     let mut data = api.outbox.sources(&config.delivery, &config.server.hostname).await?;
     data.sort_by(|one, other| one.pool.cmp(&other.pool));

@@ -5,17 +5,21 @@ pub mod certificates;
 pub mod domains;
 pub mod egress;
 pub mod events;
+pub mod incoming;
 pub mod keys;
 pub mod messages;
 pub mod nodes;
 pub mod operator;
 pub mod project;
 pub mod queue;
+pub mod reports;
+pub mod routes;
 pub mod sandbox;
 pub mod send;
 pub mod sites;
 pub mod smtp_users;
 pub mod suppressions;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -45,7 +49,7 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(messages::release))
         .routes(routes!(events::list))
         .routes(routes!(domains::add, domains::list))
-        .routes(routes!(domains::get, domains::remove))
+        .routes(routes!(domains::get, domains::change, domains::remove))
         .routes(routes!(domains::records))
         .routes(routes!(domains::check))
         .routes(routes!(domains::health))
@@ -60,6 +64,24 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(suppressions::import))
         .routes(routes!(suppressions::export))
         .routes(routes!(suppressions::get, suppressions::remove))
+        .routes(routes!(reports::list_dmarc))
+        .routes(routes!(reports::sources))
+        .routes(routes!(reports::list_tls))
+        .routes(routes!(reports::failures))
+        .routes(routes!(reports::get))
+        .routes(routes!(routes::add, routes::list))
+        .routes(routes!(routes::test))
+        .routes(routes!(routes::get, routes::remove))
+        .routes(routes!(routes::confirm))
+        .routes(routes!(incoming::list))
+        .routes(routes!(incoming::get, incoming::remove))
+        .routes(routes!(incoming::raw))
+        .routes(routes!(webhooks::add, webhooks::list))
+        .routes(routes!(webhooks::get, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::enable))
+        .routes(routes!(webhooks::messages))
+        .routes(routes!(webhooks::resend))
         .routes(routes!(project::get, project::change))
         .routes(routes!(queue::list))
         .routes(routes!(operator::hold))

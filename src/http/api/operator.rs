@@ -12,11 +12,8 @@ use crate::access::Caller;
 use crate::http::Api;
 use crate::http::extract::{self, Manager, Payload};
 use crate::http::problem::{Document, Problem};
-use crate::model::{DeliveryId, DomainName, MessageId, ProjectId};
-use crate::outbox::{PauseView, Paused, Selection, SelectionError, Target, Verb};
-
-/// Characters of the reason of a pause.
-const MAX_REASON_CHARACTERS: usize = 500;
+use crate::model::{DeliveryId, DomainName, MessageId, ProjectId, SiteName};
+use crate::outbox::{self, PauseView, Paused, Selection, SelectionError, Target, Verb};
 
 /// Which deliveries: all conditions given must hold, and at least one must be given, or `all`.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -37,6 +34,11 @@ pub struct QueueSelection {
     /// With this tag.
     #[serde(default)]
     pub tag: Option<TagCondition>,
+    /// At this site now: its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows; or
+    /// `host:port` of a smart host. The MX records of every recipient domain are looked up for it.
+    #[serde(default)]
+    #[schema(example = "mx1.example.net,mx2.example.net")]
+    pub site: Option<String>,
     /// Everything outstanding of the project; stands alone.
     #[serde(default)]
     pub all: bool,
@@ -69,6 +71,8 @@ pub struct QueueChange {
     pub changed: u64,
     /// Selected deliveries that a node works on: they were left alone. Pause the domain or the project first to have back what was not begun.
     pub active: u64,
+    /// With `site`: deliveries that were left alone since the MX hosts of their domain cannot be looked up now.
+    pub unplaced: u64,
     /// Null when all were looked at. Otherwise the time of one request was over: ask again with it as `cursor`.
     #[schema(value_type = Option<String>)]
     pub next_cursor: Option<DeliveryId>,
@@ -129,6 +133,7 @@ impl QueueSelection {
             recipient_domain: domain("/recipient_domain", self.recipient_domain.as_deref())?,
             sender_domain: domain("/sender_domain", self.sender_domain.as_deref())?,
             tag: self.tag.as_ref().map(|tag| (tag.key.clone(), tag.value.clone())),
+            site: self.site.as_deref().map(SiteName::parse).transpose().map_err(|error| wrong("/site", &error))?,
             all: self.all,
         };
         selection.check().map_err(one_of)?;
@@ -140,7 +145,7 @@ async fn change(api: &Api, caller: &Caller, verb: Verb, request: &QueueSelection
     let (selection, after) = request.read()?;
     let reach = reach(api, caller, request.all_projects)?;
     let done = api.outbox.change(verb, reach, &selection, &caller.actor(), after).await?;
-    Ok(Json(QueueChange { changed: done.changed, active: done.active, next_cursor: done.next }))
+    Ok(Json(QueueChange { changed: done.changed, active: done.active, unplaced: done.unplaced, next_cursor: done.next }))
 }
 
 /// Keep deliveries back
@@ -211,9 +216,7 @@ impl PauseRequest {
 
 /// Refuses a reason that says nothing, or too much.
 pub(super) fn check_reason(reason: &str) -> Result<(), Problem> {
-    let fits = (1..=MAX_REASON_CHARACTERS).contains(&reason.chars().count()) && !reason.chars().any(char::is_control);
-    let expected = format!("expected 1 to {MAX_REASON_CHARACTERS} characters without controls");
-    if fits { Ok(()) } else { Err(Problem::field("/reason", Code::OutOfRange, expected)) }
+    outbox::check_reason(reason).map_err(|error| Problem::field("/reason", Code::OutOfRange, error))
 }
 
 /// Pause delivery

@@ -32,7 +32,7 @@ pub struct SiteList {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SitePauseRequest {
-    /// Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows.
+    /// Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows; or `host:port` of a smart host.
     #[schema(example = "mx1.example.net,mx2.example.net")]
     pub site: String,
     /// The mail of all projects, not only of the key's own: for keys of the project `default`.
@@ -66,7 +66,7 @@ pub async fn list(State(api): State<Arc<Api>>, Reader(caller): Reader) -> Result
 ///
 /// Nothing is tried to any domain with these MX hosts, on any node, within about a second, whatever domains that are. Mail is accepted as before
 /// and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at` expires. A domain that moves to other hosts
-/// is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+/// is found within ten minutes, or of a site with thousands of domains within the hour, and its mail goes on. Again with another reason: that replaces the first.
 #[utoipa::path(post, path = "/v1/sites/pause", operation_id = "pause_site", tag = "Queue", request_body = SitePauseRequest,
     responses((status = 200, description = "The pause.", body = PauseView)))]
 pub async fn pause(State(api): State<Arc<Api>>, Manager(caller): Manager, body: extract::Json<SitePauseRequest>) -> Result<Json<PauseView>, Problem> {

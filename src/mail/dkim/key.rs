@@ -116,6 +116,14 @@ impl PrivateKey {
         }
     }
 
+    /// The value of `a=`.
+    pub(super) const fn tag(&self) -> &'static str {
+        match self {
+            Self::Rsa(_) => Algorithm::Rsa2048.tag(),
+            Self::Ed25519(_) => Algorithm::Ed25519.tag(),
+        }
+    }
+
     /// Signs the canonical header fields. RFC 8463 3: Ed25519 signs their SHA-256, not the octets.
     pub(super) fn sign(&self, canonical: &[u8]) -> Result<Vec<u8>, DkimError> {
         match self {

@@ -8,6 +8,9 @@
 //! absent (so a present From cannot be oversigned), and hashes the body anew for each key. The tests verify with mail-auth, and
 //! `tests/interop/dkim` with dkimpy.
 
+mod arc;
+#[cfg(test)]
+mod arc_tests;
 mod canonical;
 mod key;
 #[cfg(test)]
@@ -17,6 +20,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use time::OffsetDateTime;
 
+pub use self::arc::seal;
 use self::canonical::{SignedFields, body_hash, push_relaxed};
 use self::key::PrivateKey;
 pub use self::key::{Algorithm, KeyPair, generate, import, rsa_bits};
@@ -53,6 +57,8 @@ pub struct Signer {
     key: PrivateKey,
     /// The field up to what depends on the message.
     head: Vec<u8>,
+    /// Where the public key stands: `d=..; s=..;`
+    place: String,
 }
 
 impl Signer {
@@ -65,8 +71,9 @@ impl Signer {
             return Err(DkimError::Selector);
         }
         let key = PrivateKey::read(algorithm, private_der.expose())?;
-        let head = format!(" v=1; a={}; c=relaxed/simple;\r\n\td={domain}; s={selector};\r\n\t", algorithm.tag());
-        Ok(Self { key, head: head.into_bytes() })
+        let place = format!("d={domain}; s={selector};");
+        let head = format!(" v=1; a={}; c=relaxed/simple;\r\n\t{place}\r\n\t", algorithm.tag());
+        Ok(Self { key, head: head.into_bytes(), place })
     }
 
     /// The value of the TXT record that verifiers need, derived from the private key.

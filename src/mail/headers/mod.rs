@@ -12,9 +12,12 @@ mod received;
 mod take;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use self::check::{RawHeaders, check_raw};
 pub use self::finish::finish_raw;
+pub(in crate::mail) use self::nesting::is_excessive;
 pub use self::problem::{MAX_FIELDS, MAX_HEADER_OCTETS, MAX_NESTING, MAX_PARTS, RawFault, RawProblem};
 pub use self::received::received;
 pub use self::take::{Taken, take_fields};
+pub use self::trace::{Hop, Travels, delivered, received_from};

@@ -13,7 +13,7 @@ const MAX_PART_HEADER_OCTETS: usize = 64 * 1024;
 
 /// True if the message has more levels or parts than allowed. `fields` are those of its own header block.
 #[must_use]
-pub(super) fn is_excessive(message: &[u8], fields: &Fields<'_>) -> bool {
+pub(in crate::mail) fn is_excessive(message: &[u8], fields: &Fields<'_>) -> bool {
     let Some(mut at) = fields.body_start else { return false };
     let mut walk = Walk::default();
     if walk.enter(fields) == Inside::Message {

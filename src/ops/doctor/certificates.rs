@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::context::{Context, seen};
+use super::context::{Context, DIAL, seen};
 use super::finding::{Level, Outcome};
 use super::{Check, Database, Look, Looked};
 use crate::net::certificate::{Inspector, Proof, Unproven};
@@ -38,22 +38,11 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-const DIAL: Duration = Duration::from_secs(10);
 /// A certificate that ends sooner than this is said to.
 const AHEAD: Duration = Duration::from_hours(24 * 14);
 
-/// Host and port of the URL users reach us by, if it is an https one.
-fn public_place(url: &str) -> Option<(&str, u16)> {
-    let place = url.strip_prefix("https://")?;
-    let place = place.split('/').next().unwrap_or(place);
-    match place.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => Some((host, port.parse().ok()?)),
-        _ => Some((place, 443)),
-    }
-}
-
 async fn shown_to_users(context: &Context) -> Looked {
-    let Some((host, port)) = public_place(&context.config.server.public_url) else {
+    let Some((host, port)) = context.config.server.https_place() else {
         return Ok(vec![Outcome::skipped("server.public_url is no https:// address, and no certificate is configured")]);
     };
     let fix = format!("renew the certificate of {host} at the proxy that stands before Pennypost");
@@ -144,17 +133,5 @@ mod tests {
         assert_eq!(issuer_of(Some("https://acme-v02.api.letsencrypt.org/directory")), Some("letsencrypt.org"));
         assert_eq!(issuer_of(Some("https://ca.example/acme")), None);
         assert_eq!(issuer_of(None), None);
-    }
-
-    #[test]
-    fn the_place_of_a_url_is_read() {
-        for (url, place) in [
-            ("https://mail.example.com", Some(("mail.example.com", 443))),
-            ("https://mail.example.com:8443", Some(("mail.example.com", 8443))),
-            ("http://mail.example.com", None),
-            ("", None),
-        ] {
-            assert_eq!(public_place(url), place, "{url}");
-        }
     }
 }

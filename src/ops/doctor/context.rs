@@ -1,19 +1,21 @@
 //! What checks look with: the settings, a resolver whose answers are new, and the facts that several checks need.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
-use super::{Database, Doctor, DoctorError};
+use super::{Database, Doctor, DoctorError, Rooms};
 use crate::clock::Clock;
 use crate::config::{Config, Listen};
-use crate::domains::{DkimKeyView, DnsRecord, DomainError, DomainView, Domains, RecordPurpose};
+use crate::domains::{DkimKeyView, DnsRecord, DomainError, DomainView, Domains, RecordPurpose, render, return_path};
 use crate::mail::dkim::Signer;
 use crate::model::{DomainId, DomainName, ProjectId};
 use crate::net::authenticator::Authenticator;
 use crate::net::certificate::{Authorities, Inspector, Proof, Unproven};
+use crate::net::dial;
 use crate::net::dns::{DnsError, Resolver};
 
 /// Where this program listens for mail; none: it does not.
@@ -32,8 +34,17 @@ impl Listeners {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let first = |listen: Listen| listen.addresses().into_iter().next().filter(|address| address.port() != 0);
-        Self { submission: first(config.smtp.submission_listen), submissions: first(config.smtp.submissions_listen), mx: None }
+        let smtp = &config.smtp;
+        Self { submission: first(smtp.submission_listen), submissions: first(smtp.submissions_listen), mx: first(smtp.mx_listen) }
     }
+}
+
+/// How long a connection may take to come about.
+pub(super) const DIAL: Duration = Duration::from_secs(10);
+
+/// Where to knock at a listener. One on every address takes IPv4 too, whichever family it is written in.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() { SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()) } else { listen }
 }
 
 /// What one run shares.
@@ -107,6 +118,29 @@ impl Context {
         Inspector::new(Proof::Authority(self.authorities.clone()), Unproven::Tell)
     }
 
+    /// A connection to a listener of this program.
+    pub(super) async fn knock(&self, listen: SocketAddr) -> Result<TcpStream, String> {
+        let at = reachable(listen);
+        dial::connect(at, None, DIAL, &self.clock).await.map_err(|error| format!("{at}: {error}"))
+    }
+
+    /// Whether mail for a domain is taken here, as far as it comes.
+    pub(super) async fn receives_for(&self, name: &DomainName) -> Result<bool, String> {
+        match &self.database {
+            Database::Ready(Rooms { domains, .. }) => domains.receives_for(name).await.map_err(|error| error.to_string()),
+            Database::Unready { .. } => Ok(false),
+        }
+    }
+
+    /// Whether a domain takes mail: it has an MX that is not null, or else an address (RFC 5321 5.1, RFC 7505).
+    pub(super) async fn takes_mail(&self, domain: &DomainName) -> Result<bool, String> {
+        let hosts = seen(self.resolver.mx(domain).await)?;
+        if hosts.is_empty() {
+            return Ok(!seen(self.resolver.addresses(domain.as_str()).await)?.is_empty());
+        }
+        Ok(hosts.iter().any(|(_, host)| !host.is_empty()))
+    }
+
     /// The texts of a name.
     pub(super) async fn texts(&self, name: &str) -> Seen<String> {
         seen(self.resolver.txt(name).await)
@@ -130,6 +164,10 @@ pub(super) struct Subject {
     pub(super) keys: Vec<DkimKeyView>,
     /// What signs now, or why nothing does.
     pub(super) signers: Result<Arc<[Signer]>, String>,
+    /// Mail for it is taken here: it has a route.
+    pub(super) receives: bool,
+    /// Users submit mail as it.
+    pub(super) submits: bool,
 }
 
 impl Subject {
@@ -137,7 +175,8 @@ impl Subject {
         let view = domains.look_up(project, id).await?;
         let keys = domains.dkim_keys(project, id).await?;
         let signers = domains.signers(id).await.map_err(|error| error.to_string());
-        Ok(Self { name: view.name.clone(), view, keys, signers })
+        let (receives, submits) = (domains.receives(id).await?, domains.submits(id).await?);
+        Ok(Self { name: view.name.clone(), view, keys, signers, receives, submits })
     }
 
     /// The records for one purpose.
@@ -145,13 +184,47 @@ impl Subject {
         self.view.records.iter().filter(move |record| record.purpose == purpose)
     }
 
-    /// The domains that stand in MAIL FROM: the domain's own, and its return path.
+    /// The domains that stand in MAIL FROM: the domain's own, and its return path where it has one.
     pub(super) fn mail_from(&self) -> Vec<DomainName> {
-        [Some(self.name.clone()), crate::domains::return_path(&self.name)].into_iter().flatten().collect()
+        let return_path = self.records(RecordPurpose::ReturnPathSpf).next().and_then(|_| return_path(&self.name));
+        [Some(self.name.clone()), return_path].into_iter().flatten().collect()
+    }
+
+    /// What to publish for a purpose; none if the domain needs nothing for it.
+    pub(super) fn publish(&self, purpose: RecordPurpose) -> Option<String> {
+        self.records(purpose).next().map(publish)
     }
 }
 
 /// A record to paste into a zone.
 pub(super) fn publish(record: &DnsRecord) -> String {
-    format!("publish: {}", crate::domains::render::zone(std::slice::from_ref(record)).trim_end())
+    format!("publish: {}", render::zone(std::slice::from_ref(record)).trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::environment::Environment;
+    use crate::config::load::load;
+
+    #[test]
+    fn the_listeners_are_those_that_are_configured_and_known() {
+        let mut config = load(None, &Environment::default()).unwrap().config;
+        let ports =
+            |listeners: Listeners| [listeners.submission, listeners.submissions, listeners.mx].map(|listener| listener.map(|address| address.port()));
+        assert_eq!(ports(Listeners::of(&config)), [Some(587), Some(465), Some(25)]);
+        config.smtp.submission_listen = Listen::Off;
+        config.smtp.submissions_listen = "192.0.2.1:0".parse().unwrap();
+        config.smtp.mx_listen = "192.0.2.1:2525".parse().unwrap();
+        let listeners = Listeners::of(&config);
+        assert_eq!((listeners.submission, listeners.submissions, listeners.mx), (None, None, "192.0.2.1:2525".parse().ok()));
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_by_ipv4() {
+        for (listen, at) in [("[::]:25", "127.0.0.1:25"), ("0.0.0.0:25", "127.0.0.1:25"), ("[::1]:25", "[::1]:25"), ("192.0.2.1:25", "192.0.2.1:25")]
+        {
+            assert_eq!(reachable(listen.parse().unwrap()), at.parse().unwrap(), "{listen}");
+        }
+    }
 }

@@ -70,6 +70,9 @@ fn published(subject: &Subject) -> Vec<Outcome> {
         let Some(record) = record_of(subject, key) else { continue };
         // Mail is signed by RSA at least; the others are signed with once they stand.
         let level = if key.state == KeyState::Active && key.algorithm == Algorithm::Rsa2048 { Level::Fail } else { Level::Warn };
+        let leads = subject.records(RecordPurpose::DkimDelegation).find(|leads| leads.name.split('.').next() == Some(key.selector.as_str()));
+        // What leads to a key counts as much as the key.
+        let record = leads.filter(|leads| leads.state != RecordState::Ok).unwrap_or(record);
         let outcome = match record.state {
             RecordState::Ok => Outcome::good(format!("the {} key", key.state.as_str())),
             RecordState::Unknown => Outcome::unknown("the DNS gave no answer"),

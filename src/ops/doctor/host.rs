@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::context::{Context, seen};
+use super::context::{Context, DIAL, seen};
 use super::finding::{Level, Outcome};
 use super::talk::Talk;
 use super::{Check, Database, Look, Looked, Rooms};
 use crate::clock::time_of;
+use crate::config::egress::host_and_port;
 use crate::model::DomainName;
 use crate::net::dial::{self, AddressPolicy};
 use crate::net::{dnsbl, mx, sntp};
@@ -63,7 +64,6 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-const DIAL: Duration = Duration::from_secs(10);
 /// Hosts that have to greet us: one may be ill.
 const ENOUGH_HOSTS: usize = 2;
 const MAX_SKEW: time::Duration = time::Duration::seconds(60);
@@ -78,8 +78,10 @@ async fn outbound_port(context: &Context) -> Looked {
     let mut greeted = Vec::new();
     let mut failed = Vec::new();
     if context.sends_by_smart_host() {
-        let (host, port) = config.delivery.smart_host.rsplit_once(':').unwrap_or((config.delivery.smart_host.as_str(), "25"));
-        match greet(context, host.trim_matches(['[', ']']), port.parse().unwrap_or(25)).await {
+        let Some((host, port)) = host_and_port(&config.delivery.smart_host) else {
+            return Ok(vec![Outcome::bad(&config.delivery.smart_host, "write delivery.smart_host as host:port")]);
+        };
+        match greet(context, host, port).await {
             Ok(greeting) => return Ok(vec![Outcome::good(format!("the smart host greets: {greeting}")).about(host)]),
             Err(why) => failed.push(format!("{host}: {why}")),
         }
@@ -140,7 +142,7 @@ async fn greet(context: &Context, host: &str, port: u16) -> Result<String, Strin
 async fn listeners(context: &Context) -> Looked {
     let http = context.config.server.http_listen;
     let mut outcomes = vec![
-        match dial::connect(reachable(http), None, DIAL, &context.clock).await {
+        match context.knock(http).await {
             Ok(_) => Outcome::good("takes connections"),
             Err(error) => Outcome::bad(error, "start the gateway: pennypost serve").at(Level::Warn),
         }
@@ -163,12 +165,12 @@ async fn listeners(context: &Context) -> Looked {
         let at: Vec<SocketAddr> = if listen.ip().is_unspecified() && !public.is_empty() {
             public.iter().map(|address| SocketAddr::new(*address, listen.port())).collect()
         } else {
-            vec![reachable(listen)]
+            vec![listen]
         };
         for address in at {
             let fix = format!("start `pennypost serve`, and open TCP port {} in the firewall for {}", address.port(), address.ip());
             outcomes.push(
-                match dial::connect(address, None, DIAL, &context.clock).await {
+                match context.knock(address).await {
                     Ok(_) => Outcome::good("takes connections, seen from this machine"),
                     Err(error) => Outcome::bad(error, fix),
                 }
@@ -179,20 +181,17 @@ async fn listeners(context: &Context) -> Looked {
     Ok(outcomes)
 }
 
-/// Where to knock at a listener on every address.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let loopback: IpAddr = if listen.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
-    if listen.ip().is_unspecified() { SocketAddr::new(loopback, listen.port()) } else { listen }
-}
-
 async fn clock(context: &Context) -> Looked {
     let server = &context.config.doctor.time_server;
-    let Some((host, port)) = server.rsplit_once(':') else {
+    let Some((host, port)) = host_and_port(server) else {
         return Ok(vec![Outcome::skipped("doctor.time_server is empty: there is no other clock to compare with")]);
     };
-    let addresses = seen(context.resolver.addresses(host.trim_matches(['[', ']'])).await)?;
+    let addresses = match host.parse() {
+        Ok(address) => vec![address],
+        Err(_) => seen(context.resolver.addresses(host).await)?,
+    };
     let Some(address) = addresses.first() else { return Err(format!("the time server {host} has no address")) };
-    let at = SocketAddr::new(*address, port.parse().unwrap_or(123));
+    let at = SocketAddr::new(*address, port);
     let ahead = sntp::ahead(at, &context.clock, Duration::from_secs(5)).await.map_err(|error| format!("time server {host}: {error}"))?;
     let found = format!("{:+.1} s against {host}", ahead.as_seconds_f64());
     let fix = "switch time synchronisation on (timedatectl set-ntp true); the time of Pennypost is that of its database's machine";

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
-use super::context::{Context, Subject, seen};
+use super::context::{Context, DIAL, Subject, seen};
 use super::finding::{Level, Outcome};
 use super::talk::Talk;
-use super::{Check, Look, Looked};
+use super::{Check, Database, Look, Looked};
+use crate::config::Listen;
+use crate::domains::RecordPurpose;
+use crate::model::DomainName;
+use crate::model::page::{MAX_LIMIT, PageRequest, read_cursor};
 use crate::net::certificate::{Inspector, Proof, Unproven};
 use crate::net::dane::{self, Dane};
-use crate::net::dial::{self, AddressPolicy};
+use crate::net::dial::AddressPolicy;
 use crate::net::https::HttpsClient;
 use crate::net::mta_sts::{self, Policy};
 use crate::net::shown;
@@ -21,7 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         id: "M1",
         title: "replies find a mail host",
         level: Level::Fail,
-        expected: "an MX record whose host has an address, is no alias and no IP address; no null MX",
+        expected: "an MX record whose host has an address, is no alias and no IP address, and takes the domain's mail; no null MX",
         source: "https://www.rfc-editor.org/rfc/rfc5321#section-5.1",
         look: Look::Domain(|context, subject| Box::pin(mail_hosts(context, subject))),
     },
@@ -69,13 +71,12 @@ pub(super) const CHECKS: &[Check] = &[
         id: "M7",
         title: "forwards arrive",
         level: Level::Warn,
-        expected: "verified destinations that take mail, and no loop",
+        expected: "destinations whose owners agreed, at domains that take mail",
         source: "https://www.rfc-editor.org/rfc/rfc5321#section-3.9",
-        look: Look::Host(|_| Box::pin(async { Ok(vec![Outcome::skipped("this version has no forwards to look at")]) })),
+        look: Look::Domain(|context, subject| Box::pin(forwards(context, subject))),
     },
 ];
 
-const DIAL: Duration = Duration::from_secs(10);
 const NO_LISTENER: &str = "no listener for mail from the world (port 25) is configured";
 /// A domain nobody has (RFC 6761): a server that takes mail for it takes mail for all.
 const ELSEWHERE: &str = "probe@relay-test.invalid";
@@ -84,14 +85,15 @@ async fn mail_hosts(context: &Context, subject: &Subject) -> Looked {
     let hosts = seen(context.resolver.mx(&subject.name).await)?;
     if hosts.is_empty() {
         let own = seen(context.resolver.addresses(subject.name.as_str()).await)?;
-        let fix = format!("publish: {}. 3600 IN MX 10 <a host that takes its mail>", subject.name);
+        let elsewhere = || format!("publish: {}. 3600 IN MX 10 <a host that takes its mail>", subject.name);
+        let fix = subject.publish(RecordPurpose::InboundMx).unwrap_or_else(elsewhere);
         return Ok(vec![if own.is_empty() {
             Outcome::bad("no MX and no address: replies and bounces go nowhere, and some receivers refuse such senders", fix)
         } else {
             Outcome::bad("no MX record; the address of the domain itself stands in", fix).at(Level::Warn)
         }]);
     }
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut comes_here) = (Vec::new(), false);
     for (preference, host) in hosts {
         let fix = format!("replace the record by: {}. 3600 IN MX {preference} <a host name with A or AAAA records>", subject.name);
         let outcome = if host.is_empty() {
@@ -103,19 +105,32 @@ async fn mail_hosts(context: &Context, subject: &Subject) -> Looked {
         } else if seen(context.resolver.addresses(&host).await)?.is_empty() {
             Outcome::bad(format!("{host} has no address"), fix)
         } else if context.is_us(&host).await? {
-            Outcome::good(format!("{host}, which is this host"))
+            comes_here = true;
+            here(context, subject, &host)
         } else {
             Outcome::good(format!("{host}, which is somebody else's"))
         };
         outcomes.push(outcome.about(format!("{} MX {preference}", subject.name)));
     }
+    if let Some(fix) = subject.publish(RecordPurpose::InboundMx).filter(|_| !comes_here) {
+        outcomes.push(Outcome::bad("it has routes here, and its mail goes elsewhere", fix).at(Level::Warn).about(&subject.name));
+    }
     Ok(outcomes)
 }
 
-/// A connection to our own listener of port 25.
-async fn knock(context: &Context, listen: SocketAddr) -> Result<TcpStream, String> {
-    let at = if listen.ip().is_unspecified() { SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), listen.port()) } else { listen };
-    dial::connect(at, None, DIAL, &context.clock).await.map_err(|error| format!("{at}: {error}"))
+/// An MX record that leads to this host: right only where this host takes the domain's mail.
+fn here(context: &Context, subject: &Subject, host: &str) -> Outcome {
+    let name = &subject.name;
+    let away = format!("or let the MX record of {name} name the host that takes its mail");
+    if context.config.smtp.mx_listen == Listen::Off {
+        let fix = format!("set smtp.mx_listen = \":25\" and add a route (pennypost route add '*@{name}' forward <your address>), {away}");
+        Outcome::bad(format!("{host}, which is this host, and takes no mail from the world (smtp.mx_listen is off)"), fix)
+    } else if subject.receives {
+        Outcome::good(format!("{host}, which is this host"))
+    } else {
+        let fix = format!("pennypost route add '*@{name}' forward <your address>, {away}");
+        Outcome::bad(format!("{host}, which is this host, and has no route for {name}: replies are refused"), fix)
+    }
 }
 
 /// What came of a talk with our mail host: a refusal to talk is a finding, not a riddle.
@@ -126,7 +141,7 @@ fn told(talked: Result<Outcome, String>, listen: SocketAddr) -> Vec<Outcome> {
 async fn starttls(context: &Context) -> Looked {
     let (Some(listen), Some(host)) = (context.listeners.mx, context.host()) else { return Ok(vec![Outcome::skipped(NO_LISTENER)]) };
     let talk = async {
-        let (mut talk, _) = Talk::begin(knock(context, listen).await?, &context.clock).await?;
+        let (mut talk, _) = Talk::begin(context.knock(listen).await?, &context.clock).await?;
         let hello = talk.say(&format!("EHLO {host}")).await?.text.to_ascii_uppercase();
         let offers = |keyword: &str| hello.lines().any(|line| line.split(' ').next() == Some(keyword));
         if offers("AUTH") {
@@ -153,7 +168,7 @@ async fn starttls(context: &Context) -> Looked {
 async fn relay(context: &Context) -> Looked {
     let (Some(listen), Some(host)) = (context.listeners.mx, context.host()) else { return Ok(vec![Outcome::skipped(NO_LISTENER)]) };
     let talk = async {
-        let (mut talk, _) = Talk::begin(knock(context, listen).await?, &context.clock).await?;
+        let (mut talk, _) = Talk::begin(context.knock(listen).await?, &context.clock).await?;
         talk.say(&format!("EHLO {host}")).await?;
         let verified = talk.say("VRFY postmaster").await?;
         talk.say(&format!("MAIL FROM:<postmaster@{host}>")).await?;
@@ -171,8 +186,11 @@ async fn relay(context: &Context) -> Looked {
     Ok(told(talk.await, listen))
 }
 
-/// Whether the mail of the domain comes to this host.
+/// Whether the mail of the domain comes to this host, and is taken here.
 async fn is_taken_here(context: &Context, subject: &Subject) -> Result<bool, String> {
+    if !subject.receives {
+        return Ok(false);
+    }
     for (_, host) in seen(context.resolver.mx(&subject.name).await)? {
         if !host.is_empty() && context.is_us(&host).await? {
             return Ok(true);
@@ -184,10 +202,10 @@ async fn is_taken_here(context: &Context, subject: &Subject) -> Result<bool, Str
 async fn postmaster(context: &Context, subject: &Subject) -> Looked {
     let (Some(listen), Some(host)) = (context.listeners.mx, context.host()) else { return Ok(vec![Outcome::skipped(NO_LISTENER)]) };
     if !is_taken_here(context, subject).await? {
-        return Ok(vec![Outcome::skipped("other hosts take this domain's mail; see that postmaster@ and abuse@ are read there")]);
+        return Ok(vec![Outcome::skipped("its mail is not taken here (M1); see that postmaster@ and abuse@ are read where it is")]);
     }
     let talk = async {
-        let (mut talk, _) = Talk::begin(knock(context, listen).await?, &context.clock).await?;
+        let (mut talk, _) = Talk::begin(context.knock(listen).await?, &context.clock).await?;
         talk.say(&format!("EHLO {host}")).await?;
         talk.say("MAIL FROM:<>").await?;
         for local in ["postmaster", "abuse"] {
@@ -212,12 +230,13 @@ async fn strict_tls(context: &Context, subject: &Subject) -> Looked {
     if let Some(id) = mta_sts::record_id(&records) {
         outcomes.push(policy(context, subject, &id).await?.about(format!("mta-sts.{name}")));
     } else if records.iter().any(|text| text.starts_with("v=STSv1")) {
-        let fix = format!("publish exactly one: _mta-sts.{name}. 3600 IN TXT \"v=STSv1; id=1;\"");
+        let fix = format!("publish exactly one record at _mta-sts.{name}, like: _mta-sts.{name}. 3600 IN TXT \"v=STSv1; id=1;\"");
+        let fix = subject.publish(RecordPurpose::MtaSts).map_or(fix, |ours| format!("{ours}, and no other"));
         outcomes.push(Outcome::bad(records.join(" | "), fix).about(format!("_mta-sts.{name}")));
     } else if is_taken_here(context, subject).await? {
-        let fix = format!(
-            "serve a policy at https://mta-sts.{name}/.well-known/mta-sts.txt, then publish: _mta-sts.{name}. 3600 IN TXT \"v=STSv1; id=1;\""
-        );
+        let ours: Vec<String> =
+            [RecordPurpose::MtaStsHost, RecordPurpose::MtaSts].into_iter().filter_map(|purpose| subject.publish(purpose)).collect();
+        let fix = if ours.is_empty() { format!("pennypost domain set {name} --mta-sts testing") } else { ours.join("\n") };
         outcomes.push(
             Outcome::bad("no MTA-STS record: senders may be led to another host, or to clear text", fix)
                 .at(Level::Info)
@@ -229,7 +248,8 @@ async fn strict_tls(context: &Context, subject: &Subject) -> Looked {
     if outcomes.iter().all(|outcome| outcome.fix.is_some() || outcome.state == super::FindingState::Ok) {
         let reports = context.texts(&format!("_smtp._tls.{name}")).await?;
         let has = reports.iter().any(|text| text.starts_with("v=TLSRPTv1"));
-        let fix = format!("publish: _smtp._tls.{name}. 3600 IN TXT \"v=TLSRPTv1; rua=mailto:tls-reports@{name}\"");
+        let fix = format!("publish: _smtp._tls.{name}. 3600 IN TXT \"v=TLSRPTv1; rua=mailto:<an address that is read>\"");
+        let fix = subject.publish(RecordPurpose::TlsReports).unwrap_or(fix);
         outcomes.push(
             if has { Outcome::good("there") } else { Outcome::bad("no TLS-RPT record", fix).at(Level::Info) }.about(format!("_smtp._tls.{name}")),
         );
@@ -248,7 +268,7 @@ async fn policy(context: &Context, subject: &Subject, id: &str) -> Result<Outcom
     };
     let host = format!("mta-sts.{}", subject.name);
     let serve = format!(
-        "serve the policy at https://{host}/.well-known/mta-sts.txt with a valid certificate, or remove the record _mta-sts.{}",
+        "let https://{host}/.well-known/mta-sts.txt lead to the HTTP door (server.http_listen) with a valid certificate, or remove the record _mta-sts.{}",
         subject.name
     );
     let answer = match client.get(&host, context.config.delivery_tls.policy_port, "/.well-known/mta-sts.txt", mta_sts::MAX_OCTETS).await {
@@ -310,11 +330,52 @@ async fn tlsa(context: &Context, subject: &Subject) -> Looked {
 type Fault = crate::net::certificate::CertificateFault;
 
 async fn handshake(context: &Context, listen: SocketAddr, host: &str, proof: Proof) -> Result<Result<(), Fault>, String> {
-    let (mut talk, _) = Talk::begin(knock(context, listen).await?, &context.clock).await?;
+    let (mut talk, _) = Talk::begin(context.knock(listen).await?, &context.clock).await?;
     talk.say(&format!("EHLO {host}")).await?;
     let granted = talk.say("STARTTLS").await?;
     if granted.code != 220 {
         return Err(format!("STARTTLS: {granted}"));
     }
     Ok(shown::shake(talk.into_stream(), host, Inspector::new(proof, Unproven::Tell), &context.clock, DIAL).await?.certificate)
+}
+
+/// Where the routes of a domain forward to: addresses whose owners agreed, at domains that take mail. A route cannot name an address that comes
+/// back to it, and mail that does by way of others is stopped when it arrives.
+async fn forwards(context: &Context, subject: &Subject) -> Looked {
+    let Database::Ready(rooms) = &context.database else { return Ok(vec![Outcome::skipped("the database cannot be read (H6)")]) };
+    let mut outcomes = Vec::new();
+    let mut page = PageRequest { limit: MAX_LIMIT, after: None };
+    loop {
+        let part = rooms.routes.list(rooms.project, page).await.map_err(|error| error.to_string())?;
+        let at_domain = |pattern: &str| pattern.rsplit_once('@').is_some_and(|(_, domain)| domain == subject.name.as_str());
+        for route in part.data.iter().filter(|route| at_domain(&route.pattern)) {
+            for target in &route.targets {
+                let outcome = if target.confirmed_at.is_none() {
+                    let fix = format!(
+                        "let the owner of {} agree by the link that was mailed there; pennypost route list shows who was asked",
+                        target.address
+                    );
+                    Outcome::bad("its owner did not agree yet, so nothing is sent there", fix)
+                } else {
+                    destination(context, target.address.domain()).await?
+                };
+                outcomes.push(outcome.about(format!("{} to {}", route.pattern, target.address)));
+            }
+        }
+        page.after = part.next_cursor.as_deref().and_then(read_cursor);
+        if page.after.is_none() {
+            break;
+        }
+    }
+    Ok(if outcomes.is_empty() { vec![Outcome::skipped("no route of the domain forwards")] } else { outcomes })
+}
+
+/// Whether a domain takes mail.
+async fn destination(context: &Context, domain: &DomainName) -> Result<Outcome, String> {
+    let fix = "pennypost route remove, and a route to an address that takes mail";
+    Ok(if context.takes_mail(domain).await? {
+        Outcome::good(format!("{domain} takes mail"))
+    } else {
+        Outcome::bad(format!("{domain} takes no mail"), fix)
+    })
 }

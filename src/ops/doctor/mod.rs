@@ -34,6 +34,7 @@ use crate::model::page::{MAX_LIMIT, PageRequest, read_cursor};
 use crate::model::{DomainId, ProjectId};
 use crate::net::certificate::Authorities;
 use crate::net::dns::ResolverError;
+use crate::routes::Routes;
 use crate::store::Store;
 use crate::telemetry::metrics;
 
@@ -103,6 +104,8 @@ pub struct Rooms {
     pub store: Store,
     /// The domains.
     pub domains: Domains,
+    /// Where their mail goes.
+    pub routes: Routes,
     /// The project whose mail is looked at.
     pub project: ProjectId,
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::context::{Context, Subject, publish, seen};
 use super::finding::{Level, Outcome};
 use super::{Check, Look, Looked};
-use crate::domains::{RecordPurpose, RecordState, return_path};
+use crate::config::Listen;
+use crate::domains::{RecordPurpose, RecordState, Senders, return_path};
 use crate::net::authenticator::Spf;
 use crate::net::dns::DnsError;
 
@@ -174,14 +175,18 @@ async fn host_spf(context: &Context) -> Looked {
             failing.push(format!("{address} {}", result.as_str()));
         }
     }
-    let egress: String = context.config.delivery.source_addresses().iter().map(super::spf::term).collect();
-    let fix = format!("publish: {host}. 3600 IN TXT \"v=spf1 a{egress} -all\"");
+    let egress = Senders { hostname: None, egress: context.config.delivery.source_addresses() }.address_terms();
+    let terms: Vec<String> = std::iter::once("a".to_owned()).chain(egress).collect();
+    let fix = format!("publish: {host}. 3600 IN TXT \"v=spf1 {} -all\"", terms.join(" "));
     Ok(vec![if failing.is_empty() { Outcome::good("every sending address passes") } else { Outcome::bad(failing.join(", "), fix) }])
 }
 
 async fn return_path_records(context: &Context, subject: &Subject) -> Looked {
     let Some(name) = return_path(&subject.name) else { return Ok(vec![Outcome::skipped("the domain is too long for a return path below it")]) };
     let records: Vec<_> = subject.records(RecordPurpose::ReturnPathMx).chain(subject.records(RecordPurpose::ReturnPathSpf)).collect();
+    if context.config.smtp.mx_listen == Listen::Off {
+        return Ok(vec![Outcome::skipped("smtp.mx_listen is off, so bounces go to the authors themselves").about(name)]);
+    }
     if records.is_empty() {
         return Ok(vec![Outcome::skipped("server.hostname is not set, so there is nothing to publish (N1)").about(name)]);
     }

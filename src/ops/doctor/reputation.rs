@@ -142,24 +142,32 @@ async fn listed_addresses(context: &Context) -> Looked {
     }
     let addresses = context.outbound().await?;
     let mut outcomes = Vec::new();
-    for zone in lists(&context.config.doctor.address_lists) {
+    let config = &context.config;
+    for zone in lists(config.delivery.dnsbl_zones.iter().chain(&config.doctor.address_lists)) {
         let list = List::Addresses(zone);
         let subjects = addresses.iter().map(|address| dnsbl::Subject::Address(*address)).collect();
         outcomes.extend(ask(context, &list, subjects).await);
     }
-    Ok(or_nothing(outcomes, "no sending address is known (N1), or doctor.address_lists is empty"))
+    Ok(or_nothing(outcomes, "no sending address is known (N1), or delivery.dnsbl_zones and doctor.address_lists are empty"))
 }
 
 async fn listed_domain(context: &Context, subject: &Subject) -> Looked {
     let mut outcomes = Vec::new();
-    for zone in lists(&context.config.doctor.domain_lists) {
+    for zone in lists(context.config.doctor.domain_lists.iter()) {
         outcomes.extend(ask(context, &List::Domains(zone), vec![dnsbl::Subject::Domain(subject.name.clone())]).await);
     }
     Ok(or_nothing(outcomes, "doctor.domain_lists is empty"))
 }
 
-fn lists(zones: &[String]) -> Vec<DomainName> {
-    zones.iter().filter_map(|zone| DomainName::parse(zone).ok()).collect()
+/// The zones, each once.
+fn lists<'z>(zones: impl Iterator<Item = &'z String>) -> Vec<DomainName> {
+    let mut lists: Vec<DomainName> = Vec::new();
+    for zone in zones.filter_map(|zone| DomainName::parse(zone).ok()) {
+        if !lists.contains(&zone) {
+            lists.push(zone);
+        }
+    }
+    lists
 }
 
 fn or_nothing(outcomes: Vec<Outcome>, why: &str) -> Vec<Outcome> {
@@ -229,9 +237,9 @@ async fn bounces(context: &Context) -> Looked {
     if settled < ENOUGH {
         return Ok(vec![Outcome::skipped(format!("{settled} deliveries ended within a day, too few for a share"))]);
     }
-    let complained = EventKind::ALL.into_iter().filter(|kind| kind.name() == "complained").map(count).sum::<i64>();
+    let complained = count(EventKind::Complained);
     let found = format!("{bounced} of {settled} bounced, {complained} complaints");
-    let fix = "remove addresses that bounced from your lists (GET /v1/events?kind=bounced), and write only to people who asked for it";
+    let fix = "remove addresses that bounced from your lists (GET /v1/events?kinds=bounced), and write only to people who asked for it";
     let too_many = bounced * 100 > settled * MAX_BOUNCED_PERCENT || complained * 1_000 > delivered * MAX_COMPLAINED_PER_MILLE;
     Ok(vec![if too_many { Outcome::bad(found, fix) } else { Outcome::good(found) }])
 }

@@ -1,7 +1,5 @@
 //! SPF of the domains that stand in MAIL FROM (RFC 7208).
 
-use std::net::IpAddr;
-
 use super::context::{Context, Subject};
 use super::finding::{Level, Outcome};
 use super::spf_terms::{self, Census};
@@ -48,14 +46,6 @@ pub(super) const CHECKS: &[Check] = &[
 /// Look-ups that one evaluation may take, and those of them that may find nothing.
 const MAX_LOOKUPS: usize = 10;
 const MAX_VOID: usize = 2;
-
-/// A term for an address with the blank before it.
-pub(super) fn term(address: &IpAddr) -> String {
-    match address {
-        IpAddr::V4(four) => format!(" ip4:{four}"),
-        IpAddr::V6(six) => format!(" ip6:{six}"),
-    }
-}
 
 /// The SPF records of a name.
 async fn records(context: &Context, name: &DomainName) -> Result<Vec<String>, String> {

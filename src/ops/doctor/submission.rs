@@ -1,15 +1,14 @@
 //! Submission: how our users' mail programs find us and how the listeners answer them (RFC 6409, RFC 8314).
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::context::{Context, Subject, seen};
+use super::context::{Context, DIAL, Subject, seen};
 use super::finding::{Level, Outcome};
 use super::talk::Talk;
 use super::{Check, Look, Looked};
-use crate::net::{dial, shown};
+use crate::net::shown;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -30,8 +29,6 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-const DIAL: Duration = Duration::from_secs(10);
-
 async fn listeners(context: &Context) -> Looked {
     let Some(host) = context.host() else { return Ok(vec![Outcome::skipped("server.hostname is not set (N1)")]) };
     let mut outcomes = Vec::new();
@@ -51,19 +48,15 @@ fn outcome(talked: Result<Outcome, String>) -> Outcome {
     talked.unwrap_or_else(|why| Outcome::bad(why, "start `pennypost serve`; its log says what is wrong"))
 }
 
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    if listen.ip().is_unspecified() { SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), listen.port()) } else { listen }
-}
-
 async fn implicit(context: &Context, listen: SocketAddr, host: &str) -> Result<Outcome, String> {
-    let stream = dial::connect(reachable(listen), None, DIAL, &context.clock).await.map_err(|error| error.to_string())?;
+    let stream = context.knock(listen).await?;
     let shown = shown::shake(stream, host, context.inspector(), &context.clock, DIAL).await?;
     let (mut talk, _) = Talk::begin(shown.stream, &context.clock).await?;
     inside(&mut talk, host, shown.certificate.map_err(|fault| fault.to_string()), &shown.facts).await
 }
 
 async fn starttls(context: &Context, listen: SocketAddr, host: &str) -> Result<Outcome, String> {
-    let stream = dial::connect(reachable(listen), None, DIAL, &context.clock).await.map_err(|error| error.to_string())?;
+    let stream = context.knock(listen).await?;
     let (mut talk, _) = Talk::begin(stream, &context.clock).await?;
     let hello = talk.say(&format!("EHLO {host}")).await?.text.to_ascii_uppercase();
     if hello.lines().any(|line| line.starts_with("AUTH")) {
@@ -96,6 +89,9 @@ async fn inside<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 async fn services(context: &Context, subject: &Subject) -> Looked {
+    if !subject.submits {
+        return Ok(vec![Outcome::skipped("no SMTP user sends as this domain")]);
+    }
     let own = &context.listeners;
     let Some(host) = context.host() else { return Ok(vec![Outcome::skipped("server.hostname is not set (N1)")]) };
     let mut outcomes = Vec::new();

@@ -55,6 +55,7 @@ fn claimed(claims: &Arc<Claims>, rcpt_no: u16) -> ClaimedDelivery {
         eight_bit: false,
         smtputf8: false,
         tls: TlsNeed::ByPolicy,
+        reports: None,
         signature: OnceCell::new(),
         grant: claims.grant(10).unwrap(),
     });

@@ -31,8 +31,8 @@ fn theirs(line: &[u8]) -> Option<String> {
 
 fn ours(line: &[u8]) -> Option<String> {
     Some(match parse(line).ok()? {
-        Command::Ehlo => "ehlo".to_owned(),
-        Command::Helo => "helo".to_owned(),
+        Command::Ehlo(_) => "ehlo".to_owned(),
+        Command::Helo(_) => "helo".to_owned(),
         Command::Mail { from, parameters, .. } => {
             let size = parameters.size.unwrap_or(0);
             format!("mail {} size {size} envid {:?}", lower(&from.to_string()), parameters.envid)

@@ -25,8 +25,11 @@ use crate::model::{Reply, ReversePath};
 const MAX_COMMAND_OCTETS: usize = 2048;
 /// Refused commands before the client is sent away.
 const MAX_ERRORS: u32 = 20;
-/// Commands without a message before the client is sent away, beside one for each recipient allowed.
+/// Commands without a message before the client is sent away, beside one for each recipient allowed. A chunk of a message is none of them, unless
+/// it is so small that it could be there to keep the session.
 const MAX_IDLE_COMMANDS: usize = 200;
+/// Octets of a chunk that brings a message on.
+const MIN_CHUNK_OCTETS: u64 = 1024;
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,15 @@ pub enum Channel {
     Clear,
     /// TLS.
     Tls,
+}
+
+/// How a client greets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// With extensions.
+    Ehlo,
+    /// Without.
+    Helo,
 }
 
 /// A recipient as it was named.
@@ -139,7 +151,8 @@ struct Transaction {
 pub struct Session {
     settings: Arc<Settings>,
     channel: Channel,
-    greeted: bool,
+    /// What the client calls itself, and how it said so.
+    client: Option<(String, Greeting)>,
     signed_in: bool,
     transaction: Option<Transaction>,
     phase: Phase,
@@ -158,7 +171,7 @@ impl Session {
         Self {
             settings,
             channel,
-            greeted: false,
+            client: None,
             signed_in: false,
             transaction: None,
             phase: Phase::Command,
@@ -197,6 +210,12 @@ impl Session {
     #[must_use]
     pub const fn is_signed_in(&self) -> bool {
         self.signed_in
+    }
+
+    /// What the client calls itself, which proves nothing, and how it greeted; none before it did.
+    #[must_use]
+    pub fn client(&self) -> Option<(&str, Greeting)> {
+        self.client.as_ref().map(|(name, greeting)| (name.as_str(), *greeting))
     }
 
     /// Keeps no more of the message that comes, and answers `reason` at its end.
@@ -283,7 +302,7 @@ impl Session {
             Line::Partial => return Err(Some(Next::Read)),
             Line::TooLong => self.tell(output, "500 5.5.2 the line is too long"),
             Line::BareLineFeed => self.tell(output, "500 5.5.2 a line must end in CRLF; this one was not executed"),
-            Line::Endless => self.end(output, &reply("500 5.5.2 the line does not end")),
+            Line::Endless => self.end(output, &reply("421 4.7.0 the line does not end, good bye")),
         }
         Err(None)
     }
@@ -321,15 +340,20 @@ impl Session {
 
     fn obey(&mut self, command: Command, input: &mut BytesMut, output: &mut Vec<u8>) -> Option<Next> {
         match command {
-            Command::Ehlo => self.hello(output, true),
-            Command::Helo => self.hello(output, false),
+            Command::Ehlo(name) => self.hello(output, name, Greeting::Ehlo),
+            Command::Helo(name) => self.hello(output, name, Greeting::Helo),
             Command::StartTls => return self.start_tls(input, output),
             Command::Auth { mechanism, initial } => return self.auth(output, &mechanism, initial.as_deref()),
             Command::Mail { from, parameters, is_utf8 } => return self.mail(output, from, parameters, is_utf8),
             Command::Rcpt { to, parameters, is_utf8 } => return self.rcpt(output, Named { recipient: to, parameters }, is_utf8),
             Command::Data => self.begin_data(output),
             // The octets of a chunk come whatever is answered (RFC 3030 2).
-            Command::Bdat { size, last } => self.phase = Phase::Chunk { left: size, last },
+            Command::Bdat { size, last } => {
+                if size >= MIN_CHUNK_OCTETS && self.no_content().is_none() {
+                    self.idle_commands = self.idle_commands.saturating_sub(1);
+                }
+                self.phase = Phase::Chunk { left: size, last };
+            }
             Command::Rset => {
                 self.transaction = None;
                 self.tell(output, "250 2.0.0 reset");
@@ -343,15 +367,17 @@ impl Session {
         None
     }
 
-    fn hello(&mut self, output: &mut Vec<u8>, extended: bool) {
-        self.greeted = true;
+    fn hello(&mut self, output: &mut Vec<u8>, name: String, greeting: Greeting) {
+        self.client = Some((name, greeting));
         self.transaction = None;
         let mut text = self.settings.hostname.clone();
-        if extended {
-            text.push_str("\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN");
+        if greeting == Greeting::Ehlo {
+            text.push_str("\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING");
+            // Who offers DSN to the world owes it reports about what it takes for them (RFC 3461 5.2); what we take there ends here.
             text.push_str(match (self.channel, self.settings.purpose) {
-                (Channel::Clear, _) => "\nSTARTTLS",
-                (Channel::Tls, Purpose::Submission) => "\nAUTH PLAIN LOGIN\nREQUIRETLS",
+                (Channel::Clear, Purpose::Submission) => "\nDSN\nSTARTTLS",
+                (Channel::Clear, Purpose::Exchange) => "\nSTARTTLS",
+                (Channel::Tls, Purpose::Submission) => "\nDSN\nAUTH PLAIN LOGIN\nREQUIRETLS",
                 (Channel::Tls, Purpose::Exchange) => "\nREQUIRETLS",
             });
             // Writing to a String cannot fail.
@@ -374,7 +400,7 @@ impl Session {
     /// What keeps a transaction from beginning; none if nothing does.
     fn not_yet(&self) -> Option<&'static str> {
         match (self.settings.purpose, self.channel) {
-            _ if !self.greeted => Some("503 5.5.1 EHLO comes first"),
+            _ if self.client.is_none() => Some("503 5.5.1 EHLO comes first"),
             (Purpose::Submission, Channel::Clear) => Some("530 5.7.0 STARTTLS comes first"),
             (Purpose::Submission, Channel::Tls) if !self.signed_in => Some("530 5.7.0 sign in first, with AUTH"),
             _ => None,

@@ -2,11 +2,16 @@
 
 use metrics::SharedString;
 
-use super::{HANDLES, float};
+use super::HANDLES;
 
-/// Tells how many SMTP connections of clients are open.
-pub fn smtp_connections(connections: usize) {
-    HANDLES.smtp_connections.set(float(connections as u64));
+/// Counts one SMTP connection of a client that was opened. The doors count by themselves, and the figure is of all of them.
+pub fn smtp_connection_opened() {
+    HANDLES.smtp_connections.increment(1.0);
+}
+
+/// Counts one SMTP connection of a client that ended.
+pub fn smtp_connection_closed() {
+    HANDLES.smtp_connections.decrement(1.0);
 }
 
 /// Counts one SMTP connection that there was no place for.

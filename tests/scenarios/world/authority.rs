@@ -79,6 +79,11 @@ impl Authority {
         self.valid_for(name, Duration::days(-1))
     }
 
+    /// A certificate for `name` that ends in a week.
+    pub fn ending(&self, name: &str) -> Identity {
+        self.valid_for(name, Duration::days(7))
+    }
+
     fn valid_for(&self, name: &str, time: Duration) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = self.now - Duration::days(10);

@@ -8,6 +8,7 @@ pub mod checker;
 pub mod database;
 pub mod egress_proxy;
 pub mod gateway;
+pub mod hook;
 pub mod http;
 pub mod policy_host;
 pub mod program;
@@ -31,6 +32,7 @@ use pennypost::serve::Roles;
 use pennypost::supervisor::Supervisor;
 
 pub use gateway::Gateway;
+pub use hook::Hook;
 pub use script::ScriptedHost;
 
 /// One world.
@@ -77,6 +79,11 @@ impl World {
         config.dns.servers = vec![dns.local_addr];
         config.dns.timeout_seconds = 2;
         Self { clock, zone, config, database_url, lab, block, hosts: AtomicU32::new(1) }
+    }
+
+    /// Lets gateways take mail from the world, at a port that the system chooses.
+    pub fn takes_reports(&mut self) {
+        self.config.smtp.mx_listen = Listen::At(SocketAddr::new(self.config.server.http_listen.ip(), 0));
     }
 
     /// Starts a gateway with all roles; it has the domain `sender.example` and a key with full scope.

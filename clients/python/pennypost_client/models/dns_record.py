@@ -21,7 +21,8 @@ class DnsRecord:
     Attributes:
         type_ (RecordType): The type of a record.
         name (str): Its fully qualified name, without a trailing dot.
-        value (str): Its value, whole and unquoted; for MX `10 host`.
+        value (str): Its value, whole and unquoted; for MX `10 host`, for SRV `0 1 587 host`; host names without a
+            trailing dot.
         purpose (RecordPurpose): What a record is for.
         state (KnownRecordState | str): What the last check found.
         found (None | str | Unset): What stands there instead; null unless `state` is `wrong`, or `ok` by another value.

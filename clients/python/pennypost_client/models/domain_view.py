@@ -8,6 +8,7 @@ from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.known_domain_state import KnownDomainState
+from ..models.sts_mode import StsMode
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -26,18 +27,24 @@ class DomainView:
         name (str): Its name, in A-labels.
         state (KnownDomainState | str): Where a domain stands.
         created_at (datetime.datetime): When it was added.
+        mta_sts (StsMode): How strictly senders shall keep to the mail hosts of a domain and their certificates (RFC
+            8461 5).
         records (list[DnsRecord]): The records to publish and what the last check found.
         verified_at (datetime.datetime | None | Unset): When it was verified; null: never.
         checked_at (datetime.datetime | None | Unset): When its records were last looked up; null: never.
+        dkim_zone (None | str | Unset): The zone of the operator's that its DKIM keys stand in; null: they stand in its
+            own.
     """
 
     id: str
     name: str
     state: KnownDomainState | str
     created_at: datetime.datetime
+    mta_sts: StsMode
     records: list[DnsRecord]
     verified_at: datetime.datetime | None | Unset = UNSET
     checked_at: datetime.datetime | None | Unset = UNSET
+    dkim_zone: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,6 +59,8 @@ class DomainView:
             state = self.state
 
         created_at = self.created_at.isoformat()
+
+        mta_sts = self.mta_sts.value
 
         records = []
         for records_item_data in self.records:
@@ -74,6 +83,12 @@ class DomainView:
         else:
             checked_at = self.checked_at
 
+        dkim_zone: None | str | Unset
+        if isinstance(self.dkim_zone, Unset):
+            dkim_zone = UNSET
+        else:
+            dkim_zone = self.dkim_zone
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -82,6 +97,7 @@ class DomainView:
                 "name": name,
                 "state": state,
                 "created_at": created_at,
+                "mta_sts": mta_sts,
                 "records": records,
             }
         )
@@ -89,6 +105,8 @@ class DomainView:
             field_dict["verified_at"] = verified_at
         if checked_at is not UNSET:
             field_dict["checked_at"] = checked_at
+        if dkim_zone is not UNSET:
+            field_dict["dkim_zone"] = dkim_zone
 
         return field_dict
 
@@ -117,6 +135,8 @@ class DomainView:
         state = _parse_state(d.pop("state"))
 
         created_at = datetime.datetime.fromisoformat(d.pop("created_at"))
+
+        mta_sts = StsMode(d.pop("mta_sts"))
 
         records = []
         _records = d.pop("records")
@@ -159,14 +179,25 @@ class DomainView:
 
         checked_at = _parse_checked_at(d.pop("checked_at", UNSET))
 
+        def _parse_dkim_zone(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        dkim_zone = _parse_dkim_zone(d.pop("dkim_zone", UNSET))
+
         domain_view = cls(
             id=id,
             name=name,
             state=state,
             created_at=created_at,
+            mta_sts=mta_sts,
             records=records,
             verified_at=verified_at,
             checked_at=checked_at,
+            dkim_zone=dkim_zone,
         )
 
         domain_view.additional_properties = d

@@ -133,7 +133,8 @@ def sync_detailed(
     """Import a DKIM key
 
      So that a domain can move here without a gap: the key signs once a check sees its record in DNS,
-    where it may stand already.
+    where it may stand already. Next keys of a
+    rotation that were not seen in DNS yet are thrown away.
 
     Args:
         id (str):
@@ -168,7 +169,8 @@ def sync(
     """Import a DKIM key
 
      So that a domain can move here without a gap: the key signs once a check sees its record in DNS,
-    where it may stand already.
+    where it may stand already. Next keys of a
+    rotation that were not seen in DNS yet are thrown away.
 
     Args:
         id (str):
@@ -198,7 +200,8 @@ async def asyncio_detailed(
     """Import a DKIM key
 
      So that a domain can move here without a gap: the key signs once a check sees its record in DNS,
-    where it may stand already.
+    where it may stand already. Next keys of a
+    rotation that were not seen in DNS yet are thrown away.
 
     Args:
         id (str):
@@ -231,7 +234,8 @@ async def asyncio(
     """Import a DKIM key
 
      So that a domain can move here without a gap: the key signs once a check sees its record in DNS,
-    where it may stand already.
+    where it may stand already. Next keys of a
+    rotation that were not seen in DNS yet are thrown away.
 
     Args:
         id (str):

@@ -48,6 +48,11 @@ def _parse_response(
 
         return response_404
 
+    if response.status_code == 409:
+        response_409 = Problem.from_dict(response.json())
+
+        return response_409
+
     if response.status_code == 414:
         response_414 = Problem.from_dict(response.json())
 
@@ -99,7 +104,8 @@ def sync_detailed(
 
      Makes new keys, whose records stand in the answer beside the present ones. They sign once a check
     sees them in DNS; until then the present keys
-    do. Keys of an earlier rotation that never came into use are replaced.
+    do. Keys of an earlier rotation that never came into use are replaced. Delegated keys (`dkim_zone`)
+    can be rotated once a week.
 
     Args:
         id (str):
@@ -132,7 +138,8 @@ def sync(
 
      Makes new keys, whose records stand in the answer beside the present ones. They sign once a check
     sees them in DNS; until then the present keys
-    do. Keys of an earlier rotation that never came into use are replaced.
+    do. Keys of an earlier rotation that never came into use are replaced. Delegated keys (`dkim_zone`)
+    can be rotated once a week.
 
     Args:
         id (str):
@@ -160,7 +167,8 @@ async def asyncio_detailed(
 
      Makes new keys, whose records stand in the answer beside the present ones. They sign once a check
     sees them in DNS; until then the present keys
-    do. Keys of an earlier rotation that never came into use are replaced.
+    do. Keys of an earlier rotation that never came into use are replaced. Delegated keys (`dkim_zone`)
+    can be rotated once a week.
 
     Args:
         id (str):
@@ -191,7 +199,8 @@ async def asyncio(
 
      Makes new keys, whose records stand in the answer beside the present ones. They sign once a check
     sees them in DNS; until then the present keys
-    do. Keys of an earlier rotation that never came into use are replaced.
+    do. Keys of an earlier rotation that never came into use are replaced. Delegated keys (`dkim_zone`)
+    can be rotated once a week.
 
     Args:
         id (str):
