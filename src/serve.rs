@@ -262,7 +262,7 @@ pub struct Running {
 
 /// Starts a gateway. It runs until the supervisor is asked for a drain.
 pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Clock) -> anyhow::Result<Running> {
-    run_on(config, roles, supervisor, clock, Sockets::default()).await
+    Box::pin(run_on(config, roles, supervisor, clock, Sockets::default())).await
 }
 
 /// As [`run`], with sockets that the service manager opened.

@@ -135,20 +135,26 @@ async fn renew(context: &Context, config: &Config, house: &House, args: &RenewAr
     if house.certificates.nodes().await? == 0 {
         return Err(Failure::new("no gateway runs, and only a running one can be asked by the authority").fix("start `pennypost serve`").into());
     }
-    let asked = context.clock.now();
+    let before = orders(house, directory).await?;
     if house.certificates.hurry(directory, args.now).await? == 0 {
         let fix = "see that a gateway with the role smtp runs with this configuration";
         return Err(Failure::new("no running gateway has asked for a certificate yet").fix(fix).into());
     }
     house.audit.note(house.project, &context.actor(), "certificate.renew", json!({"authority": directory, "now": args.now})).await?;
+    if args.no_wait {
+        return context
+            .output
+            .show(&json!({"asked": true}), || "the running gateways were asked; `pennypost cert status` tells how it goes".to_owned());
+    }
     let deadline = context.clock.tick().plus(PATIENCE);
     loop {
-        let mut ours = house.certificates.list().await?;
-        ours.retain(|view| view.authority.as_deref() == Some(directory));
-        // Where nothing is due and nothing failed, there is nothing to wait for.
-        let waits = |view: &&CertificateView| (args.now || view.next_at.is_some_and(|at| at <= asked)) && view.tried_at.is_none_or(|at| at < asked);
-        if args.no_wait || !ours.iter().any(|view| waits(&view)) {
-            return tell(context, &ours, asked);
+        let now = orders(house, directory).await?;
+        // A try is known by its time, whoever's clock that is. Where nothing failed and nothing is due, there is none to wait for.
+        let is_tried = |view: &CertificateView| !before.iter().any(|old| old.names == view.names && old.tried_at == view.tried_at);
+        let is_awaited = |view: &CertificateView| args.now || view.failures > 0 || view.tried_at.is_none();
+        if now.iter().all(|view| is_tried(view) || !is_awaited(view)) {
+            let tried: Vec<&CertificateView> = now.iter().filter(|view| is_tried(view)).collect();
+            return tell(context, &now, &tried);
         }
         if context.clock.tick() >= deadline {
             return Err(Failure::new("no gateway did the work within 15 minutes").fix("its log says why").into());
@@ -157,9 +163,16 @@ async fn renew(context: &Context, config: &Config, house: &House, args: &RenewAr
     }
 }
 
+/// What is had from an authority.
+async fn orders(house: &House, directory: &str) -> anyhow::Result<Vec<CertificateView>> {
+    let mut views = house.certificates.list().await?;
+    views.retain(|view| view.authority.as_deref() == Some(directory));
+    Ok(views)
+}
+
 /// Tells how a renewal ended.
-fn tell(context: &Context, views: &[CertificateView], asked: OffsetDateTime) -> anyhow::Result<()> {
-    let failed = views.iter().filter(|view| view.tried_at.is_some_and(|at| at >= asked)).find_map(|view| view.last_error.as_ref());
+fn tell(context: &Context, views: &[CertificateView], tried: &[&CertificateView]) -> anyhow::Result<()> {
+    let failed = tried.iter().find_map(|view| view.last_error.as_ref());
     if let Some(error) = failed {
         let fix = "mend what the authority found, then `pennypost cert renew`; docs/operate/certificates.md helps";
         return Err(Failure::new(format!("no certificate was obtained: {error}")).fix(fix).into());

@@ -31,7 +31,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<ExitCode>
     let supervisor = Supervisor::default();
     obey_signals(&supervisor)?;
     let sockets = Sockets::inherited().map_err(|error| Failure::usage(error.to_string()))?;
-    let started = serve::run_on(config, args.roles.unwrap_or(Roles::ALL), supervisor, context.clock.clone(), sockets).await;
+    let started = Box::pin(serve::run_on(config, args.roles.unwrap_or(Roles::ALL), supervisor, context.clock.clone(), sockets)).await;
     let running = started.map_err(|error| Failure::new("the gateway could not be started").because(error))?;
     running.announce();
     let ended = running.wait().await;

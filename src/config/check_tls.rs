@@ -94,7 +94,10 @@ fn dns(doubts: &mut Doubts<'_>, tls: &Tls) {
         let sound = server.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0);
         doubts.add(!sound, "tls.acme_dns_server", format!("is {server:?}"), "write address:port, like \"192.0.2.53:53\"");
         let key_name = &tls.acme_dns_key_name;
-        let sound = DomainName::parse(key_name.trim_end_matches('.')).is_ok();
+        // A name as zones have them, but of one label too.
+        let is_label =
+            |label: &str| (1..64).contains(&label.len()) && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet));
+        let sound = key_name.len() < 254 && key_name.trim_end_matches('.').split('.').all(is_label);
         doubts.add(!sound, "tls.acme_dns_key_name", format!("is {key_name:?}"), "write the name of the TSIG key as the server has it");
         let key = tls.acme_dns_key.expose();
         let sound = STANDARD.decode(key).is_ok_and(|octets| octets.len() >= 16);

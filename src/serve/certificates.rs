@@ -99,17 +99,21 @@ impl Start<'_> {
             AcmeChallenge::TlsAlpn01 => ("tls.acme_tls_listen", "acme-tls", tls.acme_tls_listen, Responder::Tls(AlpnServer::new(answers.clone())?)),
             AcmeChallenge::Dns01 => return Ok(None),
         };
-        let listener = match (self.sockets.take(name).with_context(|| format!("the socket {name}"))?, bind(listen).await) {
-            (Some(socket), _) => socket,
-            (None, Ok(Some(socket))) => socket,
-            (None, Ok(None)) => return Ok(None),
-            (None, Err(error)) if matches!(listen, Listen::Everywhere(80 | 443)) => {
+        let handed = if listen == Listen::Off { None } else { self.sockets.take(name).with_context(|| format!("the socket {name}"))? };
+        let opened = match handed {
+            Some(socket) => Ok(Some(socket)),
+            None => bind(listen).await,
+        };
+        let listener = match opened {
+            Ok(Some(socket)) => socket,
+            Ok(None) => return Ok(None),
+            Err(error) if matches!(listen, Listen::Everywhere(80 | 443)) => {
                 let fix = "free the port and give the program the right to it (CAP_NET_BIND_SERVICE), or let the proxy there hand \
                            /.well-known/acme-challenge/ on to server.http_listen and set tls.acme_http_listen = \"\"";
                 tracing::warn!(option, %error, fix, "the authority is not answered here: the address cannot be listened on");
                 return Ok(None);
             }
-            (None, Err(error)) => return Err(error).with_context(|| format!("cannot listen on the address of {option}")),
+            Err(error) => return Err(error).with_context(|| format!("cannot listen on the address of {option}")),
         };
         let bound = listener.local_addr()?;
         listen::serve(listener, responder, self.clock.clone(), self.supervisor);

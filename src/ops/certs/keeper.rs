@@ -91,10 +91,8 @@ impl Keeper {
         let store = &self.parts.certificates.store;
         let kept = self.parts.certificates.kept().await?;
         if let Some(tls) = &self.parts.tls {
-            let count = kept.len();
-            let first: Vec<Kept> = kept;
-            tls.keep(&first);
-            tracing::debug!(count, "certificates of the database are in use");
+            tls.keep(&kept);
+            tracing::debug!(count = kept.len(), "certificates of the database are in use");
         }
         let now = self.parts.certificates.clock.now();
         let (mut texts, mut digests) = (HashMap::new(), HashMap::new());
@@ -193,10 +191,10 @@ impl Keeper {
         let Some(order) = certificate::take(store, directory, &key, lease, [now, until]).await? else { return Ok(()) };
         let transport = Transport::new(self.parts.https.clone());
         let work = Work { keeper: self, directory, names: &names, order: &order, lease, until, transport: &transport };
-        let ended = clock.timeout(WORK, work.run()).await.unwrap_or(Err(OrderError::Late));
+        let ended = clock.timeout(WORK, Box::pin(work.run())).await.unwrap_or(Err(OrderError::Late));
         let Err(error) = ended else { return Ok(()) };
         let failures = u32::try_from(order.failures).unwrap_or(0).saturating_add(1);
-        let limited = error.is_rate_limit().then(|| transport.retry_after());
+        let limited = error.is_rate_limit().then(|| transport.retry_after().unwrap_or_default());
         let wait = clock.jitter(renewal::wait(failures, limited), 0.1);
         metrics::ordered(if limited.is_some() { "rate_limited" } else { "failed" });
         tracing::error!(%error, names = key, failures, again_in_seconds = wait.as_secs(), "no certificate was obtained");

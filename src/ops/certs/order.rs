@@ -3,6 +3,7 @@
 //! Answers: chain and key, or what went wrong in the authority's own words. What was published is withdrawn whatever happens.
 //! Does not: say when; [`super::keeper`] does.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use instant_acme::{Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier, NewOrder, Order, OrderStatus, Problem};
@@ -139,7 +140,11 @@ async fn proofs(order: &mut Order, wanted: AcmeChallenge) -> Result<Vec<Proof>, 
         let Identifier::Dns(name) = authorization.identifier().identifier.clone() else { continue };
         let challenge = authorization.challenge(kind(wanted)).ok_or_else(|| OrderError::NotOffered(name.clone(), wanted.as_str()))?;
         let shown = challenge.key_authorization();
-        let digest = shown.digest().as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+        let digest = shown.digest().as_ref().iter().fold(String::new(), |mut digits, octet| {
+            // Writing to a text cannot fail.
+            let _ = write!(digits, "{octet:02x}");
+            digits
+        });
         proofs.push(Proof { name, token: challenge.token.clone(), text: shown.as_str().to_owned(), digest, record: shown.dns_value() });
     }
     Ok(proofs)

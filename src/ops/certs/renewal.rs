@@ -41,14 +41,14 @@ pub(super) fn ask_again(after: Option<Duration>) -> Duration {
     after.unwrap_or(most).clamp(least, most)
 }
 
-/// How long to wait after `failures` tries that failed, this one included, where the authority says that it is asked too often (and perhaps for how long
-/// it does not want to be asked).
-pub(super) fn wait(failures: u32, limited: Option<Option<Duration>>) -> Duration {
+/// How long to wait after `failures` tries that failed, this one included; `limited` where the authority says that it is asked too often: for how long it
+/// wants to be left alone, or zero if it does not say.
+pub(super) fn wait(failures: u32, limited: Option<Duration>) -> Duration {
     let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
     let wait = WAITS.get(place).or(WAITS.last()).copied().unwrap_or(RATE_LIMITED);
     match limited {
         None => wait,
-        Some(told) => wait.max(RATE_LIMITED).max(told.unwrap_or_default().min(Duration::from_hours(7 * 24))),
+        Some(told) => wait.max(RATE_LIMITED).max(told.min(Duration::from_hours(7 * 24))),
     }
 }
 
@@ -86,9 +86,9 @@ mod tests {
     fn tries_get_rarer_and_rarest_where_the_authority_complains() {
         let waits: Vec<Duration> = (1..9).map(|failures| wait(failures, None)).collect();
         assert!(waits.is_sorted() && waits[0] == Duration::from_mins(5) && waits[7] == Duration::from_hours(12));
-        assert_eq!(wait(1, Some(None)), Duration::from_hours(1));
-        assert_eq!(wait(1, Some(Some(Duration::from_hours(30)))), Duration::from_hours(30));
-        assert_eq!(wait(9, Some(Some(Duration::from_secs(1)))), Duration::from_hours(12));
-        assert_eq!(wait(0, Some(Some(Duration::MAX))), Duration::from_hours(7 * 24));
+        assert_eq!(wait(1, Some(Duration::ZERO)), Duration::from_hours(1));
+        assert_eq!(wait(1, Some(Duration::from_hours(30))), Duration::from_hours(30));
+        assert_eq!(wait(9, Some(Duration::from_secs(1))), Duration::from_hours(12));
+        assert_eq!(wait(0, Some(Duration::MAX)), Duration::from_hours(7 * 24));
     }
 }
