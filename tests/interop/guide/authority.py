@@ -46,8 +46,12 @@ class Pebble:
 
 
 def by_hand(directory):
-    """A certificate for the house, its own authority; the file of it."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=smtp.wac.test"]
-    command += ["-addext", "subjectAltName=DNS:smtp.wac.test", "-keyout", f"{directory}/key.pem", "-out", f"{directory}/cert.pem"]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    return f"{directory}/cert.pem"
+    """An authority of one certificate, and one for the house; the file of the authority."""
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    calls = [[*new, "-subj", "/CN=authority", "-keyout", f"{directory}/ca.key", "-out", f"{directory}/ca.pem"]]
+    names = ["-addext", "subjectAltName=DNS:smtp.wac.test", "-addext", "basicConstraints=critical,CA:FALSE"]
+    house = ["-subj", "/CN=smtp.wac.test", *names, "-CA", f"{directory}/ca.pem", "-CAkey", f"{directory}/ca.key"]
+    calls.append([*new, *house, "-keyout", f"{directory}/key.pem", "-out", f"{directory}/cert.pem"])
+    for call in calls:
+        subprocess.run(call, check=True, stderr=subprocess.DEVNULL)
+    return f"{directory}/ca.pem"

@@ -1,4 +1,4 @@
-"""A network of one machine: public addresses on loopback, and a resolver that all programs find where they look."""
+"""A network of one machine: public addresses of its own, and a resolver that all programs find where they look."""
 
 import subprocess
 
@@ -12,10 +12,14 @@ OUTSIDE = "44.128.2.1"
 def set_up(work):
     """Addresses, and /etc/resolv.conf of this namespace alone."""
     run("ip", "link", "set", "lo", "up")
+    # Some programs see whether a machine has IPv4 or IPv6 by addresses that are not on loopback.
+    run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+    for link in ("eth0", "eth1"):
+        run("ip", "link", "set", link, "up")
     for address in (DNS, HOUSE, BIG, OUTSIDE):
-        run("ip", "addr", "add", f"{address}/32", "dev", "lo")
+        run("ip", "addr", "add", f"{address}/32", "dev", "eth0")
     for address in (HOUSE6, BIG6):
-        run("ip", "-6", "addr", "add", f"{address}/128", "dev", "lo", "nodad")
+        run("ip", "-6", "addr", "add", f"{address}/128", "dev", "eth0", "nodad")
     path = f"{work}/resolv.conf"
     with open(path, "w", encoding="ascii") as file:
         file.write(f"nameserver {DNS}\noptions timeout:2 attempts:2\n")
