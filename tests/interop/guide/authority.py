@@ -19,17 +19,17 @@ class Pebble:
         os.mkdir(self.directory)
         self.certificate = f"{self.directory}/cert.pem"
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=pebble"]
-        command += ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+        command += ["-addext", f"subjectAltName=IP:{network.DNS}", "-addext", "basicConstraints=critical,CA:FALSE"]
         subprocess.run([*command, "-keyout", f"{self.directory}/key.pem", "-out", self.certificate], check=True, stderr=subprocess.DEVNULL)
-        self.url, self.management = "https://127.0.0.1:14000/dir", "https://127.0.0.1:15000"
-        pebble = {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000", "httpPort": 80, "tlsPort": 443}
+        self.url, self.management = f"https://{network.DNS}:14000/dir", f"https://{network.DNS}:15000"
+        pebble = {"listenAddress": f"{network.DNS}:14000", "managementListenAddress": f"{network.DNS}:15000", "httpPort": 80, "tlsPort": 443}
         pebble |= {"certificate": self.certificate, "privateKey": f"{self.directory}/key.pem"}
         with open(f"{self.directory}/config.json", "w", encoding="utf-8") as file:
             json.dump({"pebble": pebble}, file)
         with open(f"{self.directory}/pebble.log", "wb") as log:
             command = ["pebble", "-config", f"{self.directory}/config.json", "-dnsserver", f"{network.DNS}:53"]
             self.child = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
-        if not eventually(lambda: is_open("127.0.0.1", 14000) and is_open("127.0.0.1", 15000), 20):
+        if not eventually(lambda: is_open(network.DNS, 14000) and is_open(network.DNS, 15000), 20):
             raise RuntimeError("pebble does not listen")
 
     def root(self):
