@@ -123,8 +123,8 @@ async fn rows(world: &World) -> i64 {
 async fn what_was_exported_with_a_passphrase_works_elsewhere_as_it_did() {
     let (here, there) = (World::new().await, World::new().await);
     let file = passphrase("portable-round-trip", PASSPHRASE, 0o600);
-    let made = imported(&here, &[], TEXT).await;
-    assert_eq!((&made["added"], &made["kept"], &made["dry_run"]), (&9.into(), &1.into(), &false.into()), "{made:#}");
+    let made = imported(&here, &["--replace"], TEXT).await;
+    assert_eq!((&made["added"], &made["replaced"], &made["dry_run"]), (&9.into(), &1.into(), &false.into()), "{made:#}");
     let (key, password, hook) = (secret(&made, "key"), secret(&made, "smtp_user"), secret(&made, "route"));
     assert!(key.starts_with("pp_live_") && password.starts_with("pp_smtp_") && hook.starts_with("whsec_"), "{made:#}");
     here.execute("update route_target set confirmed_at = '2026-02-03T04:05:06Z'").await;
@@ -223,7 +223,7 @@ async fn a_text_with_faults_is_told_with_its_lines_and_leaves_nothing_behind() {
     for (rest, told) in [
         ("[[project.domain]]\nname = \"nodots\"\n", &["line 7: project[0].domain[1].name: the domain has a single label"][..]),
         ("[[project.domain]]\nname = \"WAC.example\"\n", &["line 7: project[0].domain[1].name", "named twice"]),
-        ("[[project.domain]]\nnmae = \"a.example\"\n", &["line 8", "unknown field `nmae`"]),
+        ("[[project.domain]]\nnmae = \"a.example\"\n", &["line 7: project[0].domain[1].nmae: unknown field `nmae`"]),
         ("[[project.smtp_user]]\nusername = \"a b\"\n", &["line 7: project[0].smtp_user[0].username"]),
         ("[[project.smtp_user]]\nusername = \"printer\"\n", &["line 7", "needs at least one sender"]),
         ("[[project.smtp_user]]\nusername = \"i@wac.example\"\nsend_as = [\"*@localhost\"]\n", &["line 8: project[0].smtp_user[0].send_as"]),

@@ -19,17 +19,17 @@ class Pebble:
         os.mkdir(self.directory)
         self.certificate = f"{self.directory}/cert.pem"
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=pebble"]
-        command += ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+        command += ["-addext", f"subjectAltName=IP:{network.DNS}", "-addext", "basicConstraints=critical,CA:FALSE"]
         subprocess.run([*command, "-keyout", f"{self.directory}/key.pem", "-out", self.certificate], check=True, stderr=subprocess.DEVNULL)
-        self.url, self.management = "https://127.0.0.1:14000/dir", "https://127.0.0.1:15000"
-        pebble = {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000", "httpPort": 80, "tlsPort": 443}
+        self.url, self.management = f"https://{network.DNS}:14000/dir", f"https://{network.DNS}:15000"
+        pebble = {"listenAddress": f"{network.DNS}:14000", "managementListenAddress": f"{network.DNS}:15000", "httpPort": 80, "tlsPort": 443}
         pebble |= {"certificate": self.certificate, "privateKey": f"{self.directory}/key.pem"}
         with open(f"{self.directory}/config.json", "w", encoding="utf-8") as file:
             json.dump({"pebble": pebble}, file)
         with open(f"{self.directory}/pebble.log", "wb") as log:
             command = ["pebble", "-config", f"{self.directory}/config.json", "-dnsserver", f"{network.DNS}:53"]
             self.child = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
-        if not eventually(lambda: is_open("127.0.0.1", 14000) and is_open("127.0.0.1", 15000), 20):
+        if not eventually(lambda: is_open(network.DNS, 14000) and is_open(network.DNS, 15000), 20):
             raise RuntimeError("pebble does not listen")
 
     def root(self):
@@ -46,8 +46,12 @@ class Pebble:
 
 
 def by_hand(directory):
-    """A certificate for the house, its own authority; the file of it."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=smtp.wac.test"]
-    command += ["-addext", "subjectAltName=DNS:smtp.wac.test", "-keyout", f"{directory}/key.pem", "-out", f"{directory}/cert.pem"]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    return f"{directory}/cert.pem"
+    """An authority of one certificate, and one for the house; the file of the authority."""
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    calls = [[*new, "-subj", "/CN=authority", "-keyout", f"{directory}/ca.key", "-out", f"{directory}/ca.pem"]]
+    names = ["-addext", "subjectAltName=DNS:smtp.wac.test", "-addext", "basicConstraints=critical,CA:FALSE"]
+    house = ["-subj", "/CN=smtp.wac.test", *names, "-CA", f"{directory}/ca.pem", "-CAkey", f"{directory}/ca.key"]
+    calls.append([*new, *house, "-keyout", f"{directory}/key.pem", "-out", f"{directory}/cert.pem"])
+    for call in calls:
+        subprocess.run(call, check=True, stderr=subprocess.DEVNULL)
+    return f"{directory}/ca.pem"

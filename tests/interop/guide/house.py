@@ -52,10 +52,12 @@ class Ended:
 class House:
     """The directory of the gateway, its commands and its process."""
 
-    def __init__(self, work):
+    def __init__(self, work, machines):
         self.directory, self.log = f"{work}/house", f"{work}/house.log"
         os.mkdir(self.directory)
-        self.child, self.ran, self.variables = None, set(), {}
+        self.child, self.ran, self.inside = None, set(), machines.inside()
+        # From the other machine the API and the page of those who agree must be reached.
+        self.variables = {"PENNYPOST_SERVER__HTTP_LISTEN": f"{network.HOUSE}:8080", "PENNYPOST_SERVER__PUBLIC_URL": "http://smtp.wac.test:8080"}
 
     def environment(self):
         kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL" and not name.startswith("PENNYPOST_")}
@@ -66,7 +68,7 @@ class House:
         self.ran.add(" ".join(line.split()))
         words = shlex.split(f"{cast(line)} {more}")
         words[0] = BINARY if words[0] == "pennypost" else words[0]
-        ended = subprocess.run(words, cwd=self.directory, input=given.encode(), capture_output=True, env=self.environment(), check=False, timeout=180)
+        ended = subprocess.run([*self.inside, *words], cwd=self.directory, input=given.encode(), capture_output=True, env=self.environment(), check=False, timeout=180)
         return Ended(line, ended)
 
     def told(self, line, given=""):
@@ -89,8 +91,10 @@ class House:
         """`pennypost serve`, until its ports are open."""
         self.ran.add("pennypost serve")
         with open(self.log, "ab") as log:
-            self.child = subprocess.Popen([BINARY, "serve"], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment())
-        if not eventually(lambda: is_open("127.0.0.1", 8080) and is_open(network.HOUSE, 587), 60):
+            self.child = subprocess.Popen([*self.inside, BINARY, "serve"], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment())
+        listens = lambda: is_open(network.HOUSE, 8080) and is_open(network.HOUSE, 587)
+        eventually(lambda: self.child.poll() is not None or listens(), 60)
+        if self.child.poll() is not None or not listens():
             raise RuntimeError(f"serve does not listen\n{self.said()}")
 
     def stop(self, how=signal.SIGTERM):
@@ -108,7 +112,7 @@ class House:
 
     def said(self):
         with open(self.log, encoding="utf-8", errors="replace") as file:
-            return "\n".join(file.read().splitlines()[-25:])
+            return "\n".join(file.read().splitlines()[-12:])
 
 
 def is_open(address, port):

@@ -17,13 +17,13 @@ from steps import STEPS, Play
 
 def main():
     work = sys.argv[1]
-    network.set_up(work)
+    machines = network.Machines(work)
     report = Report()
     names = Names(work)
     outside, big = Outside(work), Big(work)
     names.fixed["outside.test"].append(outside.record)
     names.restart()
-    play = Play(report, work, names, House(work), big, outside)
+    play = Play(report, work, names, House(work, machines), big, outside)
     try:
         for number, (title, step) in enumerate(STEPS, 1):
             report.heading(f"{number}. {title}")
@@ -31,10 +31,11 @@ def main():
                 step(play)
             except Exception as error:  # One step that cannot go on must not hide the others.
                 where = "".join(traceback.format_exception(error)[-2:])
-                report.check(f"{number}. {title}: comes to its end", f"{where}\n{play.house.said() if play.house.child else ''}")
+                report.check(f"{number}. {title}: comes to its end", where)
         play.the_pages()
     finally:
         play.stop()
+        machines.stop()
         with open(f"{work}/counts.json", "w", encoding="ascii") as file:
             json.dump({"passed": report.passed, "failed": report.failed}, file)
     os._exit(0)

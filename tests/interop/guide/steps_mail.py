@@ -91,7 +91,7 @@ def agree(play):
     found = []
 
     def link():
-        found.extend(re.findall(rb"http://127\.0\.0\.1:8080/forwarding/confirm\?token=[\w.~=-]+", b"".join(one.content.replace(b"=\r\n", b"") for one in play.big.copies)))
+        found.extend(re.findall(rb"http://smtp\.wac\.test:8080/forwarding/confirm\?token=[\w.~=-]+", b"".join(one.content.replace(b"=\r\n", b"") for one in play.big.copies)))
         return bool(found)
 
     if not play.holds("who shall get the mail is asked by mail", eventually(link, 90), play.house.said()):
