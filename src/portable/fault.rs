@@ -24,6 +24,10 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Nothing follows: a fault was noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Noted;
+
 /// What was found wrong so far.
 #[derive(Debug)]
 pub(super) struct Faults<'t> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::document::{Document, ProjectText, SuppressionText};
-use super::fault::Faults;
+use super::fault::{Faults, Noted};
 use super::import::{Change, ImportError, What};
 use super::{Rooms, Vault};
 use crate::access::portable::{PreparedKey, PreparedSmtpUser, Project};
@@ -157,9 +157,9 @@ impl<'a> Planner<'a> {
         new
     }
 
-    /// The secret of a value, where the text has one and the passphrase is known. The outer none is a fault.
-    pub(super) fn secret(&mut self, value: Option<&Spanned<String>>, field: &str, place: &[&str]) -> Option<Option<Secret<Vec<u8>>>> {
-        let (Some(value), Some(vault)) = (value, &self.vault) else { return Some(None) };
-        self.faults.take(value, field, |sealed| vault.unseal(place, sealed)).map(Some)
+    /// The secret of a value, where the text has one and the passphrase is known. An error is a fault that was noted.
+    pub(super) fn secret(&mut self, value: Option<&Spanned<String>>, field: &str, place: &[&str]) -> Result<Option<Secret<Vec<u8>>>, Noted> {
+        let (Some(value), Some(vault)) = (value, &self.vault) else { return Ok(None) };
+        self.faults.take(value, field, |sealed| vault.unseal(place, sealed)).map(Some).ok_or(Noted)
     }
 }
