@@ -284,7 +284,9 @@ impl Engine {
             return;
         }
         // Whoever waits for these has waited enough: they are held back.
-        refs.iter().for_each(|(_, id)| self.parts.claims.witnesses().tell(*id, Seen::Waits));
+        for (_, id) in &refs {
+            self.parts.claims.witnesses().tell(*id, Seen::Waits);
+        }
         match self.parts.node.release(&refs, until).await {
             Ok(_) => jobs.into_iter().flat_map(|job| job.deliveries).for_each(|mut delivery| delivery.mark_settled()),
             // Dropped unsettled, they are given back with the next heartbeat.

@@ -81,28 +81,28 @@ struct Asking<'r>(&'r Resolver);
 
 impl Records for Asking<'_> {
     async fn txt(&self, name: &str) -> Result<Vec<String>, RecordError> {
-        self.0.txt(name).await.map_err(said)
+        self.0.txt(name).await.map_err(|error| said(&error))
     }
 
     async fn addresses(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, RecordError> {
-        let found = self.0.addresses(name).await.map_err(said)?;
+        let found = self.0.addresses(name).await.map_err(|error| said(&error))?;
         let same: Vec<IpAddr> = found.into_iter().filter(|address| Family::of(*address) == family).collect();
         if same.is_empty() { Err(RecordError::NoRecords) } else { Ok(same) }
     }
 
     async fn mx(&self, name: &str) -> Result<Vec<String>, RecordError> {
         let name = DomainName::parse(name).map_err(|_| RecordError::NoSuchName)?;
-        let mut found = self.0.mx(&name).await.map_err(said)?;
+        let mut found = self.0.mx(&name).await.map_err(|error| said(&error))?;
         found.sort();
         Ok(found.into_iter().map(|(_, host)| host).collect())
     }
 
     async fn ptr(&self, address: IpAddr) -> Result<Vec<String>, RecordError> {
-        self.0.ptr(address).await.map_err(said)
+        self.0.ptr(address).await.map_err(|error| said(&error))
     }
 }
 
-fn said(error: DnsError) -> RecordError {
+fn said(error: &DnsError) -> RecordError {
     match error {
         DnsError::NoSuchName => RecordError::NoSuchName,
         DnsError::NoRecords => RecordError::NoRecords,
@@ -168,7 +168,7 @@ impl Reception {
     /// Looks the keys up, then verifies where that holds nobody up.
     async fn sealed(&self, arrived: &Arrived) -> Sealed {
         let names = seals::key_names(&arrived.content);
-        let answers = join_all(names.iter().map(async |name| self.resolver.txt(name).await.map_err(said))).await;
+        let answers = join_all(names.iter().map(async |name| self.resolver.txt(name).await.map_err(|error| said(&error)))).await;
         let keys = Keys(names.into_iter().zip(answers).collect::<HashMap<_, _>>());
         let (content, now) = (arrived.content.clone(), self.reports.clock.now());
         let verified = tokio::task::spawn_blocking(move || seals::verify(&content, &keys, now)).await;

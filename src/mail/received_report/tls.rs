@@ -56,7 +56,8 @@ struct Range {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Policy {
-    policy: Details,
+    #[serde(rename = "policy")]
+    details: Details,
     summary: Summary,
     #[serde(default)]
     failure_details: Vec<Failure>,
@@ -96,7 +97,7 @@ pub(super) fn read(octets: &[u8]) -> Result<TlsReport, ReceivedReportError> {
     let wrong = |what: String| ReceivedReportError::Malformed(what);
     // Its depth is bounded by the parser.
     let document: Document = serde_json::from_slice(octets).map_err(|error| wrong(error.to_string()))?;
-    let about = document.policies.iter().find_map(|policy| domain(&policy.policy.policy_domain));
+    let about = document.policies.iter().find_map(|policy| domain(&policy.details.policy_domain));
     let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong(format!("{:?} is no time", tame(text))));
     let heading = Heading {
         reporter: tame(&document.organization_name),
@@ -109,7 +110,7 @@ pub(super) fn read(octets: &[u8]) -> Result<TlsReport, ReceivedReportError> {
         return Err(wrong("it has no organization-name or report-id".to_owned()));
     }
     let (mut successful, mut failed, mut failures) = (0_u64, 0_u64, BTreeMap::<_, u64>::new());
-    for policy in document.policies.iter().filter(|policy| domain(&policy.policy.policy_domain).as_ref() == Some(&heading.domain)) {
+    for policy in document.policies.iter().filter(|policy| domain(&policy.details.policy_domain).as_ref() == Some(&heading.domain)) {
         successful = successful.saturating_add(policy.summary.total_successful_session_count);
         failed = failed.saturating_add(policy.summary.total_failure_session_count);
         for failure in &policy.failure_details {
