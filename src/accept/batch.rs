@@ -301,7 +301,11 @@ impl Writing {
                     match place {
                         Some(place) => arrivals.extend(claimed(owner, &entry.message, place, &refused)),
                         // It waits in the database, and who waits for its first attempt has waited enough.
-                        None => recipients(&entry.message).for_each(|(id, _)| self.claims.witnesses().tell(id, Seen::Waits)),
+                        None => {
+                            for (id, _) in recipients(&entry.message) {
+                                self.claims.witnesses().tell(id, Seen::Waits);
+                            }
+                        }
                     }
                     let _gone = entry.answer.send(Ok(Submitted::New { suppressed: u16::try_from(refused.len()).unwrap_or(u16::MAX) }));
                 }

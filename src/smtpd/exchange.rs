@@ -50,5 +50,6 @@ pub(super) async fn take(door: &Door, places: &[Place], bringer: Bringer<'_>, me
         recipients: places.iter().map(|place| place.recipient.clone()).collect(),
         content: message.content.into(),
     };
-    door.reception.arrived(places, arrived).await
+    // Boxed: it holds all that checking and forwarding need, and every connection would have room for it.
+    Box::pin(door.reception.arrived(places, arrived)).await
 }
