@@ -1,5 +1,6 @@
 """The points about mail: forwarding, what is refused, loops, "Send mail as", reports, and a crash."""
 
+import email
 import re
 import signal
 import smtplib
@@ -45,8 +46,7 @@ def judged(play, what, copy):
 
 def from_outside(recipient, content, sender="she@outside.test", source=network.OUTSIDE, helo="out.outside.test"):
     """Brings a message to port 25 as a mail server does; code and text of the last reply."""
-    with smtplib.SMTP(local_hostname=helo, source_address=(source, 0), timeout=60) as client:
-        client.connect("smtp.wac.test", 25)
+    with smtplib.SMTP("smtp.wac.test", 25, local_hostname=helo, source_address=(source, 0), timeout=60) as client:
         tls = ssl.create_default_context()
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
         client.starttls(context=tls)
@@ -91,7 +91,8 @@ def agree(play):
     found = []
 
     def link():
-        found.extend(re.findall(rb"http://smtp\.wac\.test:8080/forwarding/confirm\?token=[\w.~=-]+", b"".join(one.content.replace(b"=\r\n", b"") for one in play.big.copies)))
+        texts = [email.message_from_bytes(one.content).get_payload(decode=True) or b"" for one in play.big.copies]
+        found.extend(re.findall(rb"http://smtp\.wac\.test:8080/forwarding/confirm\?token=[\w.~=-]+", b"".join(texts)))
         return bool(found)
 
     if not play.holds("who shall get the mail is asked by mail", eventually(link, 90), play.house.said()):
@@ -128,12 +129,19 @@ def give_back(play):
 
 
 def refusals(play):
+    try:
+        refused(play)
+    finally:
+        play.big.replies.clear()
+
+
+def refused(play):
     big, outside = play.big, play.outside
     before = len(outside.arrived)
-    big.replies["x@gmail.test"] = "550 5.1.1 The email account that you tried to reach does not exist."
+    big.replies["x@gmail.test"] = "550 5.7.1 Our system has detected that this message is likely unsolicited mail."
     code, said = from_outside("i@wac.test", outside.message("i@wac.test", "refused"))
-    play.holds("the outside sender gets the receiver's 550 in its own session", code == 550 and "5.1.1" in said, f"{code} {said}")
-    big.replies["x@gmail.test"] = "451 4.7.0 Try again later."
+    play.holds("the outside sender gets the receiver's 550 in its own session", code == 550 and "5.7.1" in said, f"{code} {said}")
+    big.replies["x@gmail.test"] = "452 4.2.2 The recipient's inbox is out of storage space."
     code, said = from_outside("i@wac.test", outside.message("i@wac.test", "later"))
     play.holds("a 4xx of the receiver is queued", code == 250, f"{code} {said}")
     big.replies.clear()
