@@ -183,10 +183,8 @@ mod tests {
 
     #[test]
     fn a_message_without_measure_is_read_by_its_header_alone() {
-        let mut nested = "Subject: deep\r\n".to_owned();
-        for level in 0..200 {
-            nested.push_str(&format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n"));
-        }
+        let level = |level: usize| format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n");
+        let nested = format!("Subject: deep\r\n{}", (0..200).map(level).collect::<Vec<_>>().concat());
         let parsed = Parsed::read(nested.as_bytes(), 0);
         assert_eq!((parsed.subject.as_str(), parsed.is_whole, parsed.text), ("deep", false, None));
     }

@@ -182,7 +182,8 @@ mod tests {
         let again = due(&store, now, until, 10).await.unwrap();
         let mut ids: Vec<Uuid> = again.iter().map(|row| row.message_id).collect();
         let mut expected = [told.message_id, reported.message_id];
-        (ids.sort_unstable(), expected.sort_unstable());
+        ids.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(ids, expected, "neither put off nor forgotten");
         assert!(again.iter().any(|row| row.message_id == told.message_id && row.told == json!({ "0": ["failed"] })));
         assert_eq!(due(&store, later, later + Duration::MINUTE, 10).await.unwrap().len(), 3, "the quiet one was put off, what is over is gone");

@@ -33,7 +33,7 @@ async fn silent_authority(world: &World) -> (String, Arc<AtomicUsize>) {
 /// A world whose gateways want a certificate from `authority`.
 async fn wanting(authority: Option<&str>) -> World {
     let mut world = world().await;
-    world.config.tls.acme = authority.unwrap_or("https://127.0.0.1:1/directory").to_owned();
+    authority.unwrap_or("https://127.0.0.1:1/directory").clone_into(&mut world.config.tls.acme);
     world.config.tls.acme_challenge = AcmeChallenge::Http01;
     world.config.tls.acme_http_listen = Listen::Off;
     world

@@ -96,7 +96,7 @@ impl Healthy {
     }
 
     fn doctor(&self) -> Doctor {
-        self.gateway.running.house.doctor(&Arc::new(self.world.config.clone()), &self.world.clock)
+        self.gateway.running.house.doctor(&Arc::new(pennypost::config::Config::clone(&self.world.config)), &self.world.clock)
     }
 
     async fn look(&self) -> Report {
@@ -324,7 +324,7 @@ async fn the_listeners_are_talked_to_as_the_world_would() {
     told(&look(at(open.local_addr), "M4").await, FindingState::Ok, "both");
     told(&look(at(open.local_addr), "M5").await, FindingState::Bad, "no MTA-STS record");
     let deaf = {
-        let mut config = healthy.world.config.clone();
+        let mut config = pennypost::config::Config::clone(&healthy.world.config);
         config.smtp.mx_listen = Listen::Off;
         Doctor { config: Arc::new(config), ..at(open.local_addr) }
     };

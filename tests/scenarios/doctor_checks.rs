@@ -44,7 +44,7 @@ async fn a_server_that_takes_passwords_in_clear_text_or_tells_who_is_there_is_to
     for (script, ids, found) in [(clear, &["M2", "U1"][..], "AUTH before TLS"), (chatty, &["M3"], "VRFY tells who is there: 250")] {
         let host = world.scripted_mx("odd.example", &[script]).await;
         let listeners = Listeners { mx: Some(host.address), submission: Some(host.address), submissions: None };
-        let doctor = Doctor { listeners, ..doctor(&world, &gateway, world.config.clone()) };
+        let doctor = Doctor { listeners, ..doctor(&world, &gateway, Config::clone(&world.config)) };
         for id in ids {
             told(&look(&doctor, id).await, FindingState::Bad, found);
         }
@@ -70,7 +70,7 @@ async fn our_own_listeners_are_found_good() {
     let running = &gateway.running;
     let listeners = Listeners { submission: running.submission, submissions: running.submissions, mx: running.mx };
     let authorities = Authorities::public_and(&certificate).unwrap();
-    let doctor = Doctor { listeners, authorities, ..doctor(&world, &gateway, world.config.clone()) };
+    let doctor = Doctor { listeners, authorities, ..doctor(&world, &gateway, Config::clone(&world.config)) };
     let submission = look(&doctor, "U1").await;
     assert_eq!(submission.len(), 2);
     assert!(
@@ -96,7 +96,7 @@ async fn tlsa_records_have_to_fit_the_certificate_of_our_mail_host() {
     let host = world.host_at(world.fresh_address(), identity.sink()).await;
     let gateway = world.gateway_with(QUIET).await;
     let listeners = Listeners { mx: Some(host.local_addr), ..Listeners::default() };
-    let doctor = Doctor { listeners, ..doctor(&world, &gateway, world.config.clone()) };
+    let doctor = Doctor { listeners, ..doctor(&world, &gateway, Config::clone(&world.config)) };
     let name = format!("_25._tcp.{HOST}");
     told(&look(&doctor, "M6").await, FindingState::Skipped, "no TLSA record");
     for (record, state, found) in [(identity.tlsa.clone(), FindingState::Ok, "3 1 1"), (identity.wrong_tlsa(), FindingState::Bad, "3 1 1")] {
@@ -133,7 +133,7 @@ async fn the_certificate_that_users_see_has_to_be_good_and_to_stay_so() {
         (format!("https://nowhere.example:{port}"), FindingState::Bad, Level::Fail, "no address"),
         ("http://good.example".to_owned(), FindingState::Skipped, Level::Fail, "no https"),
     ] {
-        let mut config = world.config.clone();
+        let mut config = Config::clone(&world.config);
         config.server.public_url.clone_from(&url);
         let authorities = Authorities::public_and(&config.delivery_tls.ca_file).unwrap();
         let checks = look(&Doctor { authorities, ..doctor(&world, &gateway, config) }, "C1").await;
@@ -160,7 +160,7 @@ async fn happened(world: &World, kind: EventKind, count: u32, data: &str) {
 async fn the_mail_of_a_day_is_looked_at_for_bounces_complaints_growth_and_encryption() {
     let world = World::new().await;
     let gateway = world.gateway_with(QUIET).await;
-    let doctor = doctor(&world, &gateway, world.config.clone());
+    let doctor = doctor(&world, &gateway, Config::clone(&world.config));
     let look = async |id: &str| look(&doctor, id).await;
     told(&look("R4").await, FindingState::Skipped, "0 deliveries ended");
     told(&look("R8").await, FindingState::Skipped, "0 deliveries");
@@ -224,11 +224,11 @@ async fn a_clock_a_minute_and_a_half_off_is_told() {
         (format!("time.example:{}", behind.port()), FindingState::Bad, "s against time.example"),
         (String::new(), FindingState::Skipped, "doctor.time_server is empty"),
     ] {
-        let mut config = world.config.clone();
+        let mut config = Config::clone(&world.config);
         config.doctor.time_server.clone_from(&server);
         told(&look(&doctor(&world, &gateway, config), "H3").await, state, found);
     }
-    let mut config = world.config.clone();
+    let mut config = Config::clone(&world.config);
     config.doctor.time_server = format!("nobody.example:{}", right.port());
     let unknown = look(&doctor(&world, &gateway, config), "H3").await;
     assert!(unknown[0].state == FindingState::Unknown && unknown[0].found.contains("has no address"), "{unknown:#?}");

@@ -71,7 +71,9 @@ async fn a_domain_publishes_where_its_mail_and_its_users_go_once_it_has_routes_a
     let sends = domain(&gateway, "sender.example").await;
     assert_eq!(purposes(&sends), ["dkim", "dkim", "spf", "return_path_mx", "return_path_spf", "dmarc"]);
     assert_eq!(of(&sends, "dmarc")["value"], "v=DMARC1; p=none; rua=mailto:dmarc-reports@bounce.sender.example");
-    records(&sends).iter().for_each(|record| publish(&world, record));
+    for record in &records(&sends) {
+        publish(&world, record);
+    }
     assert_eq!(check(&gateway, &sends).await["state"], "verified");
     assert_eq!(policy(&gateway, "mta-sts.sender.example").await.status, 404, "a domain that only sends never implies a local one");
 
@@ -132,7 +134,9 @@ async fn the_policy_that_is_served_is_the_one_that_the_record_names_and_follows_
     let house = &gateway.running.house;
     house.routes.add(house.project, Pattern::parse("*@sender.example").unwrap(), NewAction::Store).await.unwrap();
     assert_eq!(policy(&gateway, "mta-sts.sender.example").await.status, 404, "nobody proved the domain yet");
-    records(&added).iter().for_each(|record| publish(&world, record));
+    for record in &records(&added) {
+        publish(&world, record);
+    }
     let testing = check(&gateway, &added).await;
     let first = policy(&gateway, "MTA-STS.sender.example:443").await;
     assert_eq!((first.status, first.header("content-type")), (200, Some("text/plain; charset=utf-8")));
@@ -188,7 +192,9 @@ async fn delegated_keys_change_without_a_change_in_the_domains_own_zone() {
     assert!(present.iter().all(|key| key["name"].as_str().unwrap().ends_with("-a.shop.example.dkim.example.net")), "{present:#?}");
 
     // The keys alone prove nothing: they stand in a zone that is not the domain's.
-    present.iter().for_each(|key| publish(&world, key));
+    for key in &present {
+        publish(&world, key);
+    }
     assert_eq!(check(&gateway, &added).await["state"], "pending");
     records(&added).iter().filter(|record| record["purpose"] == "dkim_delegation").for_each(|record| publish(&world, record));
     assert_eq!(check(&gateway, &added).await["state"], "verified");
@@ -202,7 +208,9 @@ async fn delegated_keys_change_without_a_change_in_the_domains_own_zone() {
     let next: Vec<Value> = keys(&rotated).into_iter().filter(|key| !present.iter().any(|old| old["name"] == key["name"])).collect();
     assert!(next.len() == 2 && next.iter().all(|key| key["name"].as_str().unwrap().contains("-b.shop.example.")), "{next:#?}");
     assert_eq!(records(&rotated).iter().filter(|record| record["purpose"] == "dkim_delegation").count(), 4, "the domain's own zone stays as it is");
-    next.iter().for_each(|key| publish(&world, key));
+    for key in &next {
+        publish(&world, key);
+    }
     assert_eq!(keys(&check(&gateway, &added).await).len(), 2, "the next keys took over");
     gateway.post(&format!("{path}/rotate-dkim"), &json!({})).await.assert_problem(409, "rotated-lately", "mail may be on its way");
     world.advance(std::time::Duration::from_hours(24 * 7));

@@ -21,7 +21,8 @@ fn gzip(octets: &[u8]) -> Vec<u8> {
 }
 
 fn mail(octets: &[u8]) -> String {
-    let lines = STANDARD.encode(octets).as_bytes().chunks(76).map(|line| format!("{}\r\n", String::from_utf8_lossy(line))).collect::<String>();
+    let lines =
+        STANDARD.encode(octets).as_bytes().chunks(76).map(|line| format!("{}\r\n", String::from_utf8_lossy(line))).collect::<Vec<_>>().concat();
     format!(
         "From: reports@big.example\r\nSubject: Report Domain: sender.example\r\nMIME-Version: 1.0\r\nContent-Type: application/gzip\r\n\
          Content-Transfer-Encoding: base64\r\n\r\n{lines}"

@@ -157,7 +157,9 @@ async fn no_source_of_the_other_ip_version_is_tried() {
 #[tokio::test]
 async fn a_gateway_does_not_start_with_an_address_of_another_machine_or_a_project_that_is_not_there() {
     let mut world = World::new().await;
-    let start = async |world: &World| serve::run(world.config.clone(), Roles::ALL, Supervisor::default(), world.clock.clone()).await.map(|_| ());
+    let start = async |world: &World| {
+        serve::run(pennypost::config::Config::clone(&world.config), Roles::ALL, Supervisor::default(), world.clock.clone()).await.map(|_| ())
+    };
     world.config.delivery.source = vec![source("192.0.2.25".parse().unwrap(), "default", "")];
     let error = start(&world).await.unwrap_err().to_string();
     assert!(error.starts_with("delivery.source holds 192.0.2.25, which is not an address of this machine"), "{error}");

@@ -29,7 +29,7 @@ pub(super) fn letter(subject: &str) -> String {
 /// A world whose domain is published, and whose senders outside are proven by SPF.
 pub(super) async fn forwarding_world(change: impl FnOnce(&mut World)) -> (World, Gateway) {
     let mut world = world().await;
-    world.config.server.public_url = "https://mail.sender.example".to_owned();
+    "https://mail.sender.example".clone_into(&mut world.config.server.public_url);
     change(&mut world);
     world.zone.add("world.example TXT \"v=spf1 ip4:127.0.0.0/8 -all\"").unwrap();
     world.zone.add("mail.sender.example A 127.0.0.1").unwrap();

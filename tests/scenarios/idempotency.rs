@@ -165,7 +165,7 @@ async fn before_and_after_midnight() -> (World, Gateway, Gateway) {
     let before = World::new().await;
     before.advance(to_midnight(&before).checked_sub(Duration::from_mins(1)).unwrap());
     let mut after = World::on(before.database_url.clone()).await;
-    after.config.server.master_key_file = before.config.server.master_key_file.clone();
+    after.config.server.master_key_file.clone_from(&before.config.server.master_key_file);
     after.advance(to_midnight(&after) + Duration::from_secs(1));
     let doors = pennypost::serve::Roles { deliver: false, ..pennypost::serve::Roles::ALL };
     let (early, late) = (before.gateway_with(doors).await, after.gateway_with(doors).await);

@@ -395,7 +395,9 @@ async fn an_address_that_was_asked_for_must_be_there() {
     let taken = world.gateway().await;
     world.config.smtp.submission_listen = pennypost::config::Listen::At(starttls(&taken));
     let supervisor = pennypost::supervisor::Supervisor::default();
-    let started = pennypost::serve::run(world.config.clone(), pennypost::serve::Roles::ALL, supervisor.clone(), world.clock.clone()).await;
+    let started =
+        pennypost::serve::run(pennypost::config::Config::clone(&world.config), pennypost::serve::Roles::ALL, supervisor.clone(), world.clock.clone())
+            .await;
     let told = format!("{:#}", started.err().unwrap());
     assert!(told.contains("smtp.submission_listen"), "{told}");
     supervisor.kill();

@@ -230,7 +230,8 @@ fn size_is_kept_to_when_told_and_when_not() {
         .lines()
         .filter_map(|line| line.strip_prefix("C: "))
         .map(|line| format!("{line}\r\n"))
-        .collect::<String>();
+        .collect::<Vec<_>>()
+        .concat();
     let endless = [endless.into_bytes(), vec![b'x'; 1024 * 1024 + 2001]].concat();
     let told = run(Purpose::Submission, Channel::Tls, &[endless], 64 * 1024);
     assert!(told.closed && told.said.ends_with("is all that is taken here\r\n"), "{}", told.said);

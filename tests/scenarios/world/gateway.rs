@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pennypost::access::{NewKey, Scope};
 use pennypost::clock::Clock;
+use pennypost::config::Config;
 use pennypost::domains::DomainError;
 use pennypost::model::DomainName;
 use pennypost::serve::{self, Roles, Running};
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Gateway {
     pub http: SocketAddr,
     pub key: String,
-    pub running: Running,
+    pub running: Box<Running>,
     pub supervisor: Supervisor,
 }
 
@@ -32,7 +33,7 @@ impl Gateway {
 
     pub(super) async fn start_on(world: &World, roles: Roles, clock: &Clock) -> Self {
         let supervisor = Supervisor::default();
-        let running = Box::pin(serve::run(world.config.clone(), roles, supervisor.clone(), clock.clone())).await.unwrap();
+        let running = Box::new(Box::pin(serve::run(Config::clone(&world.config), roles, supervisor.clone(), clock.clone())).await.unwrap());
         let house = &running.house;
         match house.domains.add(house.project, DomainName::parse("sender.example").unwrap()).await {
             Ok(_) | Err(DomainError::Exists) => {}

@@ -42,7 +42,7 @@ pub struct World {
     /// Names of this world; may change at any time.
     pub zone: Zone,
     /// The configuration that gateways start with; change it before [`World::gateway`].
-    pub config: Config,
+    pub config: Box<Config>,
     /// The database's address.
     pub database_url: String,
     lab: Supervisor,
@@ -63,7 +63,7 @@ impl World {
         let zone = Zone::default();
         let block = address_block();
         let dns = zone.serve(SocketAddr::from(([127, block[0], block[1], 53], 0)), &lab, &clock).await.unwrap();
-        let mut config = pennypost::config::load::load(None, &Environment::default()).unwrap().config;
+        let mut config = Box::new(pennypost::config::load::load(None, &Environment::default()).unwrap().config);
         config.server.hostname = "mail.sender.example".into();
         config.server.http_listen = SocketAddr::from(([127, block[0], block[1], 80], 0));
         config.server.master_key_file = database::scratch().join(format!("key-{}-{}", block[0], block[1]));
