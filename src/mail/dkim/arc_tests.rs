@@ -61,7 +61,11 @@ fn dkimpy_verifies_what_we_seal_and_we_what_it_seals() {
         return;
     };
     assert_eq!(answer["verified"], json!(["pass", "pass", "fail", "fail"]));
-    let theirs = STANDARD.decode(answer["sealed"].as_str().unwrap()).unwrap();
+    let Some(sealed) = answer["sealed"].as_str() else {
+        println!("skipped in part: python3 with authres is not installed");
+        return;
+    };
+    let theirs = STANDARD.decode(sealed).unwrap();
     assert_eq!(verify(&theirs, &keys, at).arc, ArcState::Pass);
     let ours = add(&theirs, ArcState::Pass);
     assert_eq!(verify(&ours, &keys, at).arc, ArcState::Pass, "three sets by two programs");
