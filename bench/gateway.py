@@ -66,16 +66,20 @@ class Sink:
 class Gateway:
     """`pennypost serve` on a fresh database, with a verified set-up to send from penny.test to sink.test."""
 
-    def __init__(self, work, postgres, name, roles=None, sessions=200):
+    def __init__(self, work, postgres, name, roles=None, sessions=200, connections=None):
+        """`connections`: of SMTP clients, which there is no port for otherwise."""
         self.work, self.postgres, self.name, self.roles = work, postgres, name, roles
         self.directory = os.path.join(work, name)
         os.makedirs(self.directory)
         self.port, self.mx_port, dns = free_port(), free_port(), free_port()
+        self.submission_port, self.submissions_port = (free_port(), free_port()) if connections else (None, None)
+        listen = [f"127.0.0.1:{port}" if port else "" for port in [self.submission_port, self.submissions_port]]
         self.config = os.path.join(self.directory, "pennypost.toml")
         with open(self.config, "w", encoding="ascii") as file:
             file.write(
                 f'[server]\nhostname = "mail.penny.test"\nhttp_listen = "127.0.0.1:{self.port}"\n'
-                f'[smtp]\nsubmission_listen = ""\nsubmissions_listen = ""\nmx_listen = ""\n'
+                f'[smtp]\nsubmission_listen = "{listen[0]}"\nsubmissions_listen = "{listen[1]}"\nmx_listen = ""\n'
+                f"connections = {connections or 1000}\nconnections_per_client = 0\n"
                 f"[delivery]\nmx_port = {self.mx_port}\nallow_private_addresses = true\nallow_unverified_domains = true\nmax_connections = {sessions}\n"
                 f'[dns]\nservers = ["127.0.0.1:{dns}"]\n[telemetry]\nlog_filter = "warn"\n'
             )
@@ -140,6 +144,10 @@ class Gateway:
 
         return self.measured(work)
 
+    def submit(self, password, sessions, size, seconds):
+        """Messages by SMTP from bench@penny.test."""
+        return self.measured(lambda: submitted(self.submissions_port, "bench@penny.test", password, sessions, size, seconds))
+
     def deliver(self, size, messages, clients=64, sink=None, **load):
         """Accepted, signed, delivered: ends when the sink has them all. A sink that is given is left running."""
         given, sink = sink, sink or Sink(self.mx_port, messages, self.log("sink"))
@@ -159,6 +167,17 @@ class Gateway:
     def stop(self):
         self.process.stop()
         self.dns.stop()
+
+
+def submitted(port, user, password, sessions, size, seconds):
+    """Submits by TLS and AUTH to whatever listens there; how many messages were accepted, and what `pennypost bench submit --json` tells."""
+    command = [BINARY, "--json", "bench", "submit", "--target", f"127.0.0.1:{port}", "--user", user, "--from", "bench@penny.test", "--to", "x@sink.test"]
+    command += ["--sessions", str(sessions), "--size", str(size), "--seconds", f"{seconds}s"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PENNYPOST_SMTP_PASSWORD": password}, check=False)
+    report = json.loads(done.stdout) if done.stdout else {}
+    if done.returncode != 0:
+        raise SystemExit(f"bench: not all that was submitted was accepted: {report or done.stderr}")
+    return report["accepted"], report
 
 
 def commits_of_one_row(postgres, work, size, seconds, clients):

@@ -31,6 +31,17 @@ def fill(source, target, **values):
         file.write(text)
 
 
+def override(config, by):
+    """Puts the settings of the file `by` into `config`, in place of those of the same name."""
+    with open(config, encoding="ascii") as file:
+        lines = file.readlines()
+    with open(by, encoding="ascii") as file:
+        new = file.readlines()
+    names = {line.split("=")[0].strip() for line in new if not line.startswith("#")}
+    with open(config, "w", encoding="ascii") as file:
+        file.writelines([line for line in lines if line.split("=")[0].strip() not in names] + new)
+
+
 class OpenDkim:
     def __init__(self, directory):
         os.makedirs(directory)
@@ -51,7 +62,7 @@ class OpenDkim:
 
 
 class Postfix:
-    def __init__(self, directory, sink_port, milter=None):
+    def __init__(self, directory, sink_port, milter=None, submission=False):
         self.etc = os.path.join(directory, "etc")
         for part in ["etc", "spool", "data"]:
             os.makedirs(os.path.join(directory, part))
@@ -60,7 +71,11 @@ class Postfix:
         milters = f"inet:127.0.0.1:{milter.port}" if milter else ""
         # Without a sink it discards what it takes.
         transport = f"smtp:[127.0.0.1]:{sink_port}" if sink_port else "discard:"
-        fill("postfix/main.cf", os.path.join(self.etc, "main.cf"), dir=directory, transport=transport, milters=milters)
+        config = os.path.join(self.etc, "main.cf")
+        fill("postfix/main.cf", config, dir=directory, transport=transport, milters=milters)
+        if submission:
+            fill("postfix/submission.cf", config + ".submission", dir=directory)
+            override(config, config + ".submission")
         fill("postfix/master.cf", os.path.join(self.etc, "master.cf"), port=self.port)
         # Makes the queue directories, then starts the master.
         self.control("check")

@@ -9,7 +9,7 @@ everywhere. The load generator and the sink share the machine with what they mea
     BENCH_BACKLOG=1000000     deliveries that wait for a dead destination
     BENCH_FAR=2000            messages to a receiver 200 ms away
     BENCH_DUE=1000000         deliveries that fall due together
-    BENCH_PARTS=far,many      only these parts: accept, deliver, hold, far, many, hang, due, memory
+    BENCH_PARTS=far,many      only these parts: accept, submit, deliver, hold, far, many, hang, due, memory
     BENCH_BINARY=path         another program than target/release/pennypost
 """
 
@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import engine
 import gateway
 import peers
+import submit
 from gateway import BINARY, Gateway, Postgres, Sink, commits_of_one_row
 
 
@@ -147,6 +148,7 @@ def reaching(results, work, postgres):
         engine.throttle(results)
     if part("memory"):
         engine.memory(results, work, postgres, DOMAINS, SESSIONS)
+        submit.idle(results, work, postgres)
 
 
 def judge(results):
@@ -171,7 +173,8 @@ def main():
     os.chmod(work, 0o755)
     results, postgres = Results(), Postgres(work)
     try:
-        for name, measure in {"accept": accepting, "deliver": delivering, "hold": holding}.items():
+        submitting = lambda *house: submit.submitting(*house, SIZES, SECONDS)
+        for name, measure in {"accept": accepting, "submit": submitting, "deliver": delivering, "hold": holding}.items():
             if part(name):
                 measure(results, work, postgres)
         reaching(results, work, postgres)

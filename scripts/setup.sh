@@ -100,6 +100,9 @@ interop() {
         unpack "$cache/roots" opendkim opendkim-tools
         unpack "$cache/roots" smtp-clients swaks libio-socket-ssl-perl libnet-ssleay-perl msmtp curl php-cli libphp-phpmailer nodejs node-nodemailer dash coreutils
         unpack "$cache/roots" unbound unbound ldnsutils dash coreutils
+        unpack "$cache/roots" nsd nsd dash coreutils
+        # No service and no configuration of its own: it may be installed as it is.
+        command -v pebble >/dev/null || install "an ACME server" pebble
     else
         say "receivers are skipped: unpacking them needs apt (Debian or Ubuntu) and root"
     fi

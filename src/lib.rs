@@ -31,6 +31,7 @@ pub mod consumers;
 pub mod deliver;
 pub mod inbound;
 pub mod ops;
+pub mod portable;
 // Doors
 pub mod http;
 pub mod smtpd;

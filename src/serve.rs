@@ -3,13 +3,15 @@
 //! Answers: the order in which rooms open and close. Closing follows the way of the data: doors, writers, engine, outcomes, node,
 //! database; each ends when nothing can reach it any more, so that a drain loses nothing and leaves no claim behind.
 
+mod certificates;
 mod forwarding;
+mod roles;
+mod service;
 mod smtp;
 mod ways;
 mod webhooks;
 
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,13 +32,15 @@ use crate::deliver::{Engine, EngineParts};
 use crate::domains::{DomainSettings, Domains, Sealer};
 use crate::events::Events;
 pub use crate::http::openapi;
-use crate::http::{self, Api, Listener, Places, Rooms, Stack};
+use crate::http::{self, Api, Listener, Rooms, Stack};
 use crate::incoming::IncomingMail;
 use crate::model::ProjectId;
+use crate::net::acme::Answers;
 use crate::net::certificate::Authorities;
 use crate::net::dial::AddressPolicy;
 use crate::net::dns::Resolver;
 use crate::net::tls;
+use crate::ops::certs::Certificates;
 use crate::ops::doctor::{self, Doctor};
 use crate::ops::notices::Notices;
 use crate::ops::tls::TlsUpkeep;
@@ -54,50 +58,10 @@ use crate::suppressions::Suppressions;
 use crate::telemetry::metrics;
 use crate::transit::{Transit, TransitParts};
 use crate::webhooks::Webhooks;
+pub use roles::{Roles, UnknownRole};
+pub use service::{SocketError, Sockets};
 
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-
-/// What a process does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each role is on or off by itself")]
-pub struct Roles {
-    /// Answer HTTP.
-    pub api: bool,
-    /// Deliver.
-    pub deliver: bool,
-    /// Speak SMTP with users and the world.
-    pub smtp: bool,
-    /// Keep house.
-    pub worker: bool,
-}
-
-impl Roles {
-    /// Everything.
-    pub const ALL: Self = Self { api: true, deliver: true, smtp: true, worker: true };
-}
-
-/// The text names no role.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no role; give one or more of api, deliver, smtp, worker, separated by commas")]
-pub struct UnknownRole(String);
-
-impl FromStr for Roles {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        let mut roles = Self { api: false, deliver: false, smtp: false, worker: false };
-        for word in text.split(',').map(str::trim) {
-            match word {
-                "api" => roles.api = true,
-                "deliver" => roles.deliver = true,
-                "smtp" => roles.smtp = true,
-                "worker" => roles.worker = true,
-                other => return Err(UnknownRole(other.to_owned())),
-            }
-        }
-        Ok(roles)
-    }
-}
 
 /// The database and the rules over it: what commands work on, whether a gateway runs or not.
 #[derive(Debug)]
@@ -108,6 +72,8 @@ pub struct House {
     pub access: Access,
     /// SMTP users.
     pub smtp_users: SmtpUsers,
+    /// Certificates that are in no file.
+    pub certificates: Certificates,
     /// Domains.
     pub domains: Domains,
     /// Messages.
@@ -166,6 +132,7 @@ impl House {
         let access = Access::new(store.clone(), clock.clone());
         let smtp_users = SmtpUsers::new(store.clone(), clock.clone(), access.clone());
         let project = access.default_project().await?;
+        let certificates = Certificates::new(store.clone(), sealer.clone(), clock.clone());
         let webhooks = Webhooks::new(store.clone(), clock.clone(), sealer.clone(), webhooks::url_policy(config));
         let domains = Domains::new(store.clone(), clock.clone(), sealer, resolver.clone(), DomainSettings::of(config));
         let allow_unverified = config.delivery.allow_unverified_domains;
@@ -180,6 +147,7 @@ impl House {
             store,
             access,
             smtp_users,
+            certificates,
             domains,
             outbox,
             events,
@@ -279,6 +247,8 @@ pub struct Running {
     pub submissions: Option<SocketAddr>,
     /// Where the world brings what comes back; as above.
     pub mx: Option<SocketAddr>,
+    /// Where certificate authorities are answered, by ACME.
+    pub acme: Option<SocketAddr>,
     /// The database and its rules.
     pub house: House,
     /// This process.
@@ -291,7 +261,12 @@ pub struct Running {
 }
 
 /// Starts a gateway. It runs until the supervisor is asked for a drain.
-pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock: Clock) -> anyhow::Result<Running> {
+pub async fn run(config: Config, roles: Roles, supervisor: Supervisor, clock: Clock) -> anyhow::Result<Running> {
+    Box::pin(run_on(config, roles, supervisor, clock, Sockets::default())).await
+}
+
+/// As [`run`], with sockets that the service manager opened.
+pub async fn run_on(mut config: Config, roles: Roles, supervisor: Supervisor, clock: Clock, sockets: Sockets) -> anyhow::Result<Running> {
     if let Some(limit) = files::raise() {
         files::fit(&mut config, limit);
     }
@@ -304,7 +279,7 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
     let node = Node::join(house.store.clone(), clock.clone(), Arc::clone(&claims), host_name(&config), silence).await?;
     supervisor.spawn_essential("node", Arc::clone(&node).live(supervisor.clone()));
     supervisor.spawn("end of pauses", Arc::clone(&node).unpark(supervisor.clone()));
-    let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock };
+    let start = Start { config: &config, house: &house, claims: &claims, node: &node, supervisor: &supervisor, clock: &clock, sockets: &sockets };
     let rules = Arc::clone(&tables.rules);
     let handoff = egress.map(|egress| start.engine(tables, egress));
     let accept = (roles.api || roles.worker || roles.smtp).then(|| start.accept(handoff));
@@ -336,17 +311,19 @@ pub async fn run(mut config: Config, roles: Roles, supervisor: Supervisor, clock
         start.webhooks()?;
     }
     supervisor.spawn("metrics", keep_metrics(supervisor.clone(), clock.clone()));
+    let shown = start.certificates(roles).await?;
     let [submission, submissions, mx] = match &accept {
-        Some(accept) if roles.smtp => start.smtp(accept, rules).await?,
+        Some(accept) if roles.smtp => start.smtp(accept, rules, &shown).await?,
         _ => [None, None, None],
     };
     let http = match accept {
-        Some(accept) if roles.api => Some(start.api(accept).await?),
+        Some(accept) if roles.api => Some(start.api(accept, shown.answers).await?),
         _ => None,
     };
+    sockets.tell_unused();
     tracing::info!(incarnation = node.incarnation(), "ready");
     let drain = Duration::from_secs(config.delivery.drain_seconds);
-    Ok(Running { http, submission, submissions, mx, house, node, claims, supervisor, clock, drain })
+    Ok(Running { http, submission, submissions, mx, acme: shown.acme, house, node, claims, supervisor, clock, drain })
 }
 
 impl Running {
@@ -383,6 +360,7 @@ struct Start<'s> {
     node: &'s Arc<Node>,
     supervisor: &'s Supervisor,
     clock: &'s Clock,
+    sockets: &'s Sockets,
 }
 
 impl Start<'_> {
@@ -437,7 +415,7 @@ impl Start<'_> {
     }
 
     /// Opens the HTTP door.
-    async fn api(&self, accept: Accept) -> anyhow::Result<SocketAddr> {
+    async fn api(&self, accept: Accept, answers: Answers) -> anyhow::Result<SocketAddr> {
         let (outbox, draining) = (self.house.outbox.clone(), self.supervisor.clone());
         let ready: http::Ready = Arc::new(move || {
             let (outbox, draining) = (outbox.clone(), draining.clone());
@@ -466,15 +444,20 @@ impl Start<'_> {
             routes: self.house.routes.clone(),
             ready,
             metrics: Arc::new(metrics::render),
+            certificates: self.house.certificates.clone(),
+            answers,
             config: Arc::clone(self.config),
             clock: self.clock.clone(),
         };
         self.house.access.keep_last_used(self.supervisor);
         let address = self.config.server.http_listen;
-        let listener = Listener::bind(address).await.with_context(|| format!("cannot listen on {address} (server.http_listen)"))?;
+        let listener = match self.sockets.take("http").context("the socket http")? {
+            Some(socket) => Listener::of(socket),
+            None => Listener::bind(address).await.with_context(|| format!("cannot listen on {address} (server.http_listen)"))?,
+        };
         let bound = listener.local_addr()?;
         let limits = &self.config.limits;
-        listener.serve(Stack::new(Api::new(rooms)), Places::new(limits.connections, limits.connections_per_client), self.supervisor);
+        listener.serve(Stack::new(Api::new(rooms)), http::places(limits.connections, limits.connections_per_client), self.supervisor);
         tracing::info!(address = %bound, "listening for HTTP");
         Ok(bound)
     }

@@ -1172,6 +1172,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the certificates
+         * @description Those had by ACME and those imported, with their time, their renewal and what went wrong last. For keys of the project `default`.
+         */
+        get: operations["list_certificates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sites": {
         parameters: {
             query?: never;
@@ -1432,7 +1452,8 @@ export interface components {
             actor: components["schemas"]["Actor"];
             /**
              * @description What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`, `node.drain`, `node.resume`,
-             *     `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`, `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
+             *     `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`, `certificate.import`, `certificate.renew`, `certificate.remove`,
+             *     `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
              * @example queue.hold
              */
             action: string;
@@ -1506,6 +1527,63 @@ export interface components {
          * @enum {string}
          */
         BounceClass: "bad_mailbox" | "bad_domain" | "inactive" | "full" | "policy" | "reputation" | "authentication" | "content" | "rate" | "network" | "tls" | "size" | "relay" | "other";
+        /** @description The certificates. */
+        CertificateList: {
+            /** @description Those in use, then those that are wanted and not there yet. */
+            data: components["schemas"]["CertificateView"][];
+            /** @description Always null: the list is whole. */
+            next_cursor?: string | null;
+        };
+        /**
+         * @description Where a certificate comes from.
+         * @enum {string}
+         */
+        CertificateSource: "acme" | "import";
+        /** @description A certificate that is shown, or one that is wanted and not there yet. */
+        CertificateView: {
+            /** @description `crt_…`; null: it is not there yet. */
+            id?: string | null;
+            /** @description Where it comes from. */
+            source: components["schemas"]["CertificateSource"];
+            /** @description The directory of the authority, by ACME. */
+            authority?: string | null;
+            /** @description The names it is for. */
+            names: string[];
+            /** @description Who issued it. */
+            issuer?: string | null;
+            /**
+             * Format: date-time
+             * @description When it began to count.
+             */
+            not_before?: string | null;
+            /**
+             * Format: date-time
+             * @description When it ends.
+             */
+            not_after?: string | null;
+            /**
+             * Format: date-time
+             * @description When it is to be renewed, by ACME.
+             */
+            renew_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When a new one was last asked for.
+             */
+            tried_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When the next look is due, after failures the next try.
+             */
+            next_at?: string | null;
+            /**
+             * Format: int32
+             * @description Tries that failed since the last success.
+             */
+            failures: number;
+            /** @description What went wrong the last time; null after a success. */
+            last_error?: string | null;
+        };
         /** @description How many deliveries of a message were changed. */
         Changed: {
             /**
@@ -10368,6 +10446,89 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_certificates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All certificates that are in no file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateList"];
                 };
             };
             /** @description No valid API key: `unauthorized`. */

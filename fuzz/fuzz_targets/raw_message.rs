@@ -11,7 +11,7 @@ fuzz_target!(|octets: &[u8]| {
     let shown = view.from.iter().chain(&view.to).chain(&view.cc).chain([&view.subject]);
     assert!(shown.into_iter().all(|text| !text.contains(['\r', '\n', '\0'])), "{view:?}");
     let Ok(headers) = check_raw(octets) else { return };
-    let finished = finish_raw(octets, "id@example.com", OffsetDateTime::UNIX_EPOCH);
+    let finished = finish_raw(octets, "", "id@example.com", OffsetDateTime::UNIX_EPOCH);
     let again = check_raw(&finished).expect("a completed message passes");
     assert_eq!((&again.from, &again.subject, again.received), (&headers.from, &headers.subject, headers.received));
     assert!(again.message_id.is_some() && again.date.is_some() && again.bcc_ranges.is_empty());

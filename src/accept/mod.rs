@@ -23,10 +23,10 @@ use crate::access::Caller;
 use crate::clock::{Clock, time_of};
 use crate::config::Config;
 use crate::domains::{Domains, SenderDomain};
-use crate::model::{DomainName, MessageId};
+use crate::model::{DomainName, EmailAddress, MessageId};
 use crate::outbox::{IdempotencyKey, NewMessage, StoreError};
 use batch::{Batcher, SubmitError, Submitted};
-use checks::{Checked, Content};
+use checks::{Checked, Content, Raw};
 use fault::FieldError;
 use prepare::Origins;
 use request::SendRequest;
@@ -183,14 +183,33 @@ impl Accept {
         let inner = &*self.inner;
         let now = inner.clock.now();
         let checked = checks::check(request, &inner.limits, now).map_err(AcceptError::Invalid)?;
-        let domain = self.sender(caller, &checked).await?.id;
-        let id = MessageId::from_uuid(inner.clock.uuid());
-        let origins = Origins { id, project: caller.project, domain, now, expire: inner.expire };
-        let message = prepare::prepare(checked, &origins);
+        let message = self.prepared(caller, checked, now).await?;
         if message.content.len() > inner.limits.message_octets {
             return Err(AcceptError::TooLarge { limit: inner.limits.message_octets });
         }
         Ok(message)
+    }
+
+    /// The same for a message that came whole and was read on its way ([`check_raw`](crate::mail::headers::check_raw)): `options` says all that is
+    /// no part of it.
+    ///
+    /// # Errors
+    /// As [`Accept::send`].
+    pub async fn whole(&self, caller: &Caller, options: SendRequest, recipients: &[EmailAddress], raw: Raw) -> Result<NewMessage, AcceptError> {
+        let inner = &*self.inner;
+        if raw.bytes.len() > inner.limits.message_octets {
+            return Err(AcceptError::TooLarge { limit: inner.limits.message_octets });
+        }
+        let now = inner.clock.now();
+        let checked = checks::check_whole(options, recipients, raw, &inner.limits, now).map_err(AcceptError::Invalid)?;
+        self.prepared(caller, checked, now).await
+    }
+
+    async fn prepared(&self, caller: &Caller, checked: Checked, now: OffsetDateTime) -> Result<NewMessage, AcceptError> {
+        let domain = self.sender(caller, &checked).await?.id;
+        let id = MessageId::from_uuid(self.inner.clock.uuid());
+        let origins = Origins { id, project: caller.project, domain, now, expire: self.inner.expire };
+        Ok(prepare::prepare(checked, &origins))
     }
 
     /// Commits messages of one project, together where they fit. Answers each by itself, in order; errors as of [`Accept::send`].

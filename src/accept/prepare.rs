@@ -9,8 +9,9 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 use super::checks::{Checked, Content, Parts, Raw};
+use crate::clock::time_of;
 use crate::mail::compose::{Draft, compose};
-use crate::mail::headers::finish_raw;
+use crate::mail::headers::{finish_raw, received};
 use crate::model::message::TlsNeed;
 use crate::model::{DomainId, EmailAddress, Envelope, MessageId, ProjectId, ReversePath};
 use crate::outbox::{NewMessage, Origin};
@@ -104,7 +105,9 @@ fn build(parts: Parts, origins: &Origins) -> Built {
 
 fn finish(raw: &Raw, origins: &Origins) -> Built {
     let own = message_id(origins.id, &raw.headers.from.address);
-    let content = Bytes::from(finish_raw(&raw.bytes, &own, origins.now));
+    let trace = raw.trace.as_ref();
+    let trace = trace.map(|trace| received(&trace.hostname, trace.protocol, &origins.id.to_string(), time_of(origins.id.uuid())));
+    let content = Bytes::from(finish_raw(&raw.bytes, trace.as_deref().unwrap_or_default(), &own, origins.now));
     Built {
         reverse_path: raw.reverse_path.clone(),
         header_from: raw.headers.from.address.to_string(),

@@ -26,7 +26,8 @@ pub struct AuditEntry {
     /// Who.
     pub actor: Actor,
     /// What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`, `node.drain`, `node.resume`,
-    /// `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`, `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
+    /// `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`, `certificate.import`, `certificate.renew`, `certificate.remove`,
+    /// `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
     #[schema(examples("queue.hold"))]
     pub action: String,
     /// What it was done to.

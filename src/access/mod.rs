@@ -9,6 +9,7 @@ pub mod smtp_users;
 mod audit;
 mod cache;
 mod password;
+pub mod portable;
 mod token;
 
 #[cfg(test)]

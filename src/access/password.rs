@@ -1,7 +1,9 @@
 //! Passwords of SMTP users: made here, kept as Argon2id, and checked without filling memory or processors.
 //!
 //! Answers: a fresh password `pp_smtp_` with 18 random characters (107 bits) and a checksum of 6; its hash; whether a password is the one that was hashed.
-//! The checksum tells a guess from a password that was ever made here before anything is hashed, so guessing costs this machine next to nothing.
+//! The checksum tells what was mistyped, or is somebody's password elsewhere, before anything is hashed: the guesses that come all day cost next to
+//! nothing. It holds no secret, so whoever means this server makes guesses that pass it; how many of those are hashed, the lock-out limits
+//! (`smtpd::attempts`), and how many at once, [`AT_ONCE`].
 //! Does not: let users choose passwords, which people have elsewhere too.
 
 use std::sync::Arc;
@@ -54,7 +56,7 @@ impl Hasher {
         .await
     }
 
-    /// True if `password` is the one that was hashed. A hash that cannot be read takes as long, and is an error.
+    /// True if `password` is the one that was hashed. A hash that cannot be read is an error, at once: it stands in the database, and no client chose it.
     pub(super) async fn verify(&self, password: &Secret<String>, hash: &str) -> Result<bool, HashError> {
         let (password, hash) = (password.clone(), hash.to_owned());
         self.run(move || match argon().verify_password(password.expose().as_bytes(), hash.as_str()) {
@@ -76,6 +78,12 @@ pub(super) fn is_well_formed(text: &str) -> bool {
     let whole = text.len() == PREFIX.len() + RANDOM_CHARACTERS + token::CHECKSUM_CHARACTERS && text.starts_with(PREFIX);
     let checked = text.len().checked_sub(token::CHECKSUM_CHARACTERS).and_then(|at| text.split_at_checked(at));
     whole && checked.is_some_and(|(checked, sum)| token::checksum(checked) == sum)
+}
+
+/// True for a hash that [`Hasher::verify`] can check, in no more memory and passes than one of ours.
+pub(super) fn is_hash(text: &str) -> bool {
+    let ours = format!("$argon2id$v=19$m={},t={},p={}$", Params::DEFAULT_M_COST, Params::DEFAULT_T_COST, Params::DEFAULT_P_COST);
+    text.starts_with(&ours) && argon2::PasswordHash::new(text).is_ok_and(|hash| hash.salt.is_some() && hash.hash.is_some())
 }
 
 /// Argon2id with the memory and passes that OWASP names: 19 MiB, two passes, one lane.

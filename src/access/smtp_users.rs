@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::password::{HashError, Hasher, is_well_formed};
+use super::portable::check_senders;
 use super::{Access, AccessError, Caller, Scope, to_microseconds, token};
 use crate::clock::Clock;
 use crate::model::page::{Page, PageRequest};
@@ -134,15 +135,15 @@ impl SignedIn {
 /// The door-keeper of the submission ports. Clones share what it remembers.
 #[derive(Clone, Debug)]
 pub struct SmtpUsers {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    store: Store,
-    clock: Clock,
+pub(super) struct Inner {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
     access: Access,
-    hasher: Hasher,
+    pub(super) hasher: Hasher,
     memory: Memory,
 }
 
@@ -170,12 +171,7 @@ impl SmtpUsers {
     /// [`SmtpUserError`]; then nothing was kept.
     pub async fn add(&self, project: ProjectId, username: &str, send_as: Vec<SenderPattern>) -> Result<CreatedSmtpUser, SmtpUserError> {
         let username = canonical(username).ok_or(SmtpUserError::Username)?;
-        if send_as.len() > MAX_PATTERNS {
-            return Err(SmtpUserError::TooManySenders);
-        }
-        if send_as.is_empty() && !username.contains('@') {
-            return Err(SmtpUserError::NoSender);
-        }
+        check_senders(&username, &send_as)?;
         let password = self.inner.hasher.generate();
         let now = to_microseconds(self.inner.clock.now());
         let row = SmtpUserRow {
@@ -231,6 +227,12 @@ impl SmtpUsers {
     pub async fn remove(&self, project: ProjectId, id: SmtpUserId) -> Result<bool, StoreError> {
         self.inner.memory.known.lock().remove(&id.uuid());
         smtp_user::delete(&self.inner.store, project, id.uuid()).await
+    }
+
+    /// The account that these credentials would open, in its one spelling; none if they have the form of an API key, which opens no user's.
+    #[must_use]
+    pub fn account(&self, username: &str, password: &Secret<String>) -> Option<String> {
+        if token::lookup_of(password.expose()).is_some() { None } else { canonical(username) }
     }
 
     /// Lets in a user by his password, or anybody by an API key that may send. A user who does not exist takes as long as a wrong password.
@@ -310,7 +312,7 @@ impl Memory {
 }
 
 /// The one spelling of a user name.
-fn canonical(text: &str) -> Option<String> {
+pub(super) fn canonical(text: &str) -> Option<String> {
     if text.contains('@') {
         return EmailAddress::parse(text).ok().map(|address| address.to_string().to_lowercase());
     }
@@ -334,7 +336,7 @@ fn signed_in(row: &SmtpUserRow) -> Result<SignedIn, StoreError> {
     Ok(SignedIn { caller, senders: Some(senders.into()) })
 }
 
-fn record(row: SmtpUserRow) -> Result<SmtpUserRecord, StoreError> {
+pub(super) fn record(row: SmtpUserRow) -> Result<SmtpUserRecord, StoreError> {
     Ok(SmtpUserRecord {
         id: SmtpUserId::from_uuid(row.id),
         send_as: patterns(&row.send_as)?,

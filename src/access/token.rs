@@ -53,6 +53,12 @@ pub(super) fn display_prefix(test: bool, lookup: &str) -> String {
     format!("{}{lookup}", prefix(test))
 }
 
+/// Reads [`display_prefix`]: whether it is a test key's, and the part by which the row is found.
+pub(super) fn parse_prefix(text: &str) -> Option<(bool, &str)> {
+    let (test, lookup) = text.strip_prefix(LIVE).map(|rest| (false, rest)).or_else(|| text.strip_prefix(TEST).map(|rest| (true, rest)))?;
+    (lookup.len() == LOOKUP_CHARACTERS && lookup.bytes().all(|octet| octet.is_ascii_alphanumeric())).then_some((test, lookup))
+}
+
 /// SHA-256 of the whole key, prefix included: a live key is never taken for a test key.
 pub(super) fn hash(key: &str) -> [u8; 32] {
     let mut octets = [0; 32];

@@ -90,7 +90,25 @@ impl ApiClient {
         self.ask(Method::POST, path, Some(body)).await
     }
 
+    /// GET `path`, whose answer is not JSON.
+    ///
+    /// # Errors
+    /// No answer came, or another than 200.
+    pub async fn get_octets(&self, path: &str) -> anyhow::Result<Bytes> {
+        let (status, content) = self.exchange(Method::GET, path, None).await?;
+        if status != 200 {
+            let body = serde_json::from_slice(&content).unwrap_or(Value::Null);
+            Answer { status, body }.expect_done("the content cannot be read")?;
+        }
+        Ok(content)
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Answer> {
+        let (status, content) = self.exchange(method, path, body).await?;
+        Ok(Answer { status, body: serde_json::from_slice(&content).unwrap_or(Value::Null) })
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<(u16, Bytes)> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, format!("Bearer {}", key.expose()));
@@ -111,7 +129,7 @@ impl ApiClient {
         let limited = Limited::new(answer.into_body(), MAX_ANSWER_OCTETS).collect();
         let content = self.clock.timeout(ANSWER_LIMIT, limited).await.map_err(|error| silent().because(error))?;
         let content = content.map_err(|error| silent().because(anyhow::anyhow!("{error}")))?.to_bytes();
-        Ok(Answer { status, body: serde_json::from_slice(&content).unwrap_or(Value::Null) })
+        Ok((status, content))
     }
 }
 

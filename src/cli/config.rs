@@ -51,11 +51,13 @@ pub fn run(context: &Context, command: &ConfigCommand) -> anyhow::Result<ExitCod
 }
 
 fn redact(loaded: &mut Loaded) {
-    let url = loaded.table.get_mut("database").and_then(|section| section.get_mut("url"));
-    if let Some(Value::String(url)) = url
-        && !url.is_empty()
-    {
-        "[secret]".clone_into(url);
+    for (section, option) in [("database", "url"), ("tls", "acme_eab_key"), ("tls", "acme_dns_key")] {
+        let value = loaded.table.get_mut(section).and_then(|section| section.get_mut(option));
+        if let Some(Value::String(value)) = value
+            && !value.is_empty()
+        {
+            "[secret]".clone_into(value);
+        }
     }
 }
 

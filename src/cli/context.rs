@@ -66,7 +66,7 @@ impl Context {
     /// # Errors
     /// The database cannot be reached, started or migrated.
     pub async fn open(&self, config: &Config) -> anyhow::Result<House> {
-        House::open(config, &self.clock).await.map_err(|error| {
+        Box::pin(House::open(config, &self.clock)).await.map_err(|error| {
             let fix = "install the PostgreSQL server programs for a private server, or name a running one with DATABASE_URL or database.url";
             Failure::new("the database could not be opened").fix(fix).because(error)
         })

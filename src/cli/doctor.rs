@@ -15,6 +15,7 @@ use super::output::{Output, Tone, printable};
 use crate::config::Config;
 use crate::ops::doctor::{Chosen, Database, Doctor, Finding, FindingState, Level, Listeners, Report, Scope};
 use crate::serve::{self, House};
+use crate::store::embedded;
 
 /// Look at this host and its domains as receivers do; each finding says what is there, what should be, the fix and who asks for it
 #[derive(Debug, Args)]
@@ -60,7 +61,7 @@ pub async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<ExitCode
 async fn open(context: &Context, config: &Config) -> (Database, Option<House>) {
     let is_private = config.database.url.expose().is_empty();
     let init = "pennypost init --domain example.com --hostname mail.example.com, or name a PostgreSQL server with DATABASE_URL";
-    if is_private && !config.database.data_dir.join("PG_VERSION").exists() {
+    if is_private && !embedded::has_data(&config.database.data_dir) {
         let why = format!("there is none yet: {} is no data directory", config.database.data_dir.display());
         return (Database::Unready { why, fix: init.to_owned() }, None);
     }

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod bench;
+pub mod cert;
 pub mod client;
 pub mod completions;
 pub mod config;
@@ -13,8 +14,10 @@ pub mod demo;
 pub mod dev;
 pub mod doctor;
 pub mod domain;
+pub mod export;
 pub mod failure;
 pub mod health;
+pub mod import;
 pub mod incoming;
 pub mod init;
 pub mod key;
@@ -28,8 +31,10 @@ pub mod queue;
 pub mod report;
 pub mod route;
 pub mod send;
+mod send_report;
 mod send_smtp;
 pub mod serve;
+mod smtp_gmail;
 pub mod smtp_user;
 pub mod suppression;
 pub mod times;
@@ -109,7 +114,11 @@ enum Command {
     #[command(subcommand)]
     Node(node::NodeCommand),
     #[command(subcommand)]
+    Cert(cert::CertCommand),
+    #[command(subcommand)]
     Audit(audit::AuditCommand),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Openapi(openapi::OpenapiArgs),
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -151,21 +160,24 @@ async fn dispatch(arguments: Arguments, output: Output) -> anyhow::Result<ExitCo
         Command::Demo(args) => Box::pin(demo::run(&context, args)).await,
         Command::Migrate(args) => migrate::run(&context, args).await,
         Command::Config(command) => config::run(&context, &command),
-        Command::Domain(command) => domain::run(&context, command).await,
-        Command::Key(command) => key::run(&context, command).await,
-        Command::SmtpUser(command) => smtp_user::run(&context, command).await,
+        Command::Domain(command) => Box::pin(domain::run(&context, command)).await,
+        Command::Key(command) => Box::pin(key::run(&context, command)).await,
+        Command::SmtpUser(command) => Box::pin(smtp_user::run(&context, command)).await,
         Command::Route(command) => Box::pin(route::run(&context, command)).await,
-        Command::Incoming(command) => incoming::run(&context, command).await,
-        Command::Webhook(command) => webhook::run(&context, command).await,
+        Command::Incoming(command) => Box::pin(incoming::run(&context, command)).await,
+        Command::Webhook(command) => Box::pin(webhook::run(&context, command)).await,
         Command::Send(args) => send::run(&context, args).await,
         Command::Doctor(args) => doctor::run(&context, args).await,
-        Command::Suppression(command) => suppression::run(&context, command).await,
+        Command::Suppression(command) => Box::pin(suppression::run(&context, command)).await,
         Command::Report(command) => report::run(&context, command).await,
         Command::Project(command) => project::run(&context, command).await,
         Command::Queue(command) => Box::pin(queue::run(&context, command)).await,
-        Command::Message(command) => message::run(&context, command).await,
+        Command::Message(command) => Box::pin(message::run(&context, command)).await,
         Command::Node(command) => node::run(&context, command).await,
+        Command::Cert(command) => Box::pin(cert::run(&context, command)).await,
         Command::Audit(command) => audit::run(&context, command).await,
+        Command::Export(args) => export::run(&context, args).await,
+        Command::Import(args) => Box::pin(import::run(&context, args)).await,
         Command::Openapi(args) => openapi::run(&context, args),
         Command::Bench(command) => bench::run(&context, command).await,
         Command::Health(args) => health::run(&context, args).await,

@@ -12,6 +12,7 @@ use super::client::ApiClient;
 use super::context::Context;
 use super::failure::Failure;
 use super::message::timeline;
+use super::send_report;
 use super::send_smtp::{self, Letter, Port};
 use super::times::parse_duration;
 use crate::config::Config;
@@ -47,6 +48,9 @@ pub struct SendArgs {
     /// How long to wait for the end of it
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "60s")]
     wait: Duration,
+    /// Say what a receiver sees: SPF, DKIM, DMARC and alignment by our own verifier, TLS, address family, reverse DNS
+    #[arg(long)]
+    report: bool,
 }
 
 /// A way in.
@@ -93,8 +97,20 @@ pub async fn run(context: &Context, args: SendArgs) -> anyhow::Result<ExitCode> 
         context.output.note(format!("accepted as {id}"));
     }
     let message = follow(context, &client, &id, args.wait).await?;
-    context.output.show(&message, || timeline(&message, true))?;
+    show(context, &config, &client, &args, &message).await?;
     Ok(if states(&message).iter().all(|state| state == "delivered") { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn show(context: &Context, config: &Config, client: &ApiClient, args: &SendArgs, message: &Value) -> anyhow::Result<()> {
+    if !args.report {
+        return context.output.show(message, || timeline(message, true));
+    }
+    let seen = send_report::see(context, config, client, message).await?;
+    let mut shown = message.clone();
+    if let Some(fields) = shown.as_object_mut() {
+        fields.insert("report".to_owned(), serde_json::to_value(&seen)?);
+    }
+    context.output.show(&shown, || format!("{}{}", timeline(message, true), send_report::text(&seen)))
 }
 
 fn request(args: &SendArgs) -> anyhow::Result<Value> {

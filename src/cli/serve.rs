@@ -7,7 +7,7 @@ use clap::Args;
 use super::context::{Context, obey_signals};
 use super::failure::Failure;
 use crate::config::{ConfigError, check};
-use crate::serve::{self, Roles};
+use crate::serve::{self, Roles, Sockets};
 use crate::supervisor::Supervisor;
 
 /// Run the gateway; SIGTERM lets open sessions end, a second one stops at once
@@ -30,8 +30,10 @@ pub async fn run(context: &Context, args: ServeArgs) -> anyhow::Result<ExitCode>
     let mut telemetry = context.start_telemetry(&config)?;
     let supervisor = Supervisor::default();
     obey_signals(&supervisor)?;
-    let started = serve::run(config, args.roles.unwrap_or(Roles::ALL), supervisor, context.clock.clone()).await;
+    let sockets = Sockets::inherited().map_err(|error| Failure::usage(error.to_string()))?;
+    let started = Box::pin(serve::run_on(config, args.roles.unwrap_or(Roles::ALL), supervisor, context.clock.clone(), sockets)).await;
     let running = started.map_err(|error| Failure::new("the gateway could not be started").because(error))?;
+    running.announce();
     let ended = running.wait().await;
     // The last traces are sent by blocking calls, which need a thread of their own.
     let _ = tokio::task::spawn_blocking(move || telemetry.stop()).await;

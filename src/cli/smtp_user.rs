@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::failure::Failure;
 use super::output::table;
+use super::smtp_gmail::{self, GmailArgs};
 use crate::access::smtp_users::{CreatedSmtpUser, SignInError, SmtpUserRecord};
 use crate::config::{Config, Listen};
 use crate::model::page::{MAX_LIMIT, PageRequest, read_cursor};
@@ -39,6 +40,8 @@ pub enum SmtpUserCommand {
         /// The name to sign in with
         username: String,
     },
+    /// Show what to fill in where Gmail lets you send mail as an address of yours
+    Gmail(GmailArgs),
     /// Remove a user
     Remove {
         /// The name to sign in with
@@ -81,6 +84,7 @@ async fn work(context: &Context, config: &Config, house: &House, command: SmtpUs
             house.audit.note(house.project, &context.actor(), "smtp_user.password", json!({"id": user.id})).await?;
             show(context, config, &changed)?;
         }
+        SmtpUserCommand::Gmail(args) => smtp_gmail::show(context, config, house, &args).await?,
         SmtpUserCommand::Remove { username } => {
             let user = find(house, &username).await?;
             if !house.smtp_users.remove(house.project, user.id).await? {

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use super::check_egress::zones;
 use super::egress::host_and_port;
 use super::error::{Origin, Problem};
-use super::{Config, Database, Delivery, DeliveryTls, Limits, Listen, Server, Smtp, Tls, check_egress};
+use super::{Config, Database, Delivery, DeliveryTls, Limits, Listen, Server, Smtp, check_egress, check_tls};
 use crate::model::{DomainName, EmailAddress};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -22,7 +22,7 @@ pub fn doubts(config: &Config, origins: &BTreeMap<String, Origin>) -> Vec<Proble
     server(&mut doubts, &config.server);
     database(&mut doubts, &config.database);
     smtp(&mut doubts, &config.smtp);
-    tls(&mut doubts, &config.tls);
+    check_tls::tls(&mut doubts, config);
     inbound(&mut doubts, config);
     delivery(&mut doubts, &config.delivery);
     retries(&mut doubts, &config.delivery);
@@ -104,12 +104,6 @@ fn smtp(doubts: &mut Doubts<'_>, smtp: &Smtp) {
     doubts.within("smtp.recipients", smtp.recipients, 100..=1000, "");
     doubts.within("smtp.connections", smtp.connections, 1..=1_000_000, "");
     doubts.within("smtp.connections_per_client", smtp.connections_per_client, 0..=smtp.connections.max(1), "");
-}
-
-fn tls(doubts: &mut Doubts<'_>, tls: &Tls) {
-    let (certificates, keys) = (tls.certificate_files.len(), tls.key_files.len());
-    let what = format!("names {keys}, while tls.certificate_files names {certificates}");
-    doubts.add(certificates != keys, "tls.key_files", what, "name one key for each certificate, in the same order");
 }
 
 fn delivery(doubts: &mut Doubts<'_>, delivery: &Delivery) {

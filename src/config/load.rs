@@ -171,6 +171,7 @@ impl Loaded {
             ("delivery.bounce_rules", &mut delivery.bounce_rules),
             ("delivery.providers", &mut delivery.providers),
             ("delivery_tls.ca_file", &mut delivery_tls.ca_file),
+            ("tls.acme_ca_file", &mut tls.acme_ca_file),
         ] {
             let from_environment = matches!(self.origins.get(name), Some(Origin::Environment(_)));
             if !path.as_os_str().is_empty() && !from_environment {

@@ -5,6 +5,7 @@
 
 pub mod check;
 mod check_egress;
+mod check_tls;
 pub mod egress;
 pub mod environment;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod load;
 mod public_url;
 mod secrets;
 pub mod suggest;
+pub mod tls;
 pub mod warm_up;
 
 use std::collections::BTreeMap;
@@ -28,6 +30,7 @@ pub use error::{ConfigError, Origin, Problem};
 pub use inbound::{Inbound, Webhooks};
 pub use listen::{Listen, Network};
 pub use load::{Loaded, load};
+pub use tls::{AcmeChallenge, Tls};
 
 /// The text of `default.toml`.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -121,16 +124,6 @@ pub struct Smtp {
     pub message_memory_octets: usize,
     /// Proxies that tell whose connection they hand on (PROXY protocol).
     pub proxies: Vec<Network>,
-}
-
-/// `[tls]`: the certificates that we show.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// PEM files, each a certificate with its chain; empty: one is made that nobody trusts.
-    pub certificate_files: Vec<PathBuf>,
-    /// PEM files of their keys, in the same order.
-    pub key_files: Vec<PathBuf>,
 }
 
 /// `[delivery]`

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::events::feed;
 use crate::store::event::EventRow;
+use crate::store::webhook as endpoints;
 use crate::store::webhook_message::{self as table, NewWebhookMessage, WantedRow};
 use crate::store::{Store, StoreError};
 use crate::webhooks::KEEP_TRYING;
@@ -20,6 +21,9 @@ use crate::webhooks::KEEP_TRYING;
 const READERS: i64 = 50;
 /// Events of one endpoint read in one transaction.
 const CHUNK: usize = 200;
+
+/// Transactions that a cursor may lie behind where nothing was wanted.
+const STRIDE: i64 = 100;
 
 /// Reads events for endpoints.
 #[derive(Clone, Debug)]
@@ -39,7 +43,7 @@ impl Tell {
         let (mut after, mut is_more) = (Uuid::nil(), false);
         loop {
             let mut tx = self.store.begin().await?;
-            let readers = table::take_readers(&mut tx, after, READERS).await?;
+            let readers = endpoints::take_readers(&mut tx, after, READERS).await?;
             let Some(last) = readers.last() else { return Ok(is_more) };
             after = last.id;
             let ids: Vec<Uuid> = readers.iter().filter(|reader| !reader.ahead).map(|reader| reader.id).collect();
@@ -49,11 +53,13 @@ impl Tell {
                 let seen = read.entry(event.webhook_id).or_insert((0, 0, Uuid::nil()));
                 *seen = (seen.0 + 1, event.xact, event.id);
             }
-            // Where all was read that there is, the cursor goes on to where reading ended, or events that nobody wants would be looked at again.
-            let cursors = readers.iter().map(|reader| match read.get(&reader.id) {
-                Some((CHUNK.., xact, id)) => (reader.id, *xact, *id),
-                Some((_, xact, id)) if *xact >= reader.horizon => (reader.id, *xact, *id),
-                _ => (reader.id, reader.horizon, Uuid::nil()),
+            // Where all was read that there is, the cursor goes on to where reading ended, or events that nobody wants would be looked at again
+            // and again; but not by each transaction, or the rows would be written all the time for nothing.
+            let cursors = readers.iter().filter_map(|reader| match read.get(&reader.id) {
+                Some((CHUNK.., xact, id)) => Some((reader.id, *xact, *id)),
+                Some((_, xact, id)) if *xact >= reader.horizon => Some((reader.id, *xact, *id)),
+                None if !reader.ahead && reader.horizon - reader.xact < STRIDE => None,
+                _ => Some((reader.id, reader.horizon, Uuid::nil())),
             });
             let cursors: Vec<_> = cursors.collect();
             is_more |= read.values().any(|(events, ..)| *events >= CHUNK);
@@ -61,7 +67,7 @@ impl Tell {
             if !messages.is_empty() {
                 table::enqueue(&mut tx, &messages).await?;
             }
-            table::advance(&mut tx, &cursors).await?;
+            endpoints::advance(&mut tx, &cursors).await?;
             Store::commit(tx).await?;
         }
     }

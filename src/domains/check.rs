@@ -121,7 +121,9 @@ async fn host(resolver: &Resolver, record: &DnsRecord) -> Answer {
 /// The DMARC record that holds for the domain of `name`.
 async fn policy(resolver: &Resolver, name: &str) -> Answer {
     let Some(Ok(domain)) = name.strip_prefix("_dmarc.").map(DomainName::parse) else { return Answer::Unknown };
-    dmarc::names(&domain).iter().for_each(|name| resolver.forget(name));
+    for name in &dmarc::names(&domain) {
+        resolver.forget(name);
+    }
     match dmarc::walk(resolver, &domain).await {
         Ok(Walk::Found(policy)) => Answer::Values(vec![policy.text]),
         Ok(Walk::Several(_, texts)) => Answer::Values(texts),

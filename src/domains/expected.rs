@@ -102,10 +102,9 @@ pub(super) fn key_state(records: &[DnsRecord], domain: &DomainName, key: &Publis
     }
     let leads = records.iter().find(|record| record.purpose == RecordPurpose::DkimDelegation && record.name == name).map(|record| record.state);
     match (leads, state) {
-        (None | Some(RecordState::Ok), state) => state,
         (Some(leads @ (RecordState::Missing | RecordState::Wrong)), _) => leads,
-        (Some(RecordState::Unknown), RecordState::Ok | RecordState::Unknown) => RecordState::Unknown,
-        (Some(RecordState::Unknown), state) => state,
+        (Some(RecordState::Unknown), RecordState::Ok) => RecordState::Unknown,
+        (None | Some(RecordState::Ok | RecordState::Unknown), state) => state,
     }
 }
 

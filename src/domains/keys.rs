@@ -150,7 +150,7 @@ pub(super) fn proves(key: &DkimKeyRow) -> bool {
     key.algorithm == stored(Algorithm::Rsa2048)
 }
 
-fn open(sealer: &Sealer, key: &DkimKeyRow) -> Result<Secret<Vec<u8>>, SealError> {
+pub(super) fn open(sealer: &Sealer, key: &DkimKeyRow) -> Result<Secret<Vec<u8>>, SealError> {
     sealer.open(place(key.id), &key.private_key)
 }
 

@@ -10,12 +10,14 @@ mod state;
 
 mod bounce;
 mod check;
+mod complaints;
 mod delegation;
 pub mod dmarc;
 mod error;
 mod expected;
 mod keys;
 mod policy;
+pub mod portable;
 pub mod render;
 mod report_box;
 mod rotation;

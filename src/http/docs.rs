@@ -43,6 +43,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "Webhooks", description = "Endpoints that are told what happens."),
         (name = "Queue", description = "What waits to be delivered, and control over it."),
         (name = "Nodes", description = "The processes that take part."),
+        (name = "Certificates", description = "The certificates that mail programs are shown."),
         (name = "Audit", description = "Who changed what."),
         (name = "Sandbox", description = "What was kept instead of delivered."),
         (name = "Operations", description = "For those who run the server. No key needed."),

@@ -18,11 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::patience::Patience;
-use super::places::{Place, Places};
 use super::problem::Problem;
 use super::stack::Stack;
 use super::timer::ClockTimer;
+use crate::net::places::{Place, Places, Telling};
 use crate::supervisor::Supervisor;
+use crate::telemetry::metrics;
 
 /// Clients that are told at once why they are turned away; more are turned away without a word.
 const FAREWELLS: usize = 32;
@@ -37,6 +38,18 @@ const MAX_STREAMS: u32 = 128;
 /// How long to wait after accepting failed: most such failures are a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Places for `most` connections, at most `of_one_client` of each client; zero: as many as there are.
+#[must_use]
+pub fn places(most: usize, of_one_client: usize) -> Arc<Places> {
+    let telling = Telling {
+        protocol: "HTTP",
+        opened: metrics::http_connection_opened,
+        closed: metrics::http_connection_closed,
+        turned_away: metrics::turned_away,
+    };
+    Places::new(most, of_one_client, telling)
+}
+
 /// A bound socket, not served yet.
 #[derive(Debug)]
 pub struct Listener {
@@ -50,6 +63,12 @@ impl Listener {
     /// The address is taken, not ours, or needs a privilege.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         Ok(Self { socket: TcpListener::bind(address).await? })
+    }
+
+    /// Takes a socket that was bound elsewhere.
+    #[must_use]
+    pub const fn of(socket: TcpListener) -> Self {
+        Self { socket }
     }
 
     /// The address bound, with the port chosen when 0 was asked for.
@@ -189,7 +208,7 @@ mod tests {
     async fn serve(routes: Router, clock: &Clock) -> (SocketAddr, Supervisor) {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, supervisor) = (listener.local_addr().unwrap(), Supervisor::default());
-        listener.serve(Stack::around(routes, clock.clone(), RateLimit::Off), Places::new(100, 0), &supervisor);
+        listener.serve(Stack::around(routes, clock.clone(), RateLimit::Off), places(100, 0), &supervisor);
         (address, supervisor)
     }
 

@@ -14,7 +14,6 @@ pub mod json;
 pub mod limit;
 pub mod listen;
 pub mod patience;
-pub mod places;
 pub mod problem;
 pub mod public;
 pub mod route;
@@ -34,6 +33,8 @@ use crate::domains::Domains;
 use crate::events::Events;
 use crate::incoming::IncomingMail;
 use crate::model::ProjectId;
+use crate::net::acme::Answers;
+use crate::ops::certs::Certificates;
 use crate::ops::doctor::Doctor;
 use crate::outbox::Outbox;
 use crate::reports::Reports;
@@ -45,8 +46,7 @@ use limit::RateLimiter;
 use problem::Problem;
 
 pub use docs::openapi;
-pub use listen::Listener;
-pub use places::Places;
+pub use listen::{Listener, places};
 pub use stack::Stack;
 
 /// Asks whether requests can be served now; the error says why not.
@@ -88,6 +88,10 @@ pub struct Rooms {
     pub ready: Ready,
     /// For `/metrics`.
     pub metrics: Metrics,
+    /// Certificates that are in no file.
+    pub certificates: Certificates,
+    /// What certificate authorities are answered.
+    pub answers: Answers,
     /// What the operator asked for.
     pub config: Arc<Config>,
     /// The time.

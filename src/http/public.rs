@@ -25,6 +25,7 @@ pub fn routes() -> Router<Arc<Api>> {
     documented()
         .split_for_parts()
         .0
+        .route("/.well-known/acme-challenge/{token}", get(acme_challenge))
         .route("/openapi.json", get(openapi_json))
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async || docs_file("index.html")))
@@ -64,6 +65,12 @@ async fn readyz(State(api): State<Arc<Api>>) -> Result<&'static str, Problem> {
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain")))]
 async fn metrics(State(api): State<Arc<Api>>) -> Response<Body> {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (api.metrics)()).into_response()
+}
+
+/// For a proxy at port 80 that hands these requests on (RFC 8555 8.3).
+async fn acme_challenge(State(api): State<Arc<Api>>, Path(token): Path<String>) -> Result<Response<Body>, Problem> {
+    let text = api.answers.text(&token).ok_or(Problem::NotFound)?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], text).into_response())
 }
 
 async fn openapi_json() -> Response<Body> {

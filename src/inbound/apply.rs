@@ -7,12 +7,13 @@
 //! saw ourselves. Does not: believe a report of a delay.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
 use super::classify::meaning;
-use crate::clock::Clock;
+use crate::clock::{Clock, first_id_at};
 use crate::deliver::class::Rules;
 use crate::domains::Domains;
 use crate::events::EventKind;
@@ -24,6 +25,9 @@ use crate::store::notice;
 use crate::store::report::{self as table, RecipientRow, ReportedRow};
 use crate::store::{Store, StoreError, Tx};
 use crate::telemetry::metrics;
+
+/// A message whose author is told anything is found by then; an older one that is not looked after is forgotten.
+const FOUND_WITHIN: Duration = Duration::from_mins(15);
 
 /// Takes what comes back.
 #[derive(Clone, Debug)]
@@ -38,6 +42,15 @@ pub struct Inbound {
     pub rules: Arc<Rules>,
     /// What receivers tell about mail in our name.
     pub reports: Reports,
+}
+
+/// What mail to an address of ours is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mailbox {
+    /// It came to a bounce address, and is about what that names.
+    Bounce(Named),
+    /// It came to the address that feedback loops are registered for, and has to say itself what it is about.
+    Complaints,
 }
 
 /// What became of a message that arrived.
@@ -74,9 +87,9 @@ pub enum Nothing {
 /// Why a message is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum InboundError {
-    /// The address it came to names nothing of ours: 550 5.1.1 to RCPT.
-    #[error("the address names no message: {0}")]
-    UnknownAddress(VerpError),
+    /// The delivery it is about is on its way: its host was faster than our own record of what it said. 451 4.3.0, it comes again.
+    #[error("the delivery that is reported is not over yet")]
+    OnItsWay,
     /// The database: 451 4.3.0, it comes again.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -90,54 +103,64 @@ enum Evidence {
 }
 
 impl Inbound {
-    /// True for a bounce address of ours: its token is one that we made.
-    #[must_use]
-    pub fn knows(&self, recipient: &EmailAddress) -> bool {
-        self.domains.read_bounce_address(recipient).is_ok()
-    }
-
-    /// Reads a message that came to the bounce address `recipient` and tells what it reports.
+    /// What mail to `recipient` is; none: it is no address of ours. Asked at RCPT, and again when the message is there.
     ///
     /// # Errors
-    /// [`InboundError`]; then nothing was written.
-    pub async fn report_arrived(&self, recipient: &EmailAddress, message: &[u8]) -> Result<Heard, InboundError> {
-        let named = self.domains.read_bounce_address(recipient).map_err(|error| {
-            metrics::report("any", "refused");
-            tracing::info!(%error, "a report to an address that is none of ours is refused");
-            InboundError::UnknownAddress(error)
-        })?;
-        self.take(Some(named), message).await
+    /// [`InboundError::Store`]: it cannot be found out now.
+    pub async fn mailbox(&self, recipient: &EmailAddress) -> Result<Option<Mailbox>, InboundError> {
+        match self.domains.read_bounce_address(recipient) {
+            Ok(named) => Ok(Some(Mailbox::Bounce(named))),
+            Err(error @ VerpError::Forged) => {
+                metrics::report("any", "refused");
+                tracing::info!(%error, "a report to an address that is none of ours is refused");
+                Ok(None)
+            }
+            Err(VerpError::NotOurs) => Ok(self.domains.takes_complaints(recipient).await?.then_some(Mailbox::Complaints)),
+        }
     }
 
-    /// Reads a report that came by another way, as complaints come to an address that was registered for them.
+    /// Reads a message that came to `mailboxes` and tells what it reports to each, in order. It is read once; the same mailbox counts once.
     ///
     /// # Errors
-    /// [`InboundError::Store`]; then nothing was written.
-    pub async fn report_forwarded(&self, message: &[u8]) -> Result<Heard, InboundError> {
-        self.take(None, message).await
+    /// [`InboundError`]; what was told before that is not told again when the message comes again.
+    pub async fn arrived(&self, mailboxes: &[Mailbox], message: &[u8]) -> Result<Vec<Heard>, InboundError> {
+        let arrival = report::read(message);
+        let mut heard = Vec::with_capacity(mailboxes.len());
+        for (place, mailbox) in mailboxes.iter().enumerate() {
+            if !mailboxes.iter().take(place).any(|other| other == mailbox) {
+                heard.push(self.take(*mailbox, &arrival).await?);
+            }
+        }
+        Ok(heard)
     }
 
-    async fn take(&self, named: Option<Named>, message: &[u8]) -> Result<Heard, InboundError> {
-        let (what, heard) = match report::read(message) {
-            Arrival::AutoReply(_) => ("auto_reply", Heard::Nothing(Nothing::AutoReply)),
-            Arrival::Other => ("other", Heard::Nothing(Nothing::NoReport)),
-            Arrival::Delivery(report) => ("bounce", self.bounced(named, &report).await?),
-            Arrival::Feedback(report) => ("complaint", self.complained(named, &report).await?),
+    async fn take(&self, mailbox: Mailbox, arrival: &Arrival) -> Result<Heard, InboundError> {
+        let named = match mailbox {
+            Mailbox::Bounce(named) => Some(named),
+            Mailbox::Complaints => None,
+        };
+        let (what, heard) = match arrival {
+            Arrival::AutoReply(_) => ("auto_reply", Ok(Heard::Nothing(Nothing::AutoReply))),
+            Arrival::Other => ("other", Ok(Heard::Nothing(Nothing::NoReport))),
+            Arrival::Delivery(report) => ("bounce", self.bounced(named, report).await),
+            Arrival::Feedback(report) => ("complaint", self.complained(named, report).await),
         };
         let result = match &heard {
-            Heard::Told { .. } => "told",
-            Heard::Success => "success",
-            Heard::Nothing(Nothing::Known) => "known",
-            Heard::Nothing(Nothing::NotFound) => "not_found",
-            Heard::Nothing(_) => "ignored",
+            Ok(Heard::Told { .. }) => "told",
+            Ok(Heard::Success) => "success",
+            Ok(Heard::Nothing(Nothing::Known)) => "known",
+            Ok(Heard::Nothing(Nothing::NotFound)) => "not_found",
+            Ok(Heard::Nothing(_)) => "ignored",
+            Err(_) => "put_off",
         };
         metrics::report(what, result);
         match &heard {
-            Heard::Told { kind, deliveries } => tracing::info!(%kind, ?deliveries, "a report was told"),
-            Heard::Success => tracing::debug!("a report of success was noted"),
-            Heard::Nothing(why) => tracing::debug!(what, ?why, "nothing follows from a message to a bounce address"),
+            Ok(Heard::Told { kind, deliveries }) => tracing::info!(%kind, ?deliveries, "a report was told"),
+            Ok(Heard::Success) => tracing::debug!("a report of success was noted"),
+            Ok(Heard::Nothing(why)) => tracing::debug!(what, ?why, "nothing follows from a message to an address for reports"),
+            Err(error) => tracing::info!(what, %error, "a report has to come again"),
         }
-        Ok(heard)
+        heard
     }
 
     async fn bounced(&self, named: Option<Named>, report: &DeliveryReport) -> Result<Heard, InboundError> {
@@ -171,14 +194,15 @@ impl Inbound {
         let mut noted = serde_json::Map::new();
         for one in &those {
             let addresses = [Some(&one.recipient), one.original_recipient.as_ref()].into_iter().flatten().cloned().collect();
-            let Some(row) = (Reported { addresses, about: &() }).find(&known, named, those.len()) else { continue };
+            let Some(row) = (Reported { addresses, about: &() }).find(&known, named, those.len() == 1) else { continue };
             let facts = json!({
                 "action": one.action, "at": self.now(), "enhanced_status": one.status, "reply_code": one.code, "reply": one.diagnostic,
                 "remote_mta": one.remote_mta.as_ref().or(report.reporting_mta.as_ref()),
             });
             noted.entry(row.rcpt_no.to_string()).or_insert(facts);
         }
-        if noted.is_empty() || !notice::note_success(&mut tx, message.uuid(), &Value::Object(noted), self.clock.now()).await? {
+        let (now, noted) = (self.clock.now(), Value::Object(noted));
+        if noted == json!({}) || !notice::note_success(&mut tx, message.uuid(), &noted, now, first_id_at(now - FOUND_WITHIN)).await? {
             return Ok(false);
         }
         Store::commit(tx).await?;
@@ -195,7 +219,11 @@ impl Inbound {
                 "condemns_address": evidence == Evidence::Token,
             })
         };
-        let reported = [Reported { addresses: report.recipients.clone(), about: &() }];
+        let mut reported: Vec<_> = report.recipients.iter().map(|address| Reported { addresses: vec![address.clone()], about: &() }).collect();
+        if reported.is_empty() {
+            // Who complains is kept secret: it is whom the token names, or the only one who got it.
+            reported.push(Reported { addresses: Vec::new(), about: &() });
+        }
         self.tell(named, &report.original, EventKind::Complained, &reported, facts).await
     }
 
@@ -213,9 +241,14 @@ impl Inbound {
         let message = named.message();
         let Some(project) = table::lock(&mut tx, message.uuid()).await? else { return Ok(Heard::Nothing(Nothing::NotFound)) };
         let known = table::recipients(&mut tx, message.uuid()).await?;
+        // A bounce of several is not about the only recipient: who complains of a message that only one got, is that one.
+        let may_be_only = kind == EventKind::Complained || reported.len() == 1;
         let mut rows: Vec<ReportedRow> = Vec::new();
         for one in reported {
-            let Some(row) = one.find(&known, named, reported.len()) else { continue };
+            let Some(row) = one.find(&known, named, may_be_only) else { continue };
+            if kind == EventKind::Bounced && row.active && evidence == Evidence::Token {
+                return Err(InboundError::OnItsWay);
+            }
             // What waits to be tried again is not over, whatever somebody reports of it.
             if kind == EventKind::Bounced && row.outstanding || rows.iter().any(|other| other.rcpt_no == row.rcpt_no) {
                 continue;
@@ -228,7 +261,7 @@ impl Inbound {
         }
         let new = table::insert(&mut tx, project, message.uuid(), &rows).await?;
         notice::wake(&mut tx, message.uuid(), self.clock.now()).await?;
-        tx.commit().await.map_err(StoreError::from)?;
+        Store::commit(tx).await?;
         let deliveries =
             new.into_iter().filter_map(|rcpt_no| Some(DeliveryId { message, rcpt_no: u16::try_from(rcpt_no).ok()? })).collect::<Vec<_>>();
         Ok(if deliveries.is_empty() { Heard::Nothing(Nothing::Known) } else { Heard::Told { kind, deliveries } })
@@ -274,14 +307,14 @@ struct Reported<'r, T> {
 }
 
 impl<T> Reported<'_, T> {
-    /// The recipient of the message that is meant: by token, by address, or because there is only one of both.
-    fn find<'k>(&self, known: &'k [RecipientRow], named: Named, reported: usize) -> Option<&'k RecipientRow> {
+    /// The recipient of the message that is meant: by token, by address, or because there is no other.
+    fn find<'k>(&self, known: &'k [RecipientRow], named: Named, may_be_only: bool) -> Option<&'k RecipientRow> {
         if let Named::Delivery(delivery) = named {
             return known.iter().find(|row| u16::try_from(row.rcpt_no).is_ok_and(|rcpt_no| rcpt_no == delivery.rcpt_no));
         }
         let same = |row: &&RecipientRow| self.addresses.iter().any(|address| address.to_string().eq_ignore_ascii_case(&row.recipient));
         known.iter().find(same).or(match known {
-            [only] if reported == 1 => Some(only),
+            [only] if may_be_only => Some(only),
             _ => None,
         })
     }

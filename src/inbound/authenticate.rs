@@ -76,8 +76,9 @@ impl Authenticated {
     }
 }
 
-/// What the checks ask of our resolver.
-struct Asking<'r>(&'r Resolver);
+/// What checks ask, asked of our resolver.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'r>(pub &'r Resolver);
 
 impl Records for Asking<'_> {
     async fn txt(&self, name: &str) -> Result<Vec<String>, RecordError> {

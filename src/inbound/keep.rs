@@ -39,15 +39,13 @@ impl Reception {
         let mut tx = self.reports.store.begin().await?;
         for (place, destination) in places {
             let project = destination.project;
-            let content_id = match contents.iter().find(|(known, _)| *known == project) {
-                Some((_, id)) => *id,
-                None => {
-                    let id = self.reports.clock.uuid();
-                    table::insert_content(&mut tx, &ContentRow { id, project_id: project.uuid(), size, encoding, content: packed.clone() }).await?;
-                    contents.push((project, id));
-                    id
-                }
-            };
+            let known = contents.iter().find(|(known, _)| *known == project).map(|(_, id)| *id);
+            let content_id = known.unwrap_or_else(|| self.reports.clock.uuid());
+            if known.is_none() {
+                let row = ContentRow { id: content_id, project_id: project.uuid(), size, encoding, content: packed.clone() };
+                table::insert_content(&mut tx, &row).await?;
+                contents.push((project, content_id));
+            }
             let id = IncomingId::from_uuid(self.reports.clock.uuid());
             table::insert(&mut tx, &self.row(id, content_id, arrived, authenticated, &view, &place.recipient, destination)).await?;
             self.tell(&mut tx, id, arrived, &view, &place.recipient, destination).await?;

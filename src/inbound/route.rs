@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::authenticate::{Arrived, Authenticated};
 use super::pace::Pace;
-use super::{Inbound, InboundError};
+use super::{Inbound, InboundError, Mailbox};
 use crate::accept::Accept;
 use crate::config;
 use crate::domains::ReportBox;
@@ -85,8 +85,8 @@ pub struct Place {
 /// What an address is to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// A bounce address of ours.
-    Report,
+    /// An address of ours for reports.
+    Report(Mailbox),
     /// Where reports about mail in the name of a domain come.
     DomainReports(ReportBox),
     /// The reverse-path of a message that was passed on.
@@ -143,7 +143,7 @@ impl Reception {
             .iter()
             .filter_map(|place| match &place.standing {
                 Standing::Deliver(destination) => Some((place, destination)),
-                Standing::Report | Standing::DomainReports(_) | Standing::Returned(_) => None,
+                Standing::Report(_) | Standing::DomainReports(_) | Standing::Returned(_) => None,
             })
             .collect();
         if deliver.is_empty() {
@@ -194,23 +194,20 @@ impl Reception {
                 self.reports.domain_report_arrived(owner, arrived.content.clone()).await.map_err(|error| report_failed(&error))?;
             }
         }
-        for place in places.iter().filter(|place| place.standing == Standing::Report) {
-            match self.reports.report_arrived(&place.recipient, &arrived.content).await {
-                Ok(heard) => tracing::debug!(?heard, "a report arrived"),
-                Err(InboundError::UnknownAddress(_)) => return Err(Reply::new(550, "5.1.1 this is no bounce address of ours")),
-                Err(InboundError::Store(error)) => {
-                    tracing::warn!(%error, "a report could not be kept; its sender tries again");
-                    return Err(Reply::new(451, "4.3.0 the report cannot be kept now; try again later"));
-                }
-            }
+        let mailbox = |place: &Place| if let Standing::Report(mailbox) = place.standing { Some(mailbox) } else { None };
+        let mailboxes: Vec<Mailbox> = places.iter().filter_map(mailbox).collect();
+        if mailboxes.is_empty() {
+            return Ok(());
         }
+        let heard = self.reports.arrived(&mailboxes, &arrived.content).await.map_err(|error| report_failed(&error))?;
+        tracing::debug!(?heard, "a report arrived");
         Ok(())
     }
 
     /// What an address is to us, whatever else the transaction holds.
     async fn standing(&self, address: &EmailAddress) -> Result<Standing, Refused> {
-        if self.reports.knows(address) {
-            return Ok(Standing::Report);
+        if let Some(mailbox) = self.reports.mailbox(address).await.map_err(|error| (report_failed(&error), "failed"))? {
+            return Ok(Standing::Report(mailbox));
         }
         if let Ok(id) = self.reports.domains.read_forward_address(address) {
             return Ok(Standing::Returned(id));
@@ -317,8 +314,13 @@ fn circle(places: &[Place], arrived: &Arrived) -> Option<Reply> {
 }
 
 fn report_failed(error: &InboundError) -> Reply {
-    tracing::warn!(%error, "a report could not be kept; its sender tries again");
-    Reply::new(451, "4.3.0 the report cannot be kept now; try again later")
+    match error {
+        InboundError::OnItsWay => Reply::new(451, "4.3.0 what you report about is still written down; come back in a minute"),
+        InboundError::Store(error) => {
+            tracing::warn!(%error, "a report could not be kept; its sender tries again");
+            Reply::new(451, "4.3.0 the report cannot be kept now; try again later")
+        }
+    }
 }
 
 fn unavailable(error: &StoreError) -> Reply {

@@ -77,6 +77,16 @@ impl LoadReport {
         self.statuses.iter().filter(|(status, _)| (200..300).contains(*status)).map(|(_, count)| count).sum()
     }
 
+    /// Adds what came of another connection.
+    pub(super) fn add(&mut self, other: Self) {
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+        self.failed += other.failed;
+        self.first_failure = self.first_failure.take().or(other.first_failure);
+        self.latency.merge(&other.latency);
+    }
+
     /// Responses of 2xx per second.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
@@ -163,12 +173,7 @@ pub async fn run(settings: LoadSettings, supervisor: &Supervisor, clock: &Clock)
     drop(reports);
     let mut total = LoadReport::default();
     while let Some(report) = ended.recv().await {
-        for (status, count) in report.statuses {
-            *total.statuses.entry(status).or_default() += count;
-        }
-        total.failed += report.failed;
-        total.first_failure = total.first_failure.or(report.first_failure);
-        total.latency.merge(&report.latency);
+        total.add(report);
     }
     total.elapsed = clock.tick().since(start);
     total

@@ -7,6 +7,7 @@
 pub mod delay;
 pub mod load;
 pub mod sink;
+pub mod submit;
 pub mod zone;
 
 mod sink_session;

@@ -157,6 +157,10 @@ prefixed_id!(
     /// What an endpoint is told.
     WebhookMessageId, "whm_"
 );
+prefixed_id!(
+    /// A certificate that we show.
+    CertificateId, "crt_"
+);
 
 /// A running process: `nod_` and its incarnation in hexadecimal. A restart has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -26,8 +26,8 @@ pub use domain_name::DomainName;
 pub use envelope::{Envelope, ReversePath};
 pub use header::{HeaderName, HeaderText};
 pub use id::{
-    AuditId, DeliveryId, DkimKeyId, DomainId, EventId, IncomingId, KeyId, MessageId, NodeId, ProjectId, ReportId, RouteId, SmtpUserId, SuppressionId,
-    WebhookId, WebhookMessageId,
+    AuditId, CertificateId, DeliveryId, DkimKeyId, DomainId, EventId, IncomingId, KeyId, MessageId, NodeId, ProjectId, ReportId, RouteId, SmtpUserId,
+    SuppressionId, WebhookId, WebhookMessageId,
 };
 pub use reply::{EnhancedStatus, Reply};
 pub use secret::Secret;

@@ -99,7 +99,18 @@ impl HttpsClient {
     }
 
     async fn ask(&self, host: &str, port: u16, request: Result<Request<Full<Bytes>>, hyper::http::Error>, most: usize) -> Result<Answer, HttpsError> {
-        let mut request = request.map_err(|error| HttpsError::Http(error.to_string()))?;
+        let request = request.map_err(|error| HttpsError::Http(error.to_string()))?;
+        let (head, body) = self.send(host, port, request, most).await?.into_parts();
+        let told = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = told.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        Ok(Answer { status: head.status.as_u16(), media_type, body })
+    }
+
+    /// Sends a request whose target is a path; reads at most `most` octets of the answer.
+    ///
+    /// # Errors
+    /// As [`HttpsClient::get`].
+    pub async fn send(&self, host: &str, port: u16, mut request: Request<Full<Bytes>>, most: usize) -> Result<Response<Bytes>, HttpsError> {
         let authority = if port == 443 { host.to_owned() } else { format!("{host}:{port}") };
         let headers = request.headers_mut();
         headers.insert(header::HOST, authority.parse().map_err(|_| HttpsError::NoAddress(host.to_owned()))?);
@@ -111,7 +122,7 @@ impl HttpsClient {
         }
     }
 
-    async fn exchange(&self, host: &str, port: u16, request: Request<Full<Bytes>>, most: usize) -> Result<Answer, HttpsError> {
+    async fn exchange(&self, host: &str, port: u16, request: Request<Full<Bytes>>, most: usize) -> Result<Response<Bytes>, HttpsError> {
         let stream = self.connect(host, port).await?;
         let wrong = |error: hyper::Error| HttpsError::Http(error.to_string());
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(wrong)?;
@@ -153,12 +164,10 @@ impl HttpsClient {
     }
 }
 
-async fn read(response: Response<Incoming>, most: usize) -> Result<Answer, HttpsError> {
-    let status = response.status().as_u16();
-    let told = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = told.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match Limited::new(response.into_body(), most).collect().await {
-        Ok(body) => Ok(Answer { status, media_type, body: body.to_bytes() }),
+async fn read(response: Response<Incoming>, most: usize) -> Result<Response<Bytes>, HttpsError> {
+    let (head, body) = response.into_parts();
+    match Limited::new(body, most).collect().await {
+        Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
         Err(error) if error.is::<LengthLimitError>() => Err(HttpsError::TooLarge(most)),
         Err(error) => Err(HttpsError::Http(error.to_string())),
     }

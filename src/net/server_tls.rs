@@ -1,4 +1,4 @@
-//! TLS as a server speaks it: certificates from files, chosen by the name that the client asks for, and swapped while sessions run.
+//! TLS as a server speaks it: certificates from files and from elsewhere, chosen by the name that the client asks for, swapped while sessions run.
 //!
 //! Answers: a handshake with the right certificate. TLS 1.2 and later, no TLS 1.3 tickets (Outlook gives up STARTTLS on them), and no other protocol than
 //! SMTP where the client names one (ALPN), so that nobody can be led here who meant to speak something else (RFC 7301).
@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::tls;
+use super::x509::{self, Facts};
 
 /// What a client may name as the protocol inside TLS.
 const PROTOCOLS: [&[u8]; 2] = [b"smtp", b"esmtp"];
@@ -48,6 +49,9 @@ pub enum ServerTlsError {
         /// Why.
         reason: String,
     },
+    /// A certificate that is in no file.
+    #[error("the certificate cannot be used: {0}")]
+    Unfit(String),
     /// None could be made.
     #[error("a certificate for {0} cannot be made")]
     SelfSigned(String),
@@ -63,6 +67,25 @@ pub enum Reload {
     Same,
     /// Something new, in use from now on.
     Swapped,
+}
+
+/// A certificate with its chain and key that comes from no file.
+#[derive(Clone, Debug)]
+pub struct Kept(Arc<CertifiedKey>);
+
+impl Kept {
+    /// Takes a certificate with its chain, and its key, both in PEM form.
+    ///
+    /// # Errors
+    /// [`ServerTlsError::Unfit`] says which of them is not fit, or that they do not belong together.
+    pub fn parse(chain: &[u8], key: &[u8]) -> Result<Self, ServerTlsError> {
+        let unfit = |reason: String| ServerTlsError::Unfit(reason);
+        certified(chain, key, &provider::default_provider()).map(Self).map_err(|fault| match fault {
+            Fault::Chain(reason) => unfit(format!("the certificate: {reason}")),
+            Fault::Key(reason) => unfit(format!("the key: {reason}")),
+            Fault::Pair(reason) => unfit(format!("the key is not the certificate's: {reason}")),
+        })
+    }
 }
 
 /// The server's side of TLS. Clones share the certificates.
@@ -87,8 +110,12 @@ struct Certificates {
 
 #[derive(Debug)]
 struct Current {
-    /// The first is for clients that name no host, or one that no certificate is for.
+    /// Those of the files. The first of all is for clients that name no host, or one that no certificate is for.
     keys: Vec<Arc<CertifiedKey>>,
+    /// Those that are in no file, the best first.
+    kept: Vec<Arc<CertifiedKey>>,
+    /// Made here, shown where there is no other.
+    own: Option<Arc<CertifiedKey>>,
     /// SHA-256 of all files as they were last looked at.
     seen: Vec<u8>,
 }
@@ -101,10 +128,10 @@ impl ServerTls {
     pub fn load(files: Vec<CertificateFiles>, hostname: &str) -> Result<Self, ServerTlsError> {
         let provider = Arc::new(provider::default_provider());
         let current = if files.is_empty() {
-            Current { keys: vec![self_signed(hostname, &provider)?], seen: Vec::new() }
+            Current { keys: Vec::new(), kept: Vec::new(), own: Some(self_signed(hostname, &provider)?), seen: Vec::new() }
         } else {
             let contents = read(&files)?;
-            Current { keys: parse(&files, &contents, &provider)?, seen: digest_of(&contents) }
+            Current { keys: parse(&files, &contents, &provider)?, kept: Vec::new(), own: None, seen: digest_of(&contents) }
         };
         let certificates = Arc::new(Certificates { files, provider: Arc::clone(&provider), current: RwLock::new(current) });
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -116,10 +143,24 @@ impl ServerTls {
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificates })
     }
 
-    /// True if the certificate is one that nobody trusts.
+    /// True if there is none but one that nobody trusts.
     #[must_use]
     pub fn is_self_signed(&self) -> bool {
-        self.certificates.files.is_empty()
+        let current = self.certificates.current.read();
+        current.keys.is_empty() && current.kept.is_empty()
+    }
+
+    /// Replaces the certificates that are in no file, the best first. Those in files come before them.
+    pub fn keep(&self, kept: &[Kept]) {
+        self.certificates.current.write().kept = kept.iter().map(|kept| Arc::clone(&kept.0)).collect();
+    }
+
+    /// What the certificates in use say, but not the one that nobody trusts.
+    #[must_use]
+    pub fn facts(&self) -> Vec<Facts> {
+        let current = self.certificates.current.read();
+        let first = current.keys.iter().chain(&current.kept).filter_map(|key| key.cert.first());
+        first.filter_map(|certificate| x509::facts_of(certificate).ok()).collect()
     }
 
     /// Looks at the files again and swaps the certificates if they changed. Reads files: not for threads that must not wait. A file that cannot be used is
@@ -162,7 +203,8 @@ impl ResolvesServerCert for Certificates {
             let certificate = key.cert.first().and_then(|certificate| ParsedCertificate::try_from(certificate).ok());
             name.as_ref().zip(certificate).is_some_and(|(name, certificate)| verify_server_name(&certificate, name).is_ok())
         };
-        current.keys.iter().find(fits).or(current.keys.first()).cloned()
+        let mut all = current.keys.iter().chain(&current.kept);
+        all.clone().find(fits).or_else(|| all.next()).or(current.own.as_ref()).cloned()
     }
 }
 
@@ -187,16 +229,29 @@ fn digest_of(contents: &[Octets]) -> Vec<u8> {
 
 fn parse(files: &[CertificateFiles], contents: &[Octets], provider: &CryptoProvider) -> Result<Vec<Arc<CertifiedKey>>, ServerTlsError> {
     let one = |(pair, (certificate, key)): (&CertificateFiles, &Octets)| {
-        let chain: Vec<_> =
-            CertificateDer::pem_slice_iter(certificate).collect::<Result<_, _>>().map_err(|error| wrong(&pair.certificate, error.to_string()))?;
-        if chain.is_empty() {
-            return Err(wrong(&pair.certificate, "it holds no certificate in PEM form"));
-        }
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| wrong(&pair.key, format!("it holds no private key in PEM form: {error}")))?;
-        let made = CertifiedKey::from_der(chain, key, provider);
-        made.map(Arc::new).map_err(|error| wrong(&pair.key, format!("it does not fit {}: {error}", pair.certificate.display())))
+        certified(certificate, key, provider).map_err(|fault| match fault {
+            Fault::Chain(reason) => wrong(&pair.certificate, reason),
+            Fault::Key(reason) => wrong(&pair.key, reason),
+            Fault::Pair(reason) => wrong(&pair.key, format!("it does not fit {}: {reason}", pair.certificate.display())),
+        })
     };
     files.iter().zip(contents).map(one).collect()
+}
+
+/// What is wrong with a certificate and its key.
+enum Fault {
+    Chain(String),
+    Key(String),
+    Pair(String),
+}
+
+fn certified(chain: &[u8], key: &[u8], provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Fault> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|error| Fault::Chain(error.to_string()))?;
+    if chain.is_empty() {
+        return Err(Fault::Chain("it holds no certificate in PEM form".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| Fault::Key(format!("it holds no private key in PEM form: {error}")))?;
+    CertifiedKey::from_der(chain, key, provider).map(Arc::new).map_err(|error| Fault::Pair(error.to_string()))
 }
 
 fn self_signed(hostname: &str, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, ServerTlsError> {

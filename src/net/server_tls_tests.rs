@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
@@ -52,8 +53,11 @@ async fn shown(server: &ServerTls, roots: &[CertificateDer<'static>], name: &str
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let (client, server) = tokio::join!(connector.connect(name, ours), server.accept(theirs));
-    let (client, (_, facts)) = (client?, server?);
+    let (mut client, (mut stream, facts)) = (client?, server?);
     assert!(facts.starts_with("TLSv1.3"), "{facts}");
+    stream.shutdown().await?;
+    assert_eq!(client.read_to_end(&mut Vec::new()).await?, 0);
+    assert_eq!(client.get_ref().1.tls13_tickets_received(), 0, "Outlook gives up STARTTLS on tickets");
     Ok(client.get_ref().1.peer_certificates().unwrap()[0].clone())
 }
 
@@ -119,4 +123,41 @@ fn files_that_cannot_be_used_are_named() {
         let told = load(certificate, key);
         assert!(told.contains(named), "{told}");
     }
+}
+
+#[tokio::test]
+async fn kept_certificates_come_after_files_and_before_the_one_that_nobody_trusts() {
+    let directory = Directory::new("kept");
+    let pem = |host: &str| {
+        let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
+        (Kept::parse(made.cert.pem().as_bytes(), made.signing_key.serialize_pem().as_bytes()).unwrap(), made.cert.der().clone())
+    };
+    let ((one, one_der), (two, two_der)) = (pem("mail.example.com"), pem("other.example.com"));
+    let server = ServerTls::load(Vec::new(), "mail.example.com").unwrap();
+    assert!(server.is_self_signed() && server.facts().is_empty());
+    assert!(shown(&server, &[one_der.clone()], "mail.example.com", &[]).await.is_err(), "made here");
+    server.keep(&[one.clone(), two.clone()]);
+    assert!(!server.is_self_signed());
+    assert_eq!(server.facts().iter().map(|facts| facts.names[0].as_str()).collect::<Vec<_>>(), ["mail.example.com", "other.example.com"]);
+    let roots = [one_der.clone(), two_der.clone()];
+    assert_eq!(shown(&server, &roots, "mail.example.com", &[]).await.unwrap(), one_der);
+    assert_eq!(shown(&server, &roots, "other.example.com", &[]).await.unwrap(), two_der);
+    server.keep(&[]);
+    assert!(server.is_self_signed());
+    let (files, in_file) = directory.write("a", "mail.example.com");
+    let server = ServerTls::load(vec![files], "mail.example.com").unwrap();
+    server.keep(&[one, two]);
+    let roots = [one_der, two_der.clone(), in_file.clone()];
+    assert_eq!(shown(&server, &roots, "mail.example.com", &[]).await.unwrap(), in_file);
+    assert_eq!(shown(&server, &roots, "other.example.com", &[]).await.unwrap(), two_der);
+}
+
+#[test]
+fn a_kept_certificate_without_its_key_is_refused() {
+    let made = || rcgen::generate_simple_self_signed(vec!["mail.example.com".to_owned()]).unwrap();
+    let (one, other) = (made(), made());
+    let parse = |chain: &str, key: &str| Kept::parse(chain.as_bytes(), key.as_bytes()).unwrap_err().to_string();
+    assert!(parse("hello", &one.signing_key.serialize_pem()).contains("holds no certificate"));
+    assert!(parse(&one.cert.pem(), "hello").contains("holds no private key"));
+    assert!(parse(&one.cert.pem(), &other.signing_key.serialize_pem()).contains("is not the certificate's"));
 }

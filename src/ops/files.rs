@@ -1,7 +1,7 @@
 //! Open files: every connection is one, and the system lets a process have only so many (L5).
 //!
 //! Answers: the limit, raised as far as we may; and connections that fit it, so that a flood of one kind leaves files for the others: half are for HTTP, a
-//! quarter for sessions to mail hosts, the rest for the database, look-ups and ourselves.
+//! quarter for sessions to mail hosts, an eighth for the two doors of SMTP together, the rest for the database, look-ups and ourselves.
 //! Does not: fail when the system refuses; the limit then stays as it is.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -26,7 +26,8 @@ pub fn fit(config: &mut Config, limit: usize) {
     let (limits, delivery, smtp) = (&mut config.limits, &mut config.delivery, &mut config.smtp);
     lower("limits.connections", &mut limits.connections, limit / 2);
     limits.connections_per_client = limits.connections_per_client.min(limits.connections);
-    lower("smtp.connections", &mut smtp.connections, limit / 8);
+    // Submission and port 25 have as many each.
+    lower("smtp.connections", &mut smtp.connections, limit / 16);
     smtp.connections_per_client = smtp.connections_per_client.min(smtp.connections);
     lower("delivery.max_connections", &mut delivery.max_connections, limit / 4);
     delivery.max_connections_per_domain = delivery.max_connections_per_domain.min(delivery.max_connections);
@@ -55,6 +56,7 @@ mod tests {
         fit(&mut config, 64);
         assert_eq!((config.limits.connections, config.limits.connections_per_client), (32, 32));
         assert_eq!((config.delivery.max_connections, config.delivery.max_connections_per_domain), (16, 16));
+        assert_eq!((config.smtp.connections, config.smtp.connections_per_client), (4, 4), "twice that is an eighth");
         let mut config = Config::default();
         fit(&mut config, 1);
         assert_eq!((config.limits.connections, config.delivery.max_connections), (1, 1));

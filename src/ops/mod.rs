@@ -1,5 +1,6 @@
 //! Work on the house itself, beside the mail.
 
+pub mod certs;
 pub mod consent;
 pub mod doctor;
 pub mod files;

@@ -8,7 +8,7 @@
 
 mod due;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -43,11 +43,14 @@ const NAME: &str = "notices";
 const POLL: Duration = Duration::from_secs(5);
 /// A message may become visible this much later than its id says.
 const LATE: Duration = Duration::from_mins(15);
-/// How long a message is looked after: what comes back about it later is told no more.
+/// How long a message is looked after once it is over: what comes back about it later is told no more.
 const KEPT: Duration = Duration::from_hours(7 * 24);
 /// How long one node has for what it took up.
 const LEASE: Duration = Duration::from_mins(1);
-const CHUNK: i64 = 100;
+/// Messages taken up and looked at together.
+const CHUNK: u16 = 100;
+/// Messages found together.
+const FOUND: u16 = 1_000;
 /// Longest time between two looks at a message that is not over.
 const LONGEST: Duration = Duration::from_mins(15);
 
@@ -75,16 +78,39 @@ struct Pending {
 /// A message and all that is known about it.
 struct Subject {
     head: MessageHead,
-    content: ContentRow,
     wishes: ReportWishes,
     standings: Vec<Standing>,
+}
+
+/// What follows a look.
+enum Next {
+    /// Another at this time.
+    At(OffsetDateTime),
+    /// Another when the lease is over: a report could not be sent.
+    AfterLease,
+    /// None any more.
+    Never,
+}
+
+impl Subject {
+    /// How long it is on its way: since it was accepted, or was to be sent.
+    fn age(&self, now: OffsetDateTime) -> Duration {
+        let begun = self.head.send_at.map_or(time_of(self.head.id), |at| at.max(time_of(self.head.id)));
+        Duration::try_from(now - begun).unwrap_or_default()
+    }
+
+    /// When the last was said about it; none while a recipient is outstanding.
+    fn over_since(&self) -> Option<OffsetDateTime> {
+        let is_over = self.standings.iter().all(Standing::is_over);
+        is_over.then(|| self.standings.iter().map(|standing| standing.since).max().unwrap_or(time_of(self.head.id)))
+    }
 }
 
 impl Notices {
     /// Runs until the process drains.
     pub async fn run(self, supervisor: Supervisor) {
         while !supervisor.is_draining() {
-            if let Err(error) = self.round().await {
+            if let Err(error) = self.round(&supervisor).await {
                 metrics::database_error(error.kind());
                 tracing::warn!(%error, "delivery reports could not be looked after; trying again");
             }
@@ -95,37 +121,71 @@ impl Notices {
         }
     }
 
-    async fn round(&self) -> Result<(), StoreError> {
-        self.discover().await?;
-        let now = self.clock.now();
-        for row in table::due(&self.store, now, now + LEASE, CHUNK).await? {
-            self.look(row).await?;
+    async fn round(&self, supervisor: &Supervisor) -> Result<(), StoreError> {
+        while self.discover().await? {}
+        let mut more = true;
+        while more && !supervisor.is_draining() {
+            let now = self.clock.now();
+            let rows = table::due(&self.store, now, now + LEASE, i64::from(CHUNK)).await?;
+            more = rows.len() == usize::from(CHUNK);
+            self.look_after(rows).await?;
         }
         Ok(())
     }
 
-    /// Takes up messages that were submitted.
-    async fn discover(&self) -> Result<(), StoreError> {
+    /// Takes up messages that were submitted; true if there may be more.
+    async fn discover(&self) -> Result<bool, StoreError> {
         let mut tx = self.store.begin().await?;
-        let Some(cursor) = consumer::take(&mut tx, NAME).await?.map(|cursor| cursor.event_id) else { return Ok(()) };
+        let Some(cursor) = consumer::take(&mut tx, NAME).await?.map(|cursor| cursor.event_id) else { return Ok(false) };
         let now = self.clock.now();
-        let found = table::discover(&mut tx, first_id_at(time_of(cursor) - LATE), now, CHUNK * 10).await?;
-        let to = found.last().map_or(cursor, |last| cursor.max(*last));
-        consumer::advance(&mut tx, NAME, 0, to).await?;
-        table::forget(&mut tx, first_id_at(now - KEPT)).await?;
-        Ok(tx.commit().await?)
+        let found = table::discover(&mut tx, first_id_at(time_of(cursor) - LATE), now, i64::from(FOUND)).await?;
+        let more = found.len() == usize::from(FOUND);
+        // All there is was found: what is older than LATE is never looked for again, so what is forgotten is not found anew.
+        let to = if more { found.last().copied().unwrap_or(cursor) } else { first_id_at(now) };
+        consumer::advance(&mut tx, NAME, 0, cursor.max(to)).await?;
+        Store::commit(tx).await?;
+        Ok(more)
+    }
+
+    /// Looks at messages whose time has come.
+    async fn look_after(&self, rows: Vec<NoticeRow>) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.message_id).collect();
+        let mut standings = self.standings(&ids).await?;
+        let mut heads: HashMap<Uuid, MessageHead> = self.store.heads(&ids).await?.into_iter().map(|head| (head.id, head)).collect();
+        let (mut postponed, mut over) = (Vec::new(), Vec::new());
+        for row in rows {
+            let (id, lease) = (row.message_id, row.lease);
+            let next = match (heads.remove(&id), standings.remove(&id)) {
+                (Some(head), Some(mut standings)) => {
+                    let wishes = ReportWishes::of(&head.metadata).unwrap_or_default();
+                    note_reported(&mut standings, &row.reported);
+                    self.look(row, &Subject { head, wishes, standings }).await
+                }
+                // The message is deleted.
+                _ => Ok(Next::Never),
+            };
+            match next {
+                Ok(Next::At(again)) => postponed.push((id, lease, again)),
+                Ok(Next::Never) => over.push((id, lease, lease)),
+                Ok(Next::AfterLease) => {}
+                // The others must not wait for this one, which comes again.
+                Err(error @ StoreError::Corrupt(_)) => {
+                    tracing::error!(message = %MessageId::from_uuid(id), %error, "a delivery report cannot be made");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        table::postpone(&self.store, &postponed).await?;
+        table::forget(&self.store, &over).await
     }
 
     /// Tells what is due about one message.
-    async fn look(&self, row: NoticeRow) -> Result<(), StoreError> {
+    async fn look(&self, row: NoticeRow, subject: &Subject) -> Result<Next, StoreError> {
         let now = self.clock.now();
         let mut told: Told = serde_json::from_value(row.told).unwrap_or_default();
-        let reported: BTreeMap<u16, Value> = serde_json::from_value(row.reported).unwrap_or_default();
-        let Some(subject) = self.subject(row.project_id, row.message_id, &reported).await? else {
-            return table::keep(&self.store, row.message_id, &json!(told), None, now + KEPT).await;
-        };
         let mut next = row.pending.and_then(|pending| serde_json::from_value::<Pending>(pending).ok());
-        let age = Duration::try_from(now - time_of(row.message_id)).unwrap_or_default();
+        let age = subject.age(now);
+        let mut is_noted = true;
         loop {
             let pending = match next.take() {
                 Some(pending) => pending,
@@ -134,16 +194,23 @@ impl Notices {
                     None => break,
                 },
             };
-            table::keep(&self.store, row.message_id, &json!(told), Some(&json!(pending)), now + LEASE).await?;
-            if !self.send(row.message_id, &subject, &pending).await {
-                return Ok(());
+            table::keep(&self.store, row.message_id, &json!(told), Some(&json!(pending))).await?;
+            is_noted = false;
+            if !self.send(row.project_id, subject, &pending).await? {
+                return Ok(Next::AfterLease);
             }
             for rcpt_no in pending.rcpt_nos {
                 told.entry(rcpt_no).or_default().push(pending.kind);
             }
         }
-        let again = if subject.standings.iter().all(Standing::is_over) { KEPT } else { self.wait(age) };
-        table::keep(&self.store, row.message_id, &json!(told), None, now + again).await
+        if !is_noted {
+            table::keep(&self.store, row.message_id, &json!(told), None).await?;
+        }
+        Ok(match subject.over_since() {
+            Some(since) if since + KEPT <= now => Next::Never,
+            Some(since) => Next::At(since + KEPT),
+            None => Next::At(subject.head.send_at.filter(|at| *at > now).unwrap_or(now + self.wait(age))),
+        })
     }
 
     /// How long until the next look: less for a young message, and not past the time at which a delay is told.
@@ -155,53 +222,50 @@ impl Notices {
         }
     }
 
-    async fn subject(&self, project: Uuid, id: Uuid, reported: &BTreeMap<u16, Value>) -> Result<Option<Subject>, StoreError> {
-        let Some(head) = self.store.message(project, id).await? else { return Ok(None) };
-        let Some(content) = self.store.content(project, id).await? else { return Ok(None) };
-        let mut standings: Vec<Standing> = Vec::new();
-        for row in self.store.outstanding(&[id]).await? {
-            standings.push(Standing {
-                rcpt_no: u16::try_from(row.rcpt_no).unwrap_or(0),
-                recipient: row.recipient,
-                last: None,
-                facts: Value::Null,
-                reported: None,
-            });
+    /// How the recipients of messages stand.
+    async fn standings(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<Standing>>, StoreError> {
+        let mut all: HashMap<Uuid, Vec<Standing>> = ids.iter().map(|id| (*id, Vec::new())).collect();
+        for row in self.store.outstanding(ids).await? {
+            let rcpt_no = u16::try_from(row.rcpt_no).unwrap_or(0);
+            let since = time_of(row.message_id);
+            let standing = Standing { rcpt_no, recipient: row.recipient, outstanding: true, last: None, since, facts: Value::Null, reported: None };
+            all.entry(row.message_id).or_default().push(standing);
         }
-        for event in self.store.timeline(&[id]).await? {
-            let (Some(rcpt_no), Some(recipient), Some(kind)) =
-                (event.rcpt_no.and_then(|number| u16::try_from(number).ok()), event.recipient, EventKind::from_stored(event.kind))
+        for event in self.store.timeline(ids).await? {
+            let (Some(message), Some(rcpt_no), Some(recipient), Some(kind)) =
+                (event.message_id, event.rcpt_no.and_then(|number| u16::try_from(number).ok()), event.recipient, EventKind::from_stored(event.kind))
             else {
                 continue;
             };
             if kind == EventKind::Complained {
                 continue;
             }
-            let fresh = Standing { rcpt_no, recipient, last: Some(kind), facts: event.data, reported: None };
+            let standings = all.entry(message).or_default();
+            let fresh =
+                Standing { rcpt_no, recipient, outstanding: false, last: Some(kind), since: time_of(event.id), facts: event.data, reported: None };
             match standings.iter_mut().find(|known| known.rcpt_no == rcpt_no) {
                 // What came back is the last word, whatever order the clocks of two nodes give the events.
                 Some(known) if known.last == Some(EventKind::Bounced) => {}
-                Some(known) => *known = fresh,
+                Some(known) => *known = Standing { outstanding: known.outstanding, ..fresh },
                 None => standings.push(fresh),
             }
         }
-        standings.sort_by_key(|standing| standing.rcpt_no);
-        for standing in &mut standings {
-            standing.reported = reported.get(&standing.rcpt_no).and_then(success);
+        for standings in all.values_mut() {
+            standings.sort_by_key(|standing| standing.rcpt_no);
         }
-        let wishes = ReportWishes::of(&head.metadata).unwrap_or_default();
-        Ok(Some(Subject { head, content, wishes, standings }))
+        Ok(all)
     }
 
     /// Sends a report; false if it has to be tried again.
-    async fn send(&self, id: Uuid, subject: &Subject, pending: &Pending) -> bool {
-        let id = MessageId::from_uuid(id);
-        let Some(report) = self.report(id, subject, pending) else {
+    async fn send(&self, project: Uuid, subject: &Subject, pending: &Pending) -> Result<bool, StoreError> {
+        let id = MessageId::from_uuid(subject.head.id);
+        let Some(content) = self.store.content(project, subject.head.id).await? else { return Ok(true) };
+        let Some(report) = self.report(id, subject, content, pending) else {
             tracing::warn!(message = %id, "a delivery report cannot be made: the addresses of the message are none");
-            return true;
+            return Ok(true);
         };
-        let sent = self.submit(id, subject, pending, report).await;
-        match &sent {
+        let sent = self.submit(ProjectId::from_uuid(project), subject, pending, report).await;
+        Ok(match &sent {
             Ok(()) => {
                 metrics::notice(pending.kind.name());
                 tracing::info!(message = %id, kind = pending.kind.name(), recipients = pending.rcpt_nos.len(), "delivery report sent");
@@ -216,11 +280,11 @@ impl Notices {
                 tracing::warn!(message = %id, %error, "a delivery report could not be sent and is given up");
                 true
             }
-        }
+        })
     }
 
-    fn report(&self, id: MessageId, subject: &Subject, pending: &Pending) -> Option<Vec<u8>> {
-        let to = EmailAddress::parse(&subject.content.reverse_path).ok()?;
+    fn report(&self, id: MessageId, subject: &Subject, content: ContentRow, pending: &Pending) -> Option<Vec<u8>> {
+        let to = EmailAddress::parse(&subject.head.reverse_path).ok()?;
         let author = EmailAddress::parse(&subject.head.header_from).ok()?;
         let from = EmailAddress::parse(&format!("mailer-daemon@{}", author.domain())).ok()?;
         let those = subject.standings.iter().filter(|standing| pending.rcpt_nos.contains(&standing.rcpt_no));
@@ -247,7 +311,7 @@ impl Notices {
         if recipients.is_empty() {
             return None;
         }
-        let original = content::unpack(subject.content.encoding, subject.content.content.clone(), subject.content.size).ok()?;
+        let original = content::unpack(content.encoding, content.content, content.size).ok()?;
         Some(compose(&Notice {
             from: &from,
             to: &to,
@@ -260,20 +324,28 @@ impl Notices {
         }))
     }
 
-    async fn submit(&self, id: MessageId, subject: &Subject, pending: &Pending, report: Vec<u8>) -> Result<(), AcceptError> {
+    async fn submit(&self, project: ProjectId, subject: &Subject, pending: &Pending, report: Vec<u8>) -> Result<(), AcceptError> {
+        let id = MessageId::from_uuid(subject.head.id);
         let request = json!({
-            "envelope": { "from": "<>", "to": subject.content.reverse_path },
+            "envelope": { "from": "<>", "to": subject.head.reverse_path },
             "raw": STANDARD.encode(&report),
             "stream": "delivery-reports",
         });
         let request = serde_json::from_value(request).map_err(|error| AcceptError::Unavailable(error.to_string()))?;
-        let project = ProjectId::from_uuid(subject.content.project_id);
         let caller = Caller { project, key: KeyId::from_uuid(Uuid::nil()), name: "delivery reports".into(), scope: Scope::Send, domains: None };
         // The same for the same report, whatever else became known in the meantime.
         let name = format!("{id} {} {:?}", pending.kind.key(), pending.rcpt_nos);
         let request_hash: [u8; 32] = digest::digest(&digest::SHA256, name.as_bytes()).as_ref().try_into().unwrap_or_default();
         let key = IdempotencyKey { key: format!("delivery-report {}", STANDARD.encode(request_hash)), request_hash };
         self.accept.send(&caller, request, Some(key)).await.map(|_| ())
+    }
+}
+
+/// Notes what was reported to us about each recipient.
+fn note_reported(standings: &mut [Standing], reported: &Value) {
+    let reported: BTreeMap<u16, Value> = BTreeMap::deserialize(reported).unwrap_or_default();
+    for standing in standings {
+        standing.reported = reported.get(&standing.rcpt_no).and_then(success);
     }
 }
 

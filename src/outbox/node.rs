@@ -43,6 +43,8 @@ pub struct Node {
     incarnation: AtomicI64,
     confirmed: watch::Sender<Tick>,
     expiry: ExpiryGuard,
+    /// When the last round began.
+    round: Mutex<Tick>,
     audited: Mutex<Option<Tick>>,
     /// How often the end of a pause is still to be looked for.
     unpark_rounds: AtomicU8,
@@ -67,7 +69,8 @@ impl Node {
         let database = store.register_node(incarnation, &host).await?;
         Failpoint::NodeJoined.reach();
         expiry.observe(clock.follow(asked, database), clock.tick());
-        let (incarnation, confirmed) = (AtomicI64::new(incarnation), watch::Sender::new(clock.tick()));
+        let asked_at = clock.tick();
+        let (incarnation, confirmed) = (AtomicI64::new(incarnation), watch::Sender::new(asked_at));
         Ok(Arc::new(Self {
             store,
             clock,
@@ -77,6 +80,7 @@ impl Node {
             incarnation,
             confirmed,
             expiry,
+            round: Mutex::new(asked_at),
             audited: Mutex::new(None),
             unpark_rounds: AtomicU8::new(UNPARK_ROUNDS),
             unparking: Notify::new(),
@@ -113,6 +117,12 @@ impl Node {
         self.clock.timeout(self.silence, confirmation).await.unwrap_or(false)
     }
 
+    /// How long ago the heartbeat's last round began, whatever came of it: long only if its task hangs.
+    #[must_use]
+    pub fn round_age(&self) -> Duration {
+        self.clock.tick().since(*self.round.lock())
+    }
+
     /// True if deliveries whose time is over may be ended: not while clocks disagree.
     #[must_use]
     pub fn may_expire(&self) -> bool {
@@ -140,6 +150,7 @@ impl Node {
     pub async fn beat(&self) -> Result<(), StoreError> {
         // Taken before the call: a reply that took long must not count as fresh.
         let (asked, reading) = (self.clock.tick(), self.clock.reading());
+        *self.round.lock() = asked;
         if let Some(database) = self.store.heartbeat(self.incarnation()).await? {
             self.expiry.observe(self.clock.follow(reading, database), self.clock.tick());
             self.confirmed.send_replace(asked);

@@ -8,6 +8,7 @@
 pub mod action;
 pub mod consent;
 pub mod pattern;
+pub mod portable;
 pub mod view;
 
 use std::fmt;
@@ -230,8 +231,8 @@ impl Routes {
         Store::commit(tx).await?;
         inner.tables.forget(pattern.domain());
         tracing::info!(route = %RouteId::from_uuid(id), action = row.action, "a route was added");
-        let targets = targets.into_iter().map(|target| TargetRow { route_id: id, target, asked_at: None, confirmed_at: None }).collect();
-        let route = route(row, pattern.domain().clone(), targets)?;
+        // As it is read from now on: the database keeps microseconds.
+        let route = self.get(project, RouteId::from_uuid(id)).await?.ok_or(RouteError::NotFound)?;
         Ok(CreatedRoute { view: RouteView::from(&route), secret: endpoint.map(|endpoint| endpoint.secret) })
     }
 
@@ -340,17 +341,17 @@ impl Routes {
         let mut routes = Vec::with_capacity(rows.len());
         for (row, domain) in rows {
             let domain = DomainName::parse(&domain).map_err(|_| corrupt("domain"))?;
-            let (mine, others) = targets.into_iter().partition(|target| target.route_id == row.id);
+            let (mine, others): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| target.route_id == row.id);
             targets = others;
-            routes.push(route(row, domain, mine)?);
+            routes.push(route(row, domain, &mine)?);
         }
         Ok(routes)
     }
 }
 
-fn route(row: RouteRow, domain: DomainName, targets: Vec<TargetRow>) -> Result<Route, StoreError> {
+fn route(row: RouteRow, domain: DomainName, targets: &[TargetRow]) -> Result<Route, StoreError> {
     let action = match row.action.as_str() {
-        "forward" => Action::Forward { targets: targets.into_iter().map(target).collect::<Result<_, _>>()? },
+        "forward" => Action::Forward { targets: targets.iter().map(target).collect::<Result<_, _>>()? },
         "webhook" => {
             let webhook = row.webhook_id.ok_or_else(|| corrupt("webhook"))?;
             Action::Webhook { webhook: crate::model::WebhookId::from_uuid(webhook), url: row.webhook_url.unwrap_or_default() }
@@ -370,7 +371,7 @@ fn route(row: RouteRow, domain: DomainName, targets: Vec<TargetRow>) -> Result<R
     })
 }
 
-fn target(row: TargetRow) -> Result<Target, StoreError> {
+fn target(row: &TargetRow) -> Result<Target, StoreError> {
     let address = EmailAddress::parse(&row.target).map_err(|_| corrupt("target"))?;
     Ok(Target { address, asked_at: row.asked_at, confirmed_at: row.confirmed_at })
 }

@@ -1,4 +1,4 @@
-//! Opens the SMTP door: ports, certificates, users.
+//! Opens the SMTP door: ports, users.
 //!
 //! Answers: where it listens; a usual port that nobody asked for may be taken, which is told and no more.
 //! Does not: speak SMTP; `smtpd` does.
@@ -8,29 +8,23 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{Start, host_name};
+use super::{Start, certificates, host_name};
 use crate::accept::Accept;
 use crate::clock::Clock;
 use crate::config::{self, Listen};
 use crate::deliver::class::Rules;
 use crate::inbound::{Inbound, Reception};
 use crate::model::EmailAddress;
-use crate::net::server_tls::{CertificateFiles, ServerTls};
 use crate::routes::{Action, Target};
 use crate::smtp::server::session::Purpose;
 use crate::smtpd::{self, Door, Encryption};
 
 impl Start<'_> {
     /// Opens the SMTP doors: where they listen by STARTTLS, by TLS from the first octet, and for the world.
-    pub(super) async fn smtp(&self, accept: &Accept, rules: Arc<Rules>) -> anyhow::Result<[Option<SocketAddr>; 3]> {
+    pub(super) async fn smtp(&self, accept: &Accept, rules: Arc<Rules>, shown: &certificates::Shown) -> anyhow::Result<[Option<SocketAddr>; 3]> {
         let smtp = &self.config.smtp;
-        if [smtp.submission_listen, smtp.submissions_listen, smtp.mx_listen].iter().all(|listen| *listen == Listen::Off) {
-            return Ok([None, None, None]);
-        }
+        let Some(tls) = shown.tls.clone() else { return Ok([None, None, None]) };
         let hostname = host_name(self.config);
-        let pairs = self.config.tls.certificate_files.iter().zip(&self.config.tls.key_files);
-        let files = pairs.map(|(certificate, key)| CertificateFiles { certificate: certificate.clone(), key: key.clone() }).collect();
-        let tls = ServerTls::load(files, &hostname).context("see [tls] in the configuration")?;
         let rooms = smtpd::Rooms {
             accept: accept.with_recipients(smtp.recipients),
             reception: self.reception(accept, rules, &hostname),
@@ -50,12 +44,13 @@ impl Start<'_> {
         if submission.is_some() || submissions.is_some() {
             self.house.smtp_users.keep_last_used(self.supervisor);
             if tls.is_self_signed() {
-                let fix = "name files in tls.certificate_files and tls.key_files, then start again";
+                let fix = if self.config.tls.directory().is_some() {
+                    "wait for the first one by ACME; `pennypost cert status` tells how that goes"
+                } else {
+                    "set tls.acme, import one by `pennypost cert import`, or name files in tls.certificate_files and tls.key_files"
+                };
                 tracing::warn!(fix, "SMTP clients are shown a certificate that nobody trusts, and most will refuse it");
             }
-        }
-        if submission.is_some() || submissions.is_some() || mx.is_some() {
-            smtpd::listen::watch_certificates(tls, &door, self.supervisor);
         }
         Ok([submission, submissions, mx])
     }
@@ -89,7 +84,13 @@ impl Start<'_> {
 
     /// Listens for SMTP; none if it is off. An address that nobody asked for may be taken: that is told and no more.
     async fn listen(&self, door: &Arc<Door>, option: &'static str, listen: Listen, encryption: Encryption) -> anyhow::Result<Option<SocketAddr>> {
-        let listener = match smtpd::Listener::bind(listen, encryption).await {
+        let name = option.trim_start_matches("smtp.").trim_end_matches("_listen");
+        let handed = if listen == Listen::Off { None } else { self.sockets.take(name).with_context(|| format!("the socket {name}"))? };
+        let opened = match handed {
+            Some(socket) => Ok(Some(smtpd::Listener::of(socket, encryption))),
+            None => smtpd::Listener::bind(listen, encryption).await,
+        };
+        let listener = match opened {
             Ok(Some(listener)) => listener,
             Ok(None) => return Ok(None),
             Err(error) if matches!(listen, Listen::Everywhere(587 | 465 | 25)) => {

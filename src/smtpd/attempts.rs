@@ -1,18 +1,19 @@
 //! Failed sign-ins: slow after a few, locked out for a while after more, told in the log so that fail2ban or a firewall can act.
 //!
 //! Answers: may this client try now, and what does a failure cost. Guesses are counted, not repeats: a device that offers one old password all day is a
-//! nuisance and no attack. A user who signed in from a client lately is not locked out there by what others do elsewhere.
+//! nuisance and no attack. A user who signed in from a client lately is not locked out there by what others do elsewhere. An API key is nobody's
+//! account, whatever user name stands beside it: a lock of that name would lock out all who write the same.
 //! Does not: know whether a password is right, or share its counts with other nodes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::gate::client_of;
 use crate::clock::{Clock, Tick};
+use crate::net::places::client_of;
 
 /// Different guesses that cost nothing: people mistype.
 const FREE: usize = 3;
@@ -20,7 +21,7 @@ const FREE: usize = 3;
 const CLIENT_MOST: usize = 10;
 /// Different guesses for one user, by all clients, before they are locked out of it.
 const USER_MOST: usize = 30;
-/// How long guesses are remembered, and a lock lasts.
+/// How long a guess is remembered, and a lock lasts.
 const WHILE: Duration = Duration::from_mins(15);
 /// The longest wait before an answer.
 const MAX_DELAY: Duration = Duration::from_secs(8);
@@ -32,8 +33,8 @@ const MAX_RECORDS: usize = 20_000;
 pub struct Try<'a> {
     /// From where.
     pub client: IpAddr,
-    /// As whom.
-    pub user: &'a str,
+    /// As whom; none with what has the form of an API key.
+    pub user: Option<&'a str>,
 }
 
 /// What a failure costs.
@@ -61,10 +62,10 @@ struct State {
     proven: HashMap<(u64, IpAddr), Tick>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Record {
-    guesses: HashSet<u64>,
-    last: Tick,
+    /// Each guess, and when it was offered last.
+    guesses: HashMap<u64, Tick>,
     locked_until: Option<Tick>,
 }
 
@@ -78,11 +79,12 @@ impl Attempts {
     /// How long this client, or everybody for this user, is locked out; none if not.
     #[must_use]
     pub fn locked_for(&self, tried: Try<'_>) -> Option<Duration> {
-        let (now, client, user) = (self.clock.tick(), client_of(tried.client), self.user(tried.user));
+        let (now, client, user) = (self.clock.tick(), client_of(tried.client), tried.user.map(|name| self.user(name)));
         let mut state = self.state.lock();
         let left = |record: Option<&Record>| record?.locked_until.map(|until| until.since(now)).filter(|left| !left.is_zero());
-        let proven = state.proven.get(&(user, client)).is_some_and(|at| now.since(*at) < WHILE);
-        let locked = left(state.clients.get(&client)).or_else(|| left(state.users.get(&user)).filter(|_| !proven));
+        let proven = |user| state.proven.get(&(user, client)).is_some_and(|at| now.since(*at) < WHILE);
+        let of_user = || user.filter(|user| !proven(*user)).and_then(|user| left(state.users.get(&user)));
+        let locked = left(state.clients.get(&client)).or_else(of_user);
         if locked.is_none() {
             state.forget(now);
         }
@@ -92,19 +94,20 @@ impl Attempts {
     /// Counts a failure.
     #[must_use]
     pub fn failed(&self, tried: Try<'_>, password: &str) -> Cost {
-        let (now, client, user) = (self.clock.tick(), client_of(tried.client), self.user(tried.user));
+        let (now, client, user) = (self.clock.tick(), client_of(tried.client), tried.user.map(|name| self.user(name)));
         let guess = self.hasher.hash_one((user, password));
         let mut state = self.state.lock();
-        let of_client = state.clients.entry(client).or_insert_with(|| Record::new(now)).add(guess, now, CLIENT_MOST);
-        let of_user = state.users.entry(user).or_insert_with(|| Record::new(now)).add(guess, now, USER_MOST);
-        let over = u32::try_from(of_client.0.saturating_sub(FREE)).unwrap_or(u32::MAX);
+        let (guesses, locks_client) = state.clients.entry(client).or_default().add(guess, now, CLIENT_MOST);
+        let locks_user = user.is_some_and(|user| state.users.entry(user).or_default().add(guess, now, USER_MOST).1);
+        let over = u32::try_from(guesses.saturating_sub(FREE)).unwrap_or(u32::MAX);
         let delay = if over == 0 { Duration::ZERO } else { Duration::from_secs(1 << (over - 1).min(3)).min(MAX_DELAY) };
-        Cost { delay, locked_now: of_client.1 || of_user.1 }
+        Cost { delay, locked_now: locks_client || locks_user }
     }
 
     /// Remembers a success.
     pub fn succeeded(&self, tried: Try<'_>) {
-        let (now, client, user) = (self.clock.tick(), client_of(tried.client), self.user(tried.user));
+        let Some(user) = tried.user.map(|name| self.user(name)) else { return };
+        let (now, client) = (self.clock.tick(), client_of(tried.client));
         let mut state = self.state.lock();
         if state.proven.len() >= MAX_RECORDS {
             state.proven.retain(|_, at| now.since(*at) < WHILE);
@@ -124,8 +127,8 @@ impl State {
         if self.clients.len() + self.users.len() <= MAX_RECORDS {
             return;
         }
-        self.clients.retain(|_, record| now.since(record.last) < WHILE);
-        self.users.retain(|_, record| now.since(record.last) < WHILE);
+        self.clients.retain(|_, record| record.counts(now));
+        self.users.retain(|_, record| record.counts(now));
         if self.clients.len() + self.users.len() > MAX_RECORDS {
             (self.clients, self.users) = (HashMap::new(), HashMap::new());
         }
@@ -133,17 +136,10 @@ impl State {
 }
 
 impl Record {
-    fn new(now: Tick) -> Self {
-        Self { guesses: HashSet::new(), last: now, locked_until: None }
-    }
-
-    /// Adds a guess. Answers how many different ones there are, and whether this one locks.
+    /// Adds a guess. Answers how many different ones there were within [`WHILE`], and whether this one locks.
     fn add(&mut self, guess: u64, now: Tick, most: usize) -> (usize, bool) {
-        if now.since(self.last) >= WHILE {
-            self.guesses.clear();
-        }
-        self.last = now;
-        let is_new = self.guesses.insert(guess);
+        self.guesses.retain(|_, at| now.since(*at) < WHILE);
+        let is_new = self.guesses.insert(guess, now).is_none();
         let count = self.guesses.len();
         let locks = is_new && count >= most;
         if locks {
@@ -152,6 +148,11 @@ impl Record {
         }
         (count, locks)
     }
+
+    /// True while it changes what is answered.
+    fn counts(&self, now: Tick) -> bool {
+        self.locked_until.is_some_and(|until| until > now) || self.guesses.values().any(|at| now.since(*at) < WHILE)
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     fn tried<'a>(client: &str, user: &'a str) -> Try<'a> {
-        Try { client: client.parse().unwrap(), user }
+        Try { client: client.parse().unwrap(), user: Some(user) }
     }
 
     /// Fails with `guesses` different passwords.
@@ -192,6 +193,33 @@ mod tests {
             assert_eq!(attempts.failed(who, "old"), Cost { delay: Duration::ZERO, locked_now: false });
         }
         assert_eq!(attempts.locked_for(who), None);
+    }
+
+    #[test]
+    fn an_old_password_beside_now_and_then_another_guess_locks_nobody_out() {
+        let clock = Clock::movable();
+        let attempts = Attempts::new(clock.clone());
+        for step in 0..600 {
+            clock.advance(Duration::from_mins(2));
+            assert_eq!(attempts.failed(tried("192.0.2.1", "device@b.example"), "old"), Cost { delay: Duration::ZERO, locked_now: false });
+            if step % 5 == 0 {
+                let cost = attempts.failed(tried("192.0.2.1", &format!("{step}@b.example")), "a typo");
+                assert_eq!(cost, Cost { delay: Duration::ZERO, locked_now: false }, "what is older than a quarter of an hour counts no more");
+            }
+        }
+    }
+
+    #[test]
+    fn guesses_without_an_account_lock_out_the_client_alone() {
+        let attempts = Attempts::new(Clock::movable());
+        for guess in 0..100 {
+            let _cost = attempts.failed(Try { client: format!("192.0.2.{}", guess / 9).parse().unwrap(), user: None }, &format!("guess {guess}"));
+        }
+        let locked = |client: &str| attempts.locked_for(Try { client: client.parse().unwrap(), user: None }).is_some();
+        assert!(!locked("198.51.100.1") && !locked("192.0.2.3"), "nine of a client are not yet ten");
+        let _cost = attempts.failed(Try { client: "192.0.2.3".parse().unwrap(), user: None }, "one more");
+        assert!(locked("192.0.2.3"));
+        assert!(attempts.state.lock().users.is_empty());
     }
 
     #[test]

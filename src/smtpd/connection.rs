@@ -12,24 +12,26 @@ use std::time::Duration;
 use bytes::Buf;
 
 use super::Door;
+use super::budget::Share;
 use super::exchange::{self, Bringer};
-use super::gate::{Full, Share};
 use super::listen::Encryption;
 use super::submission::{self, Submitter};
 use super::wire::{Got, PATIENCE, Wire};
 use crate::clock::Tick;
 use crate::inbound::Place;
 use crate::model::Reply;
+use crate::net::places::Full;
 use crate::net::proxy_protocol::{self, Header};
 use crate::smtp::client::Stream;
 use crate::smtp::server::reply;
 use crate::smtp::server::session::{Ask, Channel, Next, Purpose, Session};
-use crate::telemetry::metrics;
 
 /// How long a proxy may take for its header.
 const PROXY_TIME: Duration = Duration::from_secs(10);
 /// Octets of a message that count as progress.
 const STEP_OCTETS: u64 = 64 * 1024;
+/// How long a client from the world may go on without a message that is taken, or a step of one that comes.
+const WORLD_PATIENCE: Duration = Duration::from_mins(10);
 
 /// Serves a connection until it ends.
 ///
@@ -38,21 +40,21 @@ const STEP_OCTETS: u64 = 64 * 1024;
 pub(super) async fn serve(stream: Box<dyn Stream>, peer: SocketAddr, encryption: Encryption, door: &Arc<Door>) -> io::Result<()> {
     let mut wire = Wire::new(stream, door.clock.clone());
     let Some(client) = client(&mut wire, peer, door).await? else { return Ok(()) };
-    let _place = match door.gate.enter(client) {
+    let _place = match door.places.enter(client) {
         Ok(place) => place,
         Err(full) => return turn_away(wire, client, full, encryption).await,
     };
     let channel = match encryption {
         Encryption::StartTls => Channel::Clear,
         Encryption::Implicit => {
-            let (inside, facts) = wire.start_tls(&door.tls).await?;
+            let (inside, facts) = Box::pin(wire.start_tls(&door.tls)).await?;
             tracing::debug!(%client, tls = facts, "an SMTP session begins");
             wire = inside;
             Channel::Tls
         }
     };
     let session = Session::new(Arc::clone(&door.settings), channel);
-    if wire.has_spoken().await {
+    if wire.has_spoken(greeting_pause(door.settings.purpose)).await? {
         // Who does not wait for the greeting sends blindly, as worms and forged requests do.
         reply::write(&mut wire.output, &Reply::new(554, "5.5.0 wait for the greeting before you speak"));
         return wire.close().await;
@@ -61,6 +63,15 @@ pub(super) async fn serve(stream: Box<dyn Stream>, peer: SocketAddr, encryption:
     let run =
         Run { session, client, door, submitter: None, places: Vec::new(), tls: None, share: Share::default(), since: now, progress: now, mark: 0 };
     run.lead(wire).await
+}
+
+/// How long the greeting is held back to see who speaks before it. Strangers wait long enough for what was sent blindly to arrive; users, who have to
+/// sign in, until this process has looked once at what has come.
+const fn greeting_pause(purpose: Purpose) -> Duration {
+    match purpose {
+        Purpose::Exchange => Duration::from_millis(150),
+        Purpose::Submission => Duration::from_millis(1),
+    }
 }
 
 /// Whose connection it is: the peer's, or what a listed proxy says. None: the proxy says nothing that can be understood.
@@ -87,7 +98,6 @@ async fn client(wire: &mut Wire, peer: SocketAddr, door: &Door) -> io::Result<Op
 }
 
 async fn turn_away(mut wire: Wire, client: IpAddr, full: Full, encryption: Encryption) -> io::Result<()> {
-    metrics::smtp_turned_away();
     tracing::debug!(%client, ?full, "an SMTP connection was turned away");
     // Within TLS a handshake would cost more than the connection that is refused.
     if encryption == Encryption::StartTls {
@@ -108,7 +118,7 @@ struct Run<'d> {
     /// Version and cipher, once TLS was started.
     tls: Option<String>,
     share: Share,
-    /// When the session began.
+    /// When the session began, or a message of it was taken; from the world, when a step of one came too.
     since: Tick,
     /// When it last got on.
     progress: Tick,
@@ -130,12 +140,17 @@ impl Run<'_> {
                     }
                 }
                 Next::Ask(ask) => {
-                    let told = self.judge(ask).await;
+                    let is_message = matches!(ask, Ask::Message(_));
+                    // In memory of its own, which a connection that waits for its client does not take; so is a handshake.
+                    let told = Box::pin(self.judge(ask)).await;
+                    if is_message && told.is_positive() {
+                        self.since = self.door.clock.tick();
+                    }
                     self.session.answer(&mut wire.output, &told);
                 }
                 Next::StartTls => {
                     wire.flush().await?;
-                    let (inside, facts) = wire.start_tls(&self.door.tls).await?;
+                    let (inside, facts) = Box::pin(wire.start_tls(&self.door.tls)).await?;
                     tracing::debug!(client = %self.client, tls = %facts, "an SMTP session goes on in TLS");
                     wire = inside;
                     self.session.tls_started();
@@ -148,8 +163,22 @@ impl Run<'_> {
 
     fn note_progress(&mut self, replied: bool) {
         let octets = self.session.content_octets();
-        if replied || octets >= self.mark + STEP_OCTETS {
+        let is_step = octets >= self.mark.saturating_add(STEP_OCTETS);
+        if replied || is_step {
             (self.progress, self.mark) = (self.door.clock.tick(), octets);
+        }
+        if is_step {
+            self.since = self.progress;
+        }
+    }
+
+    /// When the client's time is over: it is silent too long, or says nothing of use.
+    fn deadline(&self) -> Tick {
+        let silent = self.progress.plus(PATIENCE);
+        match self.door.settings.purpose {
+            Purpose::Submission if self.session.is_signed_in() => silent,
+            Purpose::Submission => self.since.plus(PATIENCE),
+            Purpose::Exchange => silent.min(self.since.plus(WORLD_PATIENCE)),
         }
     }
 
@@ -162,8 +191,7 @@ impl Run<'_> {
 
     /// Reads on. False: the client has gone.
     async fn read(&mut self, wire: &mut Wire) -> io::Result<bool> {
-        let begun = if self.session.is_signed_in() || self.is_of_the_world() { self.progress } else { self.since };
-        let deadline = begun.plus(PATIENCE);
+        let deadline = self.deadline();
         let got = if self.session.is_busy() { wire.read(deadline).await? } else { wire.read_or_drain(deadline, &self.door.supervisor).await? };
         match got {
             Got::Octets => {}
@@ -189,7 +217,7 @@ impl Run<'_> {
             Ask::Message(message) if self.is_of_the_world() => {
                 let places = std::mem::take(&mut self.places);
                 let bringer = Bringer { peer: self.client, client: self.session.client(), tls: self.tls.as_deref() };
-                exchange::take(self.door, &places, bringer, *message).await
+                Box::pin(exchange::take(self.door, &places, bringer, *message)).await
             }
             Ask::SignIn(credentials) => match submission::sign_in(self.door, self.client, &credentials).await {
                 Ok(submitter) => {
@@ -209,5 +237,20 @@ impl Run<'_> {
                 None => Reply::new(530, "5.7.0 sign in first, with AUTH"),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<F>(_: impl FnOnce(Box<dyn Stream>, SocketAddr, Encryption, &'static Arc<Door>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_that_waits_takes_little_memory() {
+        let octets = size(serve);
+        assert!(octets <= 4 * 1024, "{octets}");
     }
 }

@@ -1,6 +1,6 @@
 //! Listens for SMTP and lets connections in while there is room.
 //!
-//! Answers: a flood gets `421` and not our memory; a drain closes the listener first. Certificates are looked at again every half minute, and at SIGHUP.
+//! Answers: a flood gets `421` and not our memory; a drain closes the listener first.
 //! Does not: speak; `connection` does.
 
 use std::io;
@@ -9,19 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
 use super::Door;
 use super::connection;
 use crate::config::Listen;
-use crate::net::server_tls::{Reload, ServerTls};
-use crate::supervisor::Supervisor;
 
 /// How long to wait after accepting failed: most such failures are a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often certificate files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Connections beyond the limit that are told so, at once; more are closed without a word.
 const FAREWELLS: usize = 32;
 
@@ -55,6 +50,12 @@ impl Listener {
             }
         }
         failed
+    }
+
+    /// Takes a socket that was bound elsewhere.
+    #[must_use]
+    pub const fn of(socket: TcpListener, encryption: Encryption) -> Self {
+        Self { socket, encryption }
     }
 
     /// The address bound, with the port chosen when 0 was asked for.
@@ -102,38 +103,5 @@ async fn serve(stream: TcpStream, peer: SocketAddr, encryption: Encryption, door
     let _ = stream.set_nodelay(true);
     if let Err(error) = connection::serve(Box::new(stream), peer, encryption, &door).await {
         tracing::debug!(%error, "an SMTP connection ended early");
-    }
-}
-
-/// Uses new certificate files as they come, until a drain.
-pub fn watch_certificates(tls: ServerTls, door: &Arc<Door>, supervisor: &Supervisor) {
-    let (door, draining) = (Arc::clone(door), supervisor.clone());
-    supervisor.spawn("smtp.certificates", async move {
-        let mut hangups = signal(SignalKind::hangup()).ok();
-        loop {
-            tokio::select! {
-                () = draining.draining() => return,
-                () = door.clock.sleep(LOOK_EVERY) => {}
-                () = hangup(&mut hangups) => {}
-            }
-            look(tls.clone()).await;
-        }
-    });
-}
-
-async fn hangup(signals: &mut Option<tokio::signal::unix::Signal>) {
-    if let Some(signals) = signals
-        && signals.recv().await.is_some()
-    {
-        return;
-    }
-    std::future::pending::<()>().await;
-}
-
-async fn look(tls: ServerTls) {
-    match tokio::task::spawn_blocking(move || tls.reload()).await {
-        Ok(Ok(Reload::Swapped)) => tracing::info!("new certificates are in use"),
-        Ok(Err(error)) => tracing::error!(%error, "new certificates cannot be used; the old ones stay (tls.certificate_files, tls.key_files)"),
-        Ok(Ok(Reload::Same)) | Err(_) => {}
     }
 }

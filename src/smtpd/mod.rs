@@ -7,9 +7,9 @@
 pub mod attempts;
 pub mod listen;
 
+mod budget;
 mod connection;
 mod exchange;
-mod gate;
 mod options;
 mod refusal;
 mod submission;
@@ -22,13 +22,22 @@ use crate::access::smtp_users::SmtpUsers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::inbound::Reception;
+use crate::net::places::{Places, Telling};
 use crate::net::server_tls::ServerTls;
 use crate::smtp::server::session::{Purpose, Settings};
 use crate::supervisor::Supervisor;
+use crate::telemetry::metrics;
 use attempts::Attempts;
-use gate::{Budget, Gate};
+use budget::Budget;
 
 pub use listen::{Encryption, Listener};
+
+const TELLING: Telling = Telling {
+    protocol: "SMTP",
+    opened: metrics::smtp_connection_opened,
+    closed: metrics::smtp_connection_closed,
+    turned_away: metrics::smtp_turned_away,
+};
 
 /// The rooms that the door leads to.
 #[derive(Clone)]
@@ -55,7 +64,7 @@ pub struct Rooms {
 pub struct Door {
     rooms: Rooms,
     settings: Arc<Settings>,
-    gate: Arc<Gate>,
+    places: Arc<Places>,
     budget: Budget,
     attempts: Attempts,
 }
@@ -66,9 +75,9 @@ impl Door {
     pub fn new(rooms: Rooms, purpose: Purpose) -> Arc<Self> {
         let (smtp, limits) = (&rooms.config.smtp, &rooms.config.limits);
         let settings = Settings { hostname: rooms.hostname.clone(), purpose, max_octets: limits.message_octets, max_recipients: smtp.recipients };
-        let gate = Gate::new(smtp.connections, smtp.connections_per_client);
+        let places = Places::new(smtp.connections, smtp.connections_per_client, TELLING);
         let (budget, attempts) = (Budget::new(smtp.message_memory_octets), Attempts::new(rooms.clock.clone()));
-        Arc::new(Self { rooms, settings: Arc::new(settings), gate, budget, attempts })
+        Arc::new(Self { rooms, settings: Arc::new(settings), places, budget, attempts })
     }
 }
 

@@ -33,8 +33,8 @@ impl Refusal {
 
     /// The message is not one.
     pub(super) fn message(problems: &[RawProblem]) -> Self {
-        let told: Vec<_> = problems.iter().take(MAX_FAULTS).map(|problem| format!("5.6.0 {problem}")).collect();
-        Self::new(554, told.join("\n"), "invalid-message")
+        let told: Vec<_> = problems.iter().take(MAX_FAULTS).map(ToString::to_string).collect();
+        Self::new(554, format!("5.6.0 {}", told.join("\n")), "invalid-message")
     }
 
     /// The message has gone in circles (RFC 5321 6.3).
@@ -55,7 +55,7 @@ impl From<AcceptError> for Refusal {
         match error {
             AcceptError::Invalid(faults) => {
                 let told: Vec<_> = faults.iter().take(MAX_FAULTS).map(fault).collect();
-                Self::new(554, told.join("\n"), "invalid-request")
+                Self::new(554, format!("5.6.0 {}", told.join("\n")), "invalid-request")
             }
             AcceptError::SenderNotVerified { .. } => Self::new(550, format!("5.7.1 {text}"), "sender-not-verified"),
             AcceptError::Forbidden(_) => Self::new(550, format!("5.7.1 {text}"), "domain-not-allowed"),
@@ -79,8 +79,8 @@ impl From<AcceptError> for Refusal {
 /// One fault, by the name of the header field that it came from.
 fn fault(fault: &FieldError) -> String {
     match field_of(&fault.pointer) {
-        Some(field) => format!("5.6.0 {field}: {}", fault.reason),
-        None => format!("5.6.0 {}", fault.reason),
+        Some(field) => format!("{field}: {}", fault.reason),
+        None => fault.reason.clone(),
     }
 }
 
@@ -89,14 +89,16 @@ mod tests {
     use super::*;
     use crate::accept::NotVerified;
     use crate::accept::fault::Code;
+    use crate::mail::headers::check_raw;
     use crate::model::DomainName;
+    use crate::smtp::server::reply;
 
     #[test]
     fn every_refusal_has_its_codes() {
         let domain = DomainName::parse("a.example").unwrap();
         let fault = |pointer: &str| FieldError { pointer: pointer.to_owned(), code: Code::InvalidTag, reason: "why".to_owned() };
         for (error, begins) in [
-            (AcceptError::Invalid(vec![fault("/tags/x"), fault("/raw")]), "554 5.6.0 X-Pennypost-Tag: why 5.6.0 why"),
+            (AcceptError::Invalid(vec![fault("/tags/x"), fault("/raw")]), "554 5.6.0 X-Pennypost-Tag: why why"),
             (AcceptError::SenderNotVerified { domain: domain.clone(), why: NotVerified::Unknown }, "550 5.7.1 a.example is not a domain"),
             (AcceptError::Forbidden(domain), "550 5.7.1 "),
             (AcceptError::TooLarge { limit: 7 }, "552 5.3.4 "),
@@ -110,5 +112,13 @@ mod tests {
             assert!(told.to_string().starts_with(begins) && !told.text.contains("hunter2"), "{told}");
             assert_eq!(told.enhanced.map(|status| u16::from(status.class)), Some(told.code / 100), "{told}");
         }
+        let mut written = Vec::new();
+        reply::write(&mut written, &Refusal::from(AcceptError::Invalid(vec![fault("/tags/x"), fault("/raw")])).reply);
+        assert_eq!(String::from_utf8(written).unwrap(), "554-5.6.0 X-Pennypost-Tag: why\r\n554 5.6.0 why\r\n", "each line has its codes, once");
+        let problems = check_raw(b"Subject: a\r\nSubject: b\r\n\r\nx\0\r\n").unwrap_err();
+        let mut written = Vec::new();
+        reply::write(&mut written, &Refusal::message(&problems).reply);
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.lines().count() > 1 && written.lines().all(|line| line.matches("5.6.0").count() == 1), "{written}");
     }
 }

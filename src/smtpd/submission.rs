@@ -8,17 +8,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::attempts::Try;
 use super::refusal::Refusal;
 use super::{Door, options};
-use crate::accept::json::Object;
-use crate::accept::request::{Base64, EnvelopeRequest, OneOrMany, SendRequest};
+use crate::accept::AcceptError;
+use crate::accept::checks::{Raw, Trace};
+use crate::accept::request::SendRequest;
 use crate::access::smtp_users::{SignInError, SignedIn};
-use crate::clock::{Tick, time_of};
-use crate::mail::headers::{RawHeaders, check_raw, received, take_fields};
+use crate::clock::Tick;
+use crate::mail::headers::{RawHeaders, check_raw, take_fields};
 use crate::model::{EmailAddress, Reply, ReversePath};
 use crate::outbox::{IdempotencyKey, Origin};
 use crate::smtp::server::auth::Credentials;
@@ -43,7 +43,8 @@ pub(super) struct Submitter {
 
 /// Lets somebody in, or says why not. Guessing is slow and ends.
 pub(super) async fn sign_in(door: &Door, client: IpAddr, credentials: &Credentials) -> Result<Submitter, Reply> {
-    let tried = Try { client, user: &credentials.user };
+    let account = door.users.account(&credentials.user, &credentials.password);
+    let tried = Try { client, user: account.as_deref() };
     if let Some(left) = door.attempts.locked_for(tried) {
         metrics::smtp_sign_in(SignIn::Locked);
         let minutes = left.as_secs().div_ceil(60);
@@ -125,21 +126,17 @@ async fn submit(door: &Door, who: &SignedIn, message: Message) -> Result<Reply, 
     let (mut request, key) = options::read(ours).map_err(|fault| Refusal::option(&fault))?;
     let headers = check_raw(&content).map_err(|problems| Refusal::message(&problems))?;
     check_authors(who, &headers)?;
-    let to: Vec<String> = recipients.iter().filter_map(|named| address_of(named).map(ToString::to_string)).collect();
+    let to: Vec<EmailAddress> = recipients.iter().filter_map(address_of).cloned().collect();
     let key = key.map(|key| keyed(key, &reverse_path, &to, &headers));
     if let Some(dsn) = report_wishes(parameters.ret, parameters.envid.as_deref(), &recipients) {
         add_metadata(&mut request, dsn);
     }
     request.require_tls = parameters.require_tls;
-    let from = reverse_path.address().map_or_else(|| "<>".to_owned(), ToString::to_string);
-    request.envelope = Some(Object(EnvelopeRequest { from, to: OneOrMany::Many(to) }));
-    request.raw = Some(Base64(Some(content)));
-    let mut message = door.accept.message(&who.caller, request).await?;
-    let protocol = if parameters.smtputf8 { "UTF8SMTPSA" } else { "ESMTPSA" };
-    let trace = received(&door.hostname, protocol, &message.id.to_string(), time_of(message.id.uuid()));
-    message.content = Bytes::from([trace.as_bytes(), &message.content].concat());
+    let trace = Trace { hostname: door.hostname.clone(), protocol: if parameters.smtputf8 { "UTF8SMTPSA" } else { "ESMTPSA" } };
+    let raw = Raw { reverse_path, headers, bytes: content, trace: Some(trace) };
+    let mut message = door.accept.whole(&who.caller, request, &to, raw).await?;
     message.origin = Origin::Smtp;
-    let accepted = door.accept.send_all(vec![(message, key)]).await.pop().unwrap_or(Err(crate::accept::AcceptError::Overloaded))?;
+    let accepted = door.accept.send_all(vec![(message, key)]).await.pop().unwrap_or(Err(AcceptError::Overloaded))?;
     let again = if accepted.replayed { " before" } else { "" };
     Ok(Reply::new(250, format!("2.0.0 accepted as {}{again}", accepted.id)))
 }
@@ -163,12 +160,12 @@ fn address_of(named: &Named) -> Option<&EmailAddress> {
 
 /// What the key stands for: envelope, author and subject. Programs that try again write a message anew, with another Date, Message-ID and boundaries, so its
 /// octets are no mark.
-fn keyed(key: String, from: &ReversePath, to: &[String], headers: &RawHeaders) -> IdempotencyKey {
+fn keyed(key: String, from: &ReversePath, to: &[EmailAddress], headers: &RawHeaders) -> IdempotencyKey {
     let mut digest = digest::Context::new(&digest::SHA256);
     let (from, author) = (from.to_string(), headers.from.address.to_string());
-    let mut to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let mut to: Vec<String> = to.iter().map(ToString::to_string).collect();
     to.sort_unstable();
-    for part in ["SMTP", &from, &author, &headers.subject].into_iter().chain(to) {
+    for part in ["SMTP", &from, &author, &headers.subject].into_iter().chain(to.iter().map(String::as_str)) {
         digest.update(part.as_bytes());
         digest.update(&[0]);
     }

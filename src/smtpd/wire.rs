@@ -1,7 +1,7 @@
 //! Octets to and from one client, within time limits.
 //!
-//! Answers: a client that says nothing for five minutes, or drips, is sent away (RFC 5321 4.5.3.2.7); so is one that does not sign in within that time. What
-//! counts is progress: a command that is done, or 64 KiB of a message.
+//! Answers: a client that says nothing for five minutes, or drips, is sent away (RFC 5321 4.5.3.2.7); so is one that does not sign in within that time, and
+//! one from the world that brings no message in twice that time. What counts is progress: a command that is done, or 64 KiB of a message.
 //! Does not: understand what it carries.
 
 use std::io;
@@ -15,8 +15,10 @@ use crate::net::server_tls::ServerTls;
 use crate::smtp::client::Stream;
 use crate::supervisor::Supervisor;
 
-/// Octets read at once.
+/// Octets read at once, at most: room that was filled is made larger, so that who says little takes little memory.
 const READ_OCTETS: usize = 16 * 1024;
+/// Octets of room at first: a command, and the most that most clients send without a word of ours.
+const FIRST_OCTETS: usize = 1024;
 /// How long a client may be without progress.
 pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 /// How long a reply may take to be read.
@@ -47,12 +49,13 @@ pub(super) struct Wire {
     pub(super) input: BytesMut,
     /// What the next flush sends.
     pub(super) output: Vec<u8>,
+    room: usize,
     clock: Clock,
 }
 
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>, clock: Clock) -> Self {
-        Self { stream, input: BytesMut::with_capacity(READ_OCTETS), output: Vec::with_capacity(1024), clock }
+        Self { stream, input: BytesMut::new(), output: Vec::new(), room: FIRST_OCTETS, clock }
     }
 
     /// Sends what was said.
@@ -66,17 +69,22 @@ impl Wire {
         };
         self.clock.timeout(WRITE_TIME, writing).await.map_err(|_| io::ErrorKind::TimedOut)??;
         self.output.clear();
+        self.output.shrink_to(FIRST_OCTETS);
         Ok(())
     }
 
     /// Reads some octets, until `deadline`.
     pub(super) async fn read(&mut self, deadline: Tick) -> io::Result<Got> {
-        self.input.reserve(READ_OCTETS);
-        tokio::select! {
+        self.input.reserve(self.room);
+        let octets = tokio::select! {
             biased;
-            read = self.stream.read_buf(&mut self.input) => Ok(if read? == 0 { Got::Nothing } else { Got::Octets }),
-            () = self.clock.sleep_until(deadline) => Ok(Got::Late),
+            read = self.stream.read_buf(&mut self.input) => read?,
+            () = self.clock.sleep_until(deadline) => return Ok(Got::Late),
+        };
+        if octets >= self.room {
+            self.room = self.room.saturating_mul(4).min(READ_OCTETS);
         }
+        Ok(if octets == 0 { Got::Nothing } else { Got::Octets })
     }
 
     /// Reads one octet, until `deadline`.
@@ -103,16 +111,14 @@ impl Wire {
         }
     }
 
-    /// True if the client has sent something already; nothing is waited for.
-    pub(super) async fn has_spoken(&mut self) -> bool {
+    /// True if the client sends something within `pause`. A socket that is new has to be waited for, be it a moment: what lies in it already is not seen
+    /// before the runtime was told of it.
+    pub(super) async fn has_spoken(&mut self, pause: Duration) -> io::Result<bool> {
         if self.input.is_empty() {
-            self.input.reserve(READ_OCTETS);
-            let reading = self.stream.read_buf(&mut self.input);
-            tokio::pin!(reading);
-            // Polled once: whether anything is there now.
-            let _ = futures_util::poll!(reading.as_mut());
+            let deadline = self.clock.tick().plus(pause);
+            self.read(deadline).await?;
         }
-        !self.input.is_empty()
+        Ok(!self.input.is_empty())
     }
 
     /// Shakes hands; nothing that came before stays.
@@ -140,5 +146,23 @@ impl Wire {
         };
         let _ = clock.timeout(LINGER_TIME, reading).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_not_written_to_for_ever() {
+        let clock = Clock::movable();
+        let (near, _far) = tokio::io::duplex(16);
+        let mut wire = Wire::new(Box::new(near), clock.clone());
+        wire.output = vec![b'x'; 17];
+        let flushing = wire.flush();
+        tokio::pin!(flushing);
+        assert!(futures_util::poll!(flushing.as_mut()).is_pending());
+        clock.advance(WRITE_TIME);
+        assert_eq!(flushing.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

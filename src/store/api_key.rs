@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::limit::{Limited, PATIENT, STATEMENT};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 use crate::model::page::PageRequest;
 use crate::model::{KeyId, ProjectId};
 
@@ -27,6 +27,13 @@ pub(crate) struct KeyRow {
 
 /// Writes a new key.
 pub(crate) async fn insert(store: &Store, row: &KeyRow) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    insert_within(&mut tx, row).await?;
+    Store::commit(tx).await
+}
+
+/// As [`insert`]. Commits nothing.
+pub(crate) async fn insert_within(tx: &mut Tx, row: &KeyRow) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into api_key (id, project_id, name, scope, domains, test, lookup, secret_hash, created_at, expires_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -41,7 +48,7 @@ pub(crate) async fn insert(store: &Store, row: &KeyRow) -> Result<(), StoreError
         row.created_at,
         row.expires_at
     )
-    .execute(store.pool())
+    .execute(&mut **tx)
     .limited(PATIENT)
     .await?;
     Ok(())

@@ -71,6 +71,12 @@ pub(crate) struct Told {
 /// Writes a domain with its keys.
 pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
+    insert_within(&mut tx, domain, keys).await?;
+    Ok(tx.commit().await?)
+}
+
+/// As [`insert`]. Commits nothing.
+pub(crate) async fn insert_within(tx: &mut Tx, domain: &DomainRow, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into domain (id, project_id, name, state, created_at, mta_sts, dkim_zone) values ($1, $2, $3, $4, $5, $6, $7)",
         domain.id,
@@ -81,11 +87,10 @@ pub(crate) async fn insert(store: &Store, domain: &DomainRow, keys: &[DkimKeyRow
         domain.mta_sts,
         domain.dkim_zone
     )
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .limited(STATEMENT)
     .await?;
-    insert_keys(&mut tx, keys).await?;
-    Ok(tx.commit().await?)
+    insert_keys(tx, keys).await
 }
 
 /// Whether a key that is retired now signed under one of `selectors` and was seen in DNS after `since`.
@@ -105,14 +110,19 @@ pub(crate) async fn retired_lately(store: &Store, domain: DomainId, selectors: &
 /// Writes the next keys of a domain, in place of next keys that never came into use and of retired ones under the selectors `reused`.
 pub(crate) async fn replace_next_keys(store: &Store, domain: DomainId, keys: &[DkimKeyRow], reused: &[String]) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
+    replace_next_keys_within(&mut tx, domain, keys, reused).await?;
+    Ok(tx.commit().await?)
+}
+
+/// As [`replace_next_keys`]. Commits nothing.
+pub(crate) async fn replace_next_keys_within(tx: &mut Tx, domain: DomainId, keys: &[DkimKeyRow], reused: &[String]) -> Result<(), StoreError> {
     // One rotation at a time: the row of the domain is the lock.
-    sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut *tx).limited(STATEMENT).await?;
+    sqlx::query!("select id from domain where id = $1 for update", domain.uuid()).fetch_optional(&mut **tx).limited(STATEMENT).await?;
     sqlx::query!("delete from dkim_key where domain_id = $1 and (state = 'next' or state = 'retired' and selector = any($2))", domain.uuid(), reused)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .limited(STATEMENT)
         .await?;
-    insert_keys(&mut tx, keys).await?;
-    Ok(tx.commit().await?)
+    insert_keys(tx, keys).await
 }
 
 async fn insert_keys(tx: &mut Tx, keys: &[DkimKeyRow]) -> Result<(), StoreError> {
@@ -177,6 +187,14 @@ pub(crate) async fn by_name(store: &Store, project: ProjectId, name: &DomainName
     .fetch_optional(store.pool())
     .limited(STATEMENT)
     .await
+}
+
+/// True if some project owns a domain of this name.
+pub(crate) async fn is_verified(store: &Store, name: &DomainName) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(r#"select exists (select 1 from domain where name = $1 and state = 'verified') as "found!""#, name.as_str())
+        .fetch_one(store.pool())
+        .limited(STATEMENT)
+        .await
 }
 
 /// The name of a domain of any project.

@@ -105,6 +105,12 @@ pub struct PrivatePostgres {
     stop: SyncSender<()>,
 }
 
+/// True if a server ever kept its data in `data_dir`. Makes nothing.
+#[must_use]
+pub fn has_data(data_dir: &Path) -> bool {
+    data_dir.join(host::DATA).join("PG_VERSION").exists()
+}
+
 impl PrivatePostgres {
     /// Starts a server on `data_dir`, which is made when missing, or joins the one another command runs there. Ends when it takes
     /// connections. The programs are taken from `bin_dir`, or from the usual places if that is empty.
@@ -250,8 +256,9 @@ mod tests {
     #[tokio::test]
     async fn data_survives_stop_and_start_and_the_settings_are_durable() {
         let directory = Directory::new();
+        assert!(!has_data(&directory.0));
         let postgres = directory.start().await.unwrap();
-        assert!(postgres.is_owner());
+        assert!(postgres.is_owner() && has_data(&directory.0));
         run(postgres.url(), "create table kept (x text); insert into kept values ('still here')").await;
         for (setting, expected) in
             [("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on"), ("data_checksums", "on"), ("listen_addresses", "")]

@@ -103,6 +103,17 @@ impl Store {
         Ok(head)
     }
 
+    /// Messages of any project, in no order.
+    pub async fn heads(&self, ids: &[Uuid]) -> Result<Vec<MessageHead>, StoreError> {
+        let heads = query_as!(
+            MessageHead,
+            "select id, reverse_path, header_from, subject, header_message_id, tags, metadata, priority, stream, send_at, expires_at, recipients, size
+             from message where id = any($1)",
+            ids
+        );
+        heads.fetch_all(self.pool()).limited(STATEMENT).await
+    }
+
     /// Messages of a project, newest first. Looks the newest messages through; a rare match far back takes a while.
     pub async fn messages(&self, project: Uuid, search: &MessageSearch, limit: i64) -> Result<Vec<MessageHead>, StoreError> {
         let heads = query_as!(

@@ -24,6 +24,7 @@ pub mod pause;
 pub mod site;
 
 pub(crate) mod api_key;
+pub(crate) mod certificate;
 pub(crate) mod consent;
 pub(crate) mod consumer;
 pub(crate) mod domain;

@@ -16,6 +16,8 @@ pub(crate) struct RecipientRow {
     pub(crate) recipient: String,
     /// It waits to be delivered, or is on its way.
     pub(crate) outstanding: bool,
+    /// It is on its way: a node has it.
+    pub(crate) active: bool,
 }
 
 /// What was reported about a recipient.
@@ -47,9 +49,9 @@ pub(crate) async fn by_foreign_id(tx: &mut Tx, header: &str) -> Result<Option<Uu
 pub(crate) async fn recipients(tx: &mut Tx, message: Uuid) -> Result<Vec<RecipientRow>, StoreError> {
     let rows = query_as!(
         RecipientRow,
-        r#"select rcpt_no as "rcpt_no!", recipient as "recipient!", true as "outstanding!" from delivery where message_id = $1
+        r#"select rcpt_no as "rcpt_no!", recipient as "recipient!", true as "outstanding!", owner > 0 as "active!" from delivery where message_id = $1
            union all
-           select distinct on (e.rcpt_no) e.rcpt_no, e.recipient, false from event e
+           select distinct on (e.rcpt_no) e.rcpt_no, e.recipient, false, false from event e
            where e.message_id = $1 and e.rcpt_no is not null and e.recipient is not null
              and not exists (select 1 from delivery d where d.message_id = $1 and d.rcpt_no = e.rcpt_no)
            order by 1"#,

@@ -89,6 +89,27 @@ pub(crate) async fn insert(tx: &mut Tx, row: &RouteRow, targets: &[String], most
     Ok(true)
 }
 
+/// Writes down when the owners of some of a route's targets agreed, elsewhere and before. Commits nothing.
+pub(crate) async fn confirm_within(tx: &mut Tx, route: Uuid, targets: &[String], times: &[OffsetDateTime]) -> Result<(), StoreError> {
+    query!(
+        "update route_target set asked_at = given.at, confirmed_at = given.at from unnest($2::text[], $3::timestamptz[]) as given (target, at)
+         where route_id = $1 and route_target.target = given.target",
+        route,
+        targets,
+        times
+    )
+    .execute(&mut **tx)
+    .limited(PATIENT)
+    .await?;
+    Ok(())
+}
+
+/// Removes a route with its endpoint. Commits nothing.
+pub(crate) async fn remove_within(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
+    query!("delete from route where id = $1", id).execute(&mut **tx).limited(PATIENT).await?;
+    Ok(())
+}
+
 /// The routes of a project with the names of their domains, oldest first.
 pub(crate) async fn list(store: &Store, project: Uuid, after: Option<Uuid>, limit: i64) -> Result<Vec<(RouteRow, String)>, StoreError> {
     let rows = query_as!(

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::limit::{Limited, PATIENT, STATEMENT};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 use crate::model::ProjectId;
 use crate::model::page::PageRequest;
 
@@ -26,6 +26,13 @@ pub(crate) struct SmtpUserRow {
 
 /// Writes a new user.
 pub(crate) async fn insert(store: &Store, row: &SmtpUserRow) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    insert_within(&mut tx, row).await?;
+    Store::commit(tx).await
+}
+
+/// As [`insert`]. Commits nothing.
+pub(crate) async fn insert_within(tx: &mut Tx, row: &SmtpUserRow) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into smtp_user (id, project_id, username, send_as, password_hash, created_at, changed_at) values ($1, $2, $3, $4, $5, $6, $7)",
         row.id,
@@ -36,7 +43,7 @@ pub(crate) async fn insert(store: &Store, row: &SmtpUserRow) -> Result<(), Store
         row.created_at,
         row.changed_at
     )
-    .execute(store.pool())
+    .execute(&mut **tx)
     .limited(PATIENT)
     .await?;
     Ok(())
@@ -80,6 +87,29 @@ pub(crate) async fn change_password(
     .fetch_optional(store.pool())
     .limited(PATIENT)
     .await
+}
+
+/// Gives a user other senders and, if there is one, another password. Commits nothing.
+pub(crate) async fn change_within(
+    tx: &mut Tx,
+    id: Uuid,
+    send_as: &[String],
+    password_hash: Option<&str>,
+    at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update smtp_user set send_as = $2, password_hash = coalesce($3, password_hash),
+                changed_at = case when $3::text is null or $3 = password_hash then changed_at else $4 end
+         where id = $1",
+        id,
+        send_as,
+        password_hash,
+        at
+    )
+    .execute(&mut **tx)
+    .limited(PATIENT)
+    .await?;
+    Ok(())
 }
 
 /// Removes a user of the project; false if it has no such user.

@@ -1,4 +1,4 @@
-//! Endpoints that are told by HTTP.
+//! Endpoints that are told by HTTP, and how far each has read the event log.
 //!
 //! Does not: know what they are told; `webhook_message` does.
 
@@ -26,9 +26,26 @@ pub(crate) struct WebhookRow {
     pub(crate) disabled_because: Option<String>,
 }
 
+/// An endpoint that reads events, taken until the transaction ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReaderRow {
+    pub(crate) id: Uuid,
+    /// How far it has read.
+    pub(crate) xact: i64,
+    /// Every event of a transaction before it can be read.
+    pub(crate) horizon: i64,
+    /// The server has not come as far as its cursor: the log was restored on another one.
+    pub(crate) ahead: bool,
+}
+
 /// Endpoints of a project, those of routes among them.
 pub(crate) async fn count(store: &Store, project: Uuid) -> Result<i64, StoreError> {
     query_scalar!(r#"select count(*) as "count!" from webhook where project_id = $1"#, project).fetch_one(store.pool()).limited(PATIENT).await
+}
+
+/// What an endpoint signs with, sealed.
+pub(crate) async fn sealed_secret(store: &Store, id: Uuid) -> Result<Option<Vec<u8>>, StoreError> {
+    query_scalar!("select secret from webhook where id = $1", id).fetch_optional(store.pool()).limited(PATIENT).await
 }
 
 /// Writes an endpoint, which is told what happens from now on. Commits nothing.
@@ -141,4 +158,34 @@ pub(crate) async fn note(store: &Store, id: Uuid, failed_at: Option<OffsetDateTi
     .limited(STATEMENT)
     .await?;
     Ok(since.flatten())
+}
+
+/// Takes endpoints that read events, those behind `after`; those that another node has are left out.
+pub(crate) async fn take_readers(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<ReaderRow>, StoreError> {
+    let rows = query_as!(
+        ReaderRow,
+        r#"select id, xact, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "horizon!", xact > pg_snapshot_xmax(pg_current_snapshot())::text::bigint as "ahead!"
+           from webhook where route_id is null and disabled_at is null and id > $1 order by id limit $2 for update skip locked"#,
+        after,
+        limit
+    )
+    .fetch_all(&mut **tx)
+    .limited(PATIENT)
+    .await?;
+    Ok(rows)
+}
+
+/// Moves the cursors of endpoints that were taken. Commits nothing.
+pub(crate) async fn advance(tx: &mut Tx, cursors: &[(Uuid, i64, Uuid)]) -> Result<(), StoreError> {
+    query!(
+        "update webhook set xact = c.xact, event_id = c.event_id from unnest($1::uuid[], $2::bigint[], $3::uuid[]) as c (id, xact, event_id)
+         where webhook.id = c.id",
+        &cursors.iter().map(|cursor| cursor.0).collect::<Vec<_>>(),
+        &cursors.iter().map(|cursor| cursor.1).collect::<Vec<_>>(),
+        &cursors.iter().map(|cursor| cursor.2).collect::<Vec<_>>()
+    )
+    .execute(&mut **tx)
+    .limited(PATIENT)
+    .await?;
+    Ok(())
 }

@@ -64,16 +64,6 @@ pub(crate) struct ToldRow {
     pub(crate) last_body: Option<String>,
 }
 
-/// An endpoint that reads events, taken until the transaction ends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ReaderRow {
-    pub(crate) id: Uuid,
-    /// Every event of a transaction before it can be read.
-    pub(crate) horizon: i64,
-    /// The server has not come as far as its cursor: the log was restored on another one.
-    pub(crate) ahead: bool,
-}
-
 /// An event that an endpoint wants.
 #[derive(Clone, Debug)]
 pub(crate) struct WantedRow {
@@ -108,21 +98,6 @@ pub(crate) async fn enqueue(tx: &mut Tx, rows: &[NewWebhookMessage]) -> Result<u
     Ok(done.rows_affected())
 }
 
-/// Takes endpoints that read events, those behind `after`; those that another node has are left out.
-pub(crate) async fn take_readers(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<ReaderRow>, StoreError> {
-    let rows = query_as!(
-        ReaderRow,
-        r#"select id, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "horizon!", xact > pg_snapshot_xmax(pg_current_snapshot())::text::bigint as "ahead!"
-           from webhook where route_id is null and disabled_at is null and id > $1 order by id limit $2 for update skip locked"#,
-        after,
-        limit
-    )
-    .fetch_all(&mut **tx)
-    .limited(PATIENT)
-    .await?;
-    Ok(rows)
-}
-
 /// The next events that some endpoints want, at most `limit` for each. Rows of transactions that are still open, and all later ones, wait.
 pub(crate) async fn wanted(tx: &mut Tx, webhooks: &[Uuid], limit: i64) -> Result<Vec<WantedRow>, StoreError> {
     let rows = query_as!(
@@ -142,21 +117,6 @@ pub(crate) async fn wanted(tx: &mut Tx, webhooks: &[Uuid], limit: i64) -> Result
     .limited(PATIENT)
     .await?;
     Ok(rows)
-}
-
-/// Moves the cursors of endpoints that were taken. Commits nothing.
-pub(crate) async fn advance(tx: &mut Tx, cursors: &[(Uuid, i64, Uuid)]) -> Result<(), StoreError> {
-    query!(
-        "update webhook set xact = c.xact, event_id = c.event_id from unnest($1::uuid[], $2::bigint[], $3::uuid[]) as c (id, xact, event_id)
-         where webhook.id = c.id",
-        &cursors.iter().map(|cursor| cursor.0).collect::<Vec<_>>(),
-        &cursors.iter().map(|cursor| cursor.1).collect::<Vec<_>>(),
-        &cursors.iter().map(|cursor| cursor.2).collect::<Vec<_>>()
-    )
-    .execute(&mut **tx)
-    .limited(PATIENT)
-    .await?;
-    Ok(())
 }
 
 /// What to claim.

@@ -7,6 +7,7 @@
 
 pub mod export;
 pub mod import;
+mod portable;
 pub mod target;
 
 use serde::{Deserialize, Serialize};

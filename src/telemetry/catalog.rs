@@ -8,8 +8,8 @@ mod page;
 mod process;
 mod smtp;
 
-use super::egress;
 use super::recorder::{Kind, Metric};
+use super::{certificates, egress};
 pub(super) use operator::{NODE_DRAINED, PAUSES, QUEUE_CHANGES};
 pub use page::page;
 pub(super) use process::{FILE_LIMIT, LOG_LINES_DROPPED, OPEN_FILES, RESIDENT};
@@ -77,6 +77,8 @@ pub const ALL: &[&Metric] = &[
     &TLS_SESSIONS,
     &POLICY_FETCHES,
     &TLS_REPORTS,
+    &certificates::EXPIRES,
+    &certificates::ORDERS,
     &SIGNING,
     &DOCTOR_FINDINGS,
     &DATABASE_ERRORS,

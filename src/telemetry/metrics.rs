@@ -3,6 +3,7 @@
 //! Answers: how a room says that something happened, without knowing names or labels, at a cost of some tens of nanoseconds.
 //! Does not: judge; alert rules are the operator's.
 
+mod http;
 mod incoming;
 mod smtp;
 
@@ -16,9 +17,10 @@ use parking_lot::RwLock;
 use super::catalog;
 pub use super::egress::{Overflow, overflow, source_listed};
 pub use super::recorder::upkeep;
-use super::recorder::{Counters, counter, gauge, histogram, labelled_histogram};
+use super::recorder::{Counters, counter, gauge, histogram};
 use crate::model::BounceClass;
 use crate::model::outcome::{DeliveryState, Outcome, Stage, TlsPolicy, TlsResult};
+pub use http::{http_connection_closed, http_connection_opened, http_request, turned_away};
 pub use incoming::{authenticated, domain_report, forwarded, given_back, incoming, webhook};
 pub use smtp::{SignIn, smtp_connection_closed, smtp_connection_opened, smtp_sign_in, smtp_turned_away};
 
@@ -45,28 +47,6 @@ pub fn accepted_batch(messages: u64, recipients: u64, octets: u64, took: Duratio
 /// Counts a request to send that was refused; `reason` is the slug of its problem.
 pub fn refused(reason: &'static str) {
     HANDLES.refused.add(reason, 1, |reason| [SharedString::const_str(reason)]);
-}
-
-/// Counts one answered HTTP request; `route` is the pattern and not the path.
-pub fn http_request(route: &str, status: u16, took: Duration) {
-    let owned = |text: &str| SharedString::from(text.to_owned());
-    HANDLES.http_requests.add((Box::from(route), status), 1, |(route, status)| [owned(route), owned(&status.to_string())]);
-    if let Some(histogram) = HANDLES.http_seconds.read().iter().find(|(known, _)| **known == *route).map(|(_, histogram)| histogram) {
-        return histogram.record(took);
-    }
-    let histogram = labelled_histogram(&catalog::HTTP_SECONDS, owned(route));
-    histogram.record(took);
-    HANDLES.http_seconds.write().push((Box::from(route), histogram));
-}
-
-/// Tells how many HTTP connections are open.
-pub fn http_connections(connections: usize) {
-    HANDLES.http_connections.set(float(connections as u64));
-}
-
-/// Counts one HTTP connection of a client that had too many.
-pub fn turned_away() {
-    HANDLES.turned_away.increment(1);
 }
 
 /// Tells how many files the process may open.

@@ -4,6 +4,7 @@
 //! A log line reads alone, a failure is logged once, where it is handled, and no line holds an address, a subject or a secret.
 
 pub mod catalog;
+pub mod certificates;
 pub mod egress;
 pub mod logs;
 pub mod metrics;

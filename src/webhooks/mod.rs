@@ -4,6 +4,7 @@
 //! or the mail of one route, with which it comes and goes.
 //! Does not: post; `consumers::webhook` does.
 
+mod portable;
 pub mod secret;
 pub mod view;
 
@@ -138,7 +139,8 @@ impl Webhooks {
         table::insert(&mut tx, &prepared.row).await?;
         Store::commit(tx).await?;
         tracing::info!(webhook = %WebhookId::from_uuid(prepared.row.id), "a webhook was added");
-        Ok(CreatedWebhook { view: prepared.row.into(), secret: prepared.secret })
+        let view = self.get(project, WebhookId::from_uuid(prepared.row.id)).await?.ok_or(WebhookError::NotFound)?;
+        Ok(CreatedWebhook { view, secret: prepared.secret })
     }
 
     /// The endpoints of a project, oldest first, those of routes among them.

@@ -1,6 +1,6 @@
 """Checks Pennypost against programs that nobody here wrote; README.md says which. Started by scripts/interop.sh.
 
-    run.py [deliver] [dane] [submit] [fuzz]     all unless named
+    run.py [deliver] [dane] [submit] [webhooks] [acme] [fuzz] [guide]     all unless named
 
 PENNYPOST_INTEROP_KEEP=1 leaves the working directory with all logs.
 """
@@ -12,9 +12,11 @@ import socket
 import sys
 import tempfile
 
+import acme
 import arrivals
 import dane
 import fuzz
+import guide
 import letters
 import receivers
 import root
@@ -144,6 +146,8 @@ def checks(report, work, parts):
             submit.run(report, gateway, work, names.address)
         if "webhooks" in parts:
             webhooks.run(report, gateway)
+        if "acme" in parts:
+            acme.run(report, work)
         if "fuzz" in parts:
             fuzz.run(report, gateway, work)
         report.heading("the end")
@@ -157,7 +161,7 @@ def checks(report, work, parts):
 
 
 def main():
-    parts = sys.argv[1:] or ["deliver", "dane", "submit", "webhooks", "fuzz"]
+    parts = sys.argv[1:] or ["deliver", "dane", "submit", "webhooks", "acme", "fuzz"]
     if not os.path.exists(BINARY):
         raise SystemExit(f"interop: {BINARY} is missing: cargo build")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -165,7 +169,10 @@ def main():
     work = tempfile.mkdtemp(prefix="run.", dir=root.CACHE if os.geteuid() == 0 else None)
     os.chmod(work, 0o755)
     try:
-        checks(report, work, parts)
+        if set(parts) - {"guide"}:
+            checks(report, work, parts)
+        if "guide" in parts:
+            guide.run(report, work)
     finally:
         if os.environ.get("PENNYPOST_INTEROP_KEEP"):
             print(f"kept: {work}", flush=True)

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use pennypost::deliver::class::Rules;
-use pennypost::inbound::Inbound;
+use pennypost::inbound::{Heard, Inbound, Mailbox, Nothing};
 use pennypost::mail::report::{Action, Arrival, DeliveryReport, read};
+use pennypost::mail::verp::Named;
 use pennypost::model::MessageId;
 use serde_json::{Value, json};
 
@@ -138,7 +139,7 @@ async fn an_author_is_told_once_of_a_failure_unless_they_asked_not_to_be() {
     let late = "From: MAILER-DAEMON@taken.example\r\nSubject: Undelivered\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
                 Final-Recipient: rfc822; d@taken.example\r\nAction: failed\r\nStatus: 5.2.2\r\nDiagnostic-Code: smtp; 552 5.2.2 mailbox full\r\n\r\n--b\r\n\
                 Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: <i-1@sender.example>\r\n\r\n--b--\r\n";
-    inbound.report_forwarded(late.as_bytes()).await.unwrap();
+    inbound.arrived(&[Mailbox::Complaints], late.as_bytes()).await.unwrap();
     let found = reports_are(&world, &gateway, 2).await;
     let (report, recipients) = told(&found[1].1);
     assert_eq!(recipients, ["d@taken.example failed"]);
@@ -181,5 +182,66 @@ async fn a_delay_is_told_after_four_hours_success_where_it_is_asked_for_and_nobo
     world.advance(Duration::from_hours(144));
     let found = reports_are(&world, &gateway, 3).await;
     assert_eq!(told(&found[2].1).1, ["ant@busy.example failed"]);
+
+    // What is over is forgotten a week later, for good.
+    assert_ne!(world.number("select count(*) from notice").await, 0);
+    world.advance(Duration::from_hours(7 * 24));
+    eventually(|| async {
+        world.advance(Duration::from_secs(6));
+        let left = world.number("select count(*) from notice").await;
+        if left == 0 { Ok(()) } else { Err(format!("{left} are looked after")) }
+    })
+    .await;
+    let house = &gateway.running.house;
+    let inbound = Inbound {
+        store: house.store.clone(),
+        domains: house.domains.clone(),
+        clock: world.clock.clone(),
+        rules: Rules::built_in(),
+        reports: house.reports.clone(),
+    };
+    let late = "From: MAILER-DAEMON@taken.example\r\nSubject: Delivered\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
+                Final-Recipient: rfc822; bee@taken.example\r\nAction: delivered\r\nStatus: 2.0.0\r\n\r\n--b--\r\n";
+    let about = Mailbox::Bounce(Named::Message(success.parse().unwrap()));
+    assert_eq!(inbound.arrived(&[about], late.as_bytes()).await.unwrap(), [Heard::Nothing(Nothing::NoFailure)], "nor by a late report");
+    reports_are(&world, &gateway, 3).await;
+    assert_eq!(world.number("select count(*) from notice").await, 0);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn mail_that_is_sent_later_and_lives_long_has_its_reports() {
+    let world = World::new().await;
+    world.scripted_mx("busy.example", &[&after_hello("C: MAIL\nS: 250 ok\nC: RCPT\nS: 450 4.2.0 later\n")]).await;
+    world.scripted_mx("refuse.example", &[&after_hello("C: MAIL\nS: 250 ok\nC: RCPT\nS: 550 5.1.1 no such user\n")]).await;
+    let gateway = world.gateway().await;
+    let in_days = |days: i64| (world.clock.now() + time::Duration::days(days)).format(&time::format_description::well_known::Rfc3339).unwrap();
+    let refused = gateway.send_with(&["a@refuse.example"], json!({ "send_at": in_days(8) })).await;
+    let greylisted = gateway.send_with(&["ant@busy.example"], json!({ "send_at": in_days(9) })).await;
+    for id in [&refused, &greylisted] {
+        submitted(&world, id, json!({})).await;
+    }
+    // They are taken up, and the week in which a message that is over is looked after passes.
+    eventually(|| async {
+        world.advance(Duration::from_secs(6));
+        if world.number("select count(*) from notice where check_at > now() + interval '6 days'").await == 2 {
+            Ok(())
+        } else {
+            Err("not taken up".to_owned())
+        }
+    })
+    .await;
+    for _ in 0..8 {
+        world.advance(Duration::from_hours(24));
+    }
+    gateway.delivery_in(&refused, "a@refuse.example", "bounced").await;
+    let found = reports_are(&world, &gateway, 1).await;
+    assert_eq!(told(&found[0].1).1, ["a@refuse.example failed"]);
+    world.advance(Duration::from_hours(24));
+    gateway.attempted(&greylisted, "ant@busy.example", 1).await;
+    reports_are(&world, &gateway, 1).await;
+    world.advance(Duration::from_hours(4));
+    let found = reports_are(&world, &gateway, 2).await;
+    assert_eq!(told(&found[1].1).1, ["ant@busy.example delayed"], "four hours after it was to be sent, not at its first greylisting");
     gateway.stop().await;
 }

@@ -8,6 +8,7 @@ use pennypost::model::EmailAddress;
 use serde_json::json;
 
 use super::notices::{reports_are, told};
+use super::reports::arrived;
 use super::return_path::{publish, reverse_paths};
 use super::smtp_submission;
 use super::world::gateway::eventually;
@@ -87,7 +88,8 @@ async fn what_was_asked_of_reports_goes_on_with_every_attempt_and_success_is_the
 
 #[tokio::test]
 async fn a_success_that_comes_back_to_our_bounce_address_is_told_to_the_author_who_asked_for_it() {
-    let world = smtp_submission::world().await;
+    let mut world = smtp_submission::world().await;
+    world.takes_reports();
     let dsn = world.scripted_mx("dsn.example", &[&with_reports(&format!("{TAKEN}{TAKEN}"))]).await;
     let gateway = world.gateway().await;
     publish(&world, &gateway, &[]).await;
@@ -114,10 +116,13 @@ async fn a_success_that_comes_back_to_our_bounce_address_is_told_to_the_author_w
     assert_eq!((paths.len(), paths[0].domain().as_str()), (2, "bounce.sender.example"));
     reports_are(&world, &gateway, 0).await;
     // A stranger may know a Message-ID; it proves nothing.
-    assert_eq!(inbound.report_forwarded(back.as_bytes()).await.unwrap(), Heard::Nothing(Nothing::NoFailure));
+    assert_eq!(
+        arrived(&inbound, &EmailAddress::parse("complaints@bounce.sender.example").unwrap(), back).await.unwrap(),
+        Heard::Nothing(Nothing::NoFailure)
+    );
     reports_are(&world, &gateway, 0).await;
     for path in [&paths[0], &paths[1], &paths[1]] {
-        assert_eq!(inbound.report_arrived(path, back.as_bytes()).await.unwrap(), Heard::Success);
+        assert_eq!(arrived(&inbound, path, back).await.unwrap(), Heard::Success);
     }
     let found = reports_are(&world, &gateway, 1).await;
     let (report, recipients) = told(&found[0].1);

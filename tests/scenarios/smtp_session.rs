@@ -7,6 +7,8 @@ use super::smtp_submission::{user, world};
 use super::world::gateway::eventually;
 use super::world::smtp::{SmtpClient, id_in};
 use super::world::{Gateway, World, database};
+use pennypost::clock::Clock;
+use pennypost::config::Network;
 
 const MESSAGE: &str = "From: hello@sender.example\r\nSubject: Hi\r\n\r\nHello\r\n";
 const HELLO: &str = "hello@sender.example";
@@ -23,6 +25,11 @@ async fn signed_in(gateway: &Gateway, password: &str) -> SmtpClient {
     let mut client = SmtpClient::connect_tls(implicit(gateway)).await;
     client.sign_in(HELLO, password).await;
     client
+}
+
+/// Every client of a test is a proxy.
+pub fn loopback_proxies() -> Vec<Network> {
+    toml::from_str::<std::collections::BTreeMap<String, Vec<Network>>>("a = [\"127.0.0.0/8\"]").unwrap().remove("a").unwrap()
 }
 
 /// Waits for a reply while the world's time passes in steps.
@@ -136,6 +143,37 @@ async fn guessing_passwords_gets_slow_and_ends_for_a_while() {
 }
 
 #[tokio::test]
+async fn guesses_from_everywhere_lock_an_account_and_never_an_api_key() {
+    let mut world = world().await;
+    world.config.smtp.proxies = loopback_proxies();
+    let gateway = world.gateway().await;
+    let password = user(&gateway, HELLO, &[]).await;
+    let from = async |client: usize| {
+        let mut dialed = SmtpClient::dial(implicit(&gateway)).await;
+        dialed.send(format!("PROXY TCP4 192.0.2.{client} 192.0.2.1 4711 465\r\n")).await;
+        let mut inside = dialed.handshake().await;
+        assert!(inside.reply().await.starts_with("220 "));
+        inside.expect("EHLO c", "250").await;
+        inside
+    };
+    from(99).await.expect(&SmtpClient::plain(HELLO, &password), "235").await;
+    for (name, right, answer) in [("apikey", gateway.key.as_str(), "235 2.7.0"), (HELLO, &password, "454 4.7.0 too many wrong passwords")] {
+        for client in 0..10 {
+            let mut guessing = from(client).await;
+            for guess in 0..3 {
+                guessing.expect(&SmtpClient::plain(name, &format!("guess {client} {guess}")), "535 5.7.8").await;
+            }
+        }
+        from(200).await.expect(&SmtpClient::plain(name, right), answer).await;
+        from(99).await.expect(&SmtpClient::plain(name, right), "235 2.7.0").await;
+        world.advance(Duration::from_mins(10));
+        from(99).await.expect(&SmtpClient::plain(HELLO, &password), "235 2.7.0").await;
+        world.advance(Duration::from_mins(10));
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn silence_and_dripping_end_a_session() {
     let world = world().await;
     let gateway = world.gateway().await;
@@ -219,16 +257,40 @@ async fn a_flood_of_connections_is_turned_away_and_memory_has_a_limit() {
 }
 
 #[tokio::test]
+async fn when_all_places_are_taken_nobody_comes_in_and_the_world_has_its_own() {
+    let mut world = world().await;
+    (world.config.smtp.connections, world.config.smtp.connections_per_client, world.config.smtp.mx_listen) =
+        (2, 0, world.config.smtp.submission_listen);
+    let gateway = world.gateway().await;
+    let one = SmtpClient::connect(starttls(&gateway)).await;
+    let _two = SmtpClient::connect_tls(implicit(&gateway)).await;
+    let mut three = SmtpClient::dial(starttls(&gateway)).await;
+    assert!(three.rest().await.starts_with("421 4.3.2 too many connections"));
+    let _world = SmtpClient::connect(gateway.running.mx.unwrap()).await;
+    drop(one);
+    eventually(|| async {
+        let greeting = SmtpClient::dial(starttls(&gateway)).await.reply().await;
+        if greeting.starts_with("220 ") { Ok(()) } else { Err(greeting) }
+    })
+    .await;
+    let figures = gateway.get("/metrics").await.text();
+    assert!(figures.lines().any(|line| line.starts_with("pennypost_smtp_turned_away_total ") && !line.ends_with(" 0")), "{figures}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_listed_proxy_names_the_client_and_nobody_else_may() {
     let mut world = world().await;
-    world.config.smtp.connections_per_client = 1;
     let gateway = world.gateway().await;
     let mut stranger = SmtpClient::connect(starttls(&gateway)).await;
     assert!(stranger.say("PROXY TCP4 192.0.2.7 192.0.2.1 4711 587").await.starts_with("500 5.5.2"));
     assert_eq!(stranger.rest().await, "");
+    let mut stranger = SmtpClient::connect(starttls(&gateway)).await;
+    stranger.send([&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[192, 0, 2, 8, 192, 0, 2, 1, 1, 1, 1, 1], b"EHLO c\r\n"].concat()).await;
+    let told = stranger.rest().await;
+    assert!(told.starts_with("500 5.5.2 this is a mail server") && told.lines().count() == 1, "{told}");
     gateway.stop().await;
-    world.config.smtp.proxies =
-        toml::from_str::<std::collections::BTreeMap<String, Vec<pennypost::config::Network>>>("a = [\"127.0.0.0/8\"]").unwrap().remove("a").unwrap();
+    (world.config.smtp.proxies, world.config.smtp.connections_per_client) = (loopback_proxies(), 1);
     let gateway = world.gateway().await;
     let password = user(&gateway, HELLO, &[]).await;
     let mut first = SmtpClient::dial(starttls(&gateway)).await;
@@ -260,6 +322,8 @@ async fn new_certificates_are_shown_while_open_sessions_go_on() {
         std::fs::write(&files[1], made.signing_key.serialize_pem()).unwrap();
         made.cert.der().to_vec()
     };
+    // The signal is for the whole process, which it would end if nobody waited for it.
+    let _waiting = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap();
     let old = write();
     (world.config.tls.certificate_files, world.config.tls.key_files) = (vec![files[0].clone()], vec![files[1].clone()]);
     let gateway = world.gateway().await;
@@ -273,6 +337,17 @@ async fn new_certificates_are_shown_while_open_sessions_go_on() {
         if shown.as_ref() == Some(&new) { Ok(()) } else { Err("still the old one".to_owned()) }
     })
     .await;
+    open.expect("NOOP", "250").await;
+    let hung_up = write();
+    let begun = Clock::system().tick();
+    let killed = std::process::Command::new("kill").args(["-HUP", &std::process::id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    eventually(|| async {
+        let shown = SmtpClient::connect_tls(implicit(&gateway)).await.certificate;
+        if shown.as_ref() == Some(&hung_up) { Ok(()) } else { Err("still the one before".to_owned()) }
+    })
+    .await;
+    assert!(Clock::system().tick().since(begun) < Duration::from_secs(20), "not only at the next look");
     open.expect("NOOP", "250").await;
     gateway.stop().await;
 }

@@ -87,6 +87,16 @@ pub struct Raw {
     pub headers: RawHeaders,
     /// The message.
     pub bytes: Vec<u8>,
+    /// By which way it came, for the trace field in front of it (RFC 5321 4.4); none for what came by the API, which is the first hop.
+    pub trace: Option<Trace>,
+}
+
+/// What a trace field says beside id and time.
+pub struct Trace {
+    /// Our name.
+    pub hostname: String,
+    /// The protocol as registered: `ESMTPSA`.
+    pub protocol: &'static str,
 }
 
 /// Judges `request` at the time `now`.
@@ -94,6 +104,34 @@ pub struct Raw {
 /// # Errors
 /// Every fault found, up to [`super::fault::MAX_FAULTS`].
 pub fn check(request: SendRequest, limits: &Limits, now: OffsetDateTime) -> Result<Checked, Vec<FieldError>> {
+    check_with(request, now, |request, faults| {
+        if request.raw.is_some() || request.envelope.is_some() { raw::check(request, limits, faults) } else { parts(request, limits, faults) }
+    })
+}
+
+/// Judges what was said beside a whole message that was read already, and how many recipients it has.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_whole(
+    options: SendRequest,
+    recipients: &[EmailAddress],
+    raw: Raw,
+    limits: &Limits,
+    now: OffsetDateTime,
+) -> Result<Checked, Vec<FieldError>> {
+    check_with(options, now, |_, faults| {
+        let distinct = addresses::distinct(recipients.iter());
+        addresses::count(recipients.len(), distinct.len(), "/envelope/to", limits.recipients, faults);
+        Some((distinct, Content::Raw(Box::new(raw))))
+    })
+}
+
+fn check_with(
+    request: SendRequest,
+    now: OffsetDateTime,
+    content: impl FnOnce(SendRequest, &mut Faults) -> Option<(Vec<EmailAddress>, Content)>,
+) -> Result<Checked, Vec<FieldError>> {
     let mut faults = Faults::default();
     if request.template {
         faults.add("/template", Code::NotSupported, "templates are not part of this version; give subject, text and html");
@@ -106,11 +144,7 @@ pub fn check(request: SendRequest, limits: &Limits, now: OffsetDateTime) -> Resu
     let require_tls = request.require_tls;
     let mut request = request;
     let metadata = labels::metadata(request.metadata.take(), &mut faults);
-    let content = if request.raw.is_some() || request.envelope.is_some() {
-        raw::check(request, limits, &mut faults)
-    } else {
-        parts(request, limits, &mut faults)
-    };
+    let content = content(request, &mut faults);
     let checked = content.zip(stream).map(|((recipients, content), stream)| Checked {
         recipients,
         content,

@@ -30,7 +30,7 @@ pub(super) fn check(request: SendRequest, limits: &Limits, faults: &mut Faults) 
     }?;
     let headers = read_headers(&bytes, faults)?;
     let (reverse_path, recipients) = envelope?;
-    Some((recipients, Content::Raw(Box::new(Raw { reverse_path, headers, bytes }))))
+    Some((recipients, Content::Raw(Box::new(Raw { reverse_path, headers, bytes, trace: None }))))
 }
 
 /// Fields that describe a message to compose have no place beside one that is whole.

@@ -98,7 +98,7 @@ fn body(args: &LoadArgs) -> String {
 }
 
 /// Text that compresses about as well as letters do, the same in every run: lines of words out of a vocabulary of made-up ones.
-fn prose(octets: usize) -> String {
+pub(super) fn prose(octets: usize) -> String {
     const SYLLABLES: [&str; 16] = ["ba", "con", "di", "en", "for", "ga", "hi", "in", "lo", "men", "no", "per", "ra", "sta", "ti", "ver"];
     // xorshift64, enough to make text.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;

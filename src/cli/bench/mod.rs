@@ -5,6 +5,7 @@
 pub mod delay;
 pub mod load;
 pub mod sink;
+pub mod submit;
 pub mod throttle;
 
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ use super::context::Context;
 pub enum BenchCommand {
     /// Post messages to a running gateway and tell rate and latency
     Load(load::LoadArgs),
+    /// Submit messages by SMTP, within TLS and signed in, and tell rate and latency
+    Submit(submit::SubmitArgs),
     /// Take mail by SMTP and count it; greylist, refuse, be slow or drop on demand
     Sink(sink::SinkArgs),
     /// Pass connections on, as slowly as if the server were far away
@@ -33,6 +36,7 @@ pub enum BenchCommand {
 pub async fn run(context: &Context, command: BenchCommand) -> anyhow::Result<ExitCode> {
     match command {
         BenchCommand::Load(args) => load::run(context, args).await,
+        BenchCommand::Submit(args) => submit::run(context, args).await,
         BenchCommand::Sink(args) => sink::run(context, args).await,
         BenchCommand::Delay(args) => delay::run(context, args).await,
         BenchCommand::Throttle => throttle::run(context),

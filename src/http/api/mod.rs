@@ -1,6 +1,7 @@
 //! The API's resources, one file each: request, description, handler.
 
 pub mod batch;
+pub mod certificates;
 pub mod domains;
 pub mod egress;
 pub mod events;
@@ -93,6 +94,7 @@ pub fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(nodes::drain))
         .routes(routes!(nodes::resume))
         .routes(routes!(nodes::audit))
+        .routes(routes!(certificates::list))
         .routes(routes!(sites::list))
         .routes(routes!(egress::list))
         .routes(routes!(sites::pause))

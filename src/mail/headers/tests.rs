@@ -180,8 +180,8 @@ fn a_finished_message_lacks_bcc_and_nothing_else() {
                    Resent-Bcc: third@example.net\r\nDate: Sun, 1 Nov 2026 09:00:00 +0000\r\nMessage-ID: <1@example.com>\r\nResent-To: d@x\r\n\r\nBcc: stays\r\n";
     let kept = "From: a@example.com\r\nX-Bcc: stays\r\nDate: Sun, 1 Nov 2026 09:00:00 +0000\r\nMessage-ID: <1@example.com>\r\nResent-To: d@x\r\n\r\n\
                 Bcc: stays\r\n";
-    assert_eq!(String::from_utf8(finish_raw(message.as_bytes(), "2@example.com", AT)).unwrap(), kept);
-    assert_eq!(finish_raw(GOOD.as_bytes(), "2@example.com", AT), GOOD.as_bytes());
+    assert_eq!(String::from_utf8(finish_raw(message.as_bytes(), "", "2@example.com", AT)).unwrap(), kept);
+    assert_eq!(finish_raw(GOOD.as_bytes(), "", "2@example.com", AT), GOOD.as_bytes());
     let one_bcc = with("Bcc: secret@example.net");
     let headers = check_raw(one_bcc.as_bytes()).unwrap();
     assert_eq!(headers.bcc_ranges.first().map(|range| &one_bcc[range.clone()]), Some("Bcc: secret@example.net\r\n"));
@@ -198,7 +198,7 @@ fn what_is_missing_is_put_in_front_or_behind() {
         ("From: a@example.com", format!("{added}From: a@example.com\r\n\r\n")),
         ("From: a@example.com\r\nBcc: b@example.net", format!("{added}From: a@example.com\r\n\r\n")),
     ] {
-        let finished = finish_raw(message.as_bytes(), "2@example.com", AT);
+        let finished = finish_raw(message.as_bytes(), "", "2@example.com", AT);
         assert_eq!(String::from_utf8(finished.clone()).unwrap(), expected, "{message:?}");
         assert!(check_raw(&finished).is_ok());
     }
@@ -209,7 +209,7 @@ proptest! {
     fn no_octets_whatever_break_the_check(octets in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = check_raw(&octets);
         let _ = crate::mail::parse::HeaderView::read(&octets);
-        let _ = finish_raw(&octets, "1@x", AT);
+        let _ = finish_raw(&octets, "", "1@x", AT);
     }
 
     #[test]
@@ -220,7 +220,7 @@ proptest! {
         let header: String = fields.iter().flat_map(|field| [field.as_str(), "\r\n"]).collect();
         let message = format!("From: a@example.com\r\n{header}\r\n{body}");
         if check_raw(message.as_bytes()).is_ok() {
-            let finished = finish_raw(message.as_bytes(), "1@example.com", AT);
+            let finished = finish_raw(message.as_bytes(), "", "1@example.com", AT);
             let again = check_raw(&finished).map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
             prop_assert!(again.bcc_ranges.is_empty() && again.message_id.is_some() && again.date.is_some());
             prop_assert!(finished.ends_with(b"\r\n"));
@@ -229,7 +229,7 @@ proptest! {
             prop_assert!(kept.into_iter().all(|field| text.contains(field.as_str())));
             let body = format!("\r\n\r\n{body}");
             prop_assert!(text.contains(&body));
-            prop_assert_eq!(finish_raw(&finished, "2@example.com", AT), finished);
+            prop_assert_eq!(finish_raw(&finished, "", "2@example.com", AT), finished);
         }
     }
 }

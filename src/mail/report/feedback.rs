@@ -5,6 +5,7 @@
 use super::address::first;
 use super::original::{Original, message_id};
 use super::parts::Anatomy;
+use super::text::shorten;
 use crate::model::EmailAddress;
 
 /// Addresses kept.
@@ -85,9 +86,9 @@ pub(super) fn read(anatomy: &Anatomy) -> Option<FeedbackReport> {
         let value = value.trim();
         match name.trim().to_ascii_lowercase().as_str() {
             "feedback-type" => kind = Some(FeedbackType::parse(value)),
-            "user-agent" => report.user_agent = Some(value.to_owned()),
+            "user-agent" => report.user_agent = Some(shorten(value)).filter(|name| !name.is_empty()),
             "original-rcpt-to" | "removal-recipient" => report.recipients.extend(first(value)),
-            "original-envelope-id" => report.envelope_id = Some(value.to_owned()),
+            "original-envelope-id" => report.envelope_id = Some(shorten(value)).filter(|id| !id.is_empty()),
             "original-message-id" | "message-id" => report.original.message_id = report.original.message_id.or_else(|| message_id(value)),
             _ => {}
         }

@@ -10,7 +10,7 @@ use super::feedback::{FeedbackReport, FeedbackType};
 use super::original::{Original, message_id};
 use super::parts::Anatomy;
 use super::said::said;
-use super::{Action, Arrival, DeliveryReport, MAX_RECIPIENTS, RecipientReport, phrases, text};
+use super::{Action, Arrival, DeliveryReport, MAX_RECIPIENTS, RecipientReport, phrases, status, text};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -96,7 +96,8 @@ pub(super) fn read(anatomy: &Anatomy) -> Option<Arrival> {
     match (notification.kind.as_str(), notification.bounce, notification.complaint, notification.delivery) {
         ("Bounce", Some(bounce), _, _) => {
             let recipients = bounce.bounced_recipients.into_iter().take(MAX_RECIPIENTS).filter_map(bounced).collect();
-            Some(Arrival::Delivery(DeliveryReport { reporting_mta: bounce.reporting_mta, recipients, original, ..DeliveryReport::default() }))
+            let reporting_mta = bounce.reporting_mta.as_deref().and_then(status::host);
+            Some(Arrival::Delivery(DeliveryReport { reporting_mta, recipients, original, ..DeliveryReport::default() }))
         }
         ("Complaint", _, Some(complaint), _) => {
             let recipients = complaint.complained_recipients.iter().take(MAX_RECIPIENTS).filter_map(|one| first(&one.email_address)).collect();

@@ -91,7 +91,7 @@ impl Told {
     fn about_message(&mut self, name: &str, value: &str) {
         match name {
             "reporting-mta" => self.reporting_mta = self.reporting_mta.take().or_else(|| host(value)),
-            "original-envelope-id" => self.envelope_id = self.envelope_id.take().or_else(|| Some(value.to_owned()).filter(|id| !id.is_empty())),
+            "original-envelope-id" => self.envelope_id = self.envelope_id.take().or_else(|| Some(text::shorten(value)).filter(|id| !id.is_empty())),
             "x-original-message-id" | "message-id" | "original-message-id" => self.message_id = self.message_id.take().or_else(|| message_id(value)),
             "arrival-date" => self.arrived = self.arrived.or_else(|| date(value.as_bytes())),
             _ => {}
@@ -217,10 +217,10 @@ fn said_part(value: &str) -> &str {
 }
 
 /// The name of a host, without its type and what stands in brackets after it.
-fn host(value: &str) -> Option<String> {
+pub(super) fn host(value: &str) -> Option<String> {
     let text = value.split_once(';').map_or(value, |(_, text)| text).trim();
     let name = text.split([' ', '(']).next().unwrap_or_default().trim_end_matches('.');
-    (!name.is_empty() && name.len() <= 255).then(|| name.to_owned())
+    ((1..=255).contains(&name.len()) && !name.contains(char::is_control)).then(|| name.to_owned())
 }
 
 fn action(value: &str) -> Option<Action> {

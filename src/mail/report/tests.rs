@@ -1,7 +1,7 @@
 //! Reports in the style of each family of mail systems, and what must be read out of them.
 
 use super::compose::{Notice, NoticeRecipient, Returned, compose};
-use super::{Action, Arrival, DeliveryReport, FeedbackType, MAX_RECIPIENTS, read};
+use super::{Action, Arrival, DeliveryReport, FeedbackType, MAX_DIAGNOSTIC, MAX_RECIPIENTS, read};
 use crate::mail::headers::check_raw;
 use crate::model::{BounceClass, EmailAddress, EnhancedStatus};
 
@@ -232,7 +232,46 @@ fn hostile_reports_are_read_in_bounds() {
     assert!(delivery(&crowd).recipients.len() <= MAX_RECIPIENTS);
     let long = format!("From: mailer-daemon@example.org\nSubject: Undelivered mail\n\n<bee@example.net>: 550 {}", "word ".repeat(100_000));
     let report = delivery(&long);
-    assert!(report.recipients[0].diagnostic.len() <= super::MAX_DIAGNOSTIC);
+    assert!(report.recipients[0].diagnostic.len() <= MAX_DIAGNOSTIC);
+}
+
+#[test]
+fn hundreds_of_recipients_and_a_megabyte_of_words_about_none_of_them_are_read_in_no_time() {
+    let fields = (0..900).map(|number| format!("X-Failed-Recipients: a{number}@b.example\n")).collect::<Vec<_>>().concat();
+    let clock = crate::clock::Clock::system();
+    for (subject, line) in
+        [("Undelivered mail", "word ".repeat(100)), ("Undelivered mail", "-".repeat(500)), (&"word ".repeat(1000), "x".repeat(500))]
+    {
+        let mail = format!("From: mailer-daemon@example.org\nSubject: {subject}\n{fields}\n{}", format!("{line}\n").repeat(1_900));
+        let begun = clock.tick();
+        assert_eq!(delivery(&mail).recipients.len(), 900);
+        let taken = clock.tick().since(begun);
+        assert!(taken < std::time::Duration::from_secs(10), "{taken:?}");
+    }
+}
+
+#[test]
+fn what_strangers_write_is_kept_on_one_line_without_controls_and_in_bounds() {
+    let (long, nul) = ("Loop/1 ".repeat(15_000), "Loop\u{0}/1");
+    for (agent, told) in [(long.as_str(), None), (nul, Some("Loop/1"))] {
+        let mail = format!(
+            "From: fbl@loop.example\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\n\
+             Feedback-Type: abuse\nUser-Agent: {agent}\nOriginal-Envelope-Id: {agent}\nOriginal-Rcpt-To: bee@example.net\n\n--b--\n"
+        );
+        let Arrival::Feedback(report) = read(mail.as_bytes()) else { panic!("a feedback report") };
+        for kept in [report.user_agent.unwrap(), report.envelope_id.unwrap()] {
+            assert!(kept.len() <= MAX_DIAGNOSTIC && told.is_none_or(|told| kept == told), "{kept:?}");
+        }
+    }
+    let mail = "Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; a\u{0}b.example\n\
+                Original-Envelope-Id: a\u{0}b\n\nFinal-Recipient: rfc822; bee@example.net\nAction: failed\nStatus: 5.1.1\nRemote-MTA: dns; c\u{0}d.example\n\
+                Diagnostic-Code: smtp; 550 no\u{0}body\n\n--b--\n";
+    let report = delivery(mail);
+    assert_eq!((report.reporting_mta, report.envelope_id.as_deref(), &report.recipients[0].remote_mta), (None, Some("ab"), &None));
+    assert_eq!((report.recipients[0].code, report.recipients[0].diagnostic.as_str()), (Some(550), "nobody"));
+    let notification = "Content-Type: text/plain\n\n{\"notificationType\":\"Bounce\",\"bounce\":{\"reportingMTA\":\"dns; a\\u0000b\",\"bouncedRecipients\":[{\"emailAddress\":\"bee@example.net\"}]},\"mail\":{}}";
+    let report = delivery(notification);
+    assert_eq!((report.reporting_mta, report.recipients.len()), (None, 1));
 }
 
 fn notice<'a>(recipients: &'a [NoticeRecipient<'a>], addresses: &'a [EmailAddress; 2], original: &'a [u8]) -> Notice<'a> {

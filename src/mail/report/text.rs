@@ -3,6 +3,8 @@
 //! Answers: recipients by what stands around addresses (a line of its own, `RCPT TO:`, `to <..>`), and for each the words that belong to
 //! it. Knows no mail system; `phrases` has the words. Does not: look into the returned message, but for a recipient that no word names.
 
+use std::collections::HashMap;
+
 use super::address::{Found, addresses};
 use super::parts::Anatomy;
 use super::said::{Said, said};
@@ -12,6 +14,8 @@ use crate::model::EmailAddress;
 /// Lines of one report that are looked at, and addresses in them.
 const MAX_LINES: usize = 2_000;
 const MAX_ADDRESSES: usize = 5_000;
+/// Recipients that a text is searched for letter by letter.
+const MAX_SEARCHES: usize = 20;
 /// Lines before a recipient that may say why.
 const MAX_BEFORE: usize = 60;
 
@@ -39,6 +43,7 @@ pub(super) fn read(anatomy: &Anatomy) -> (Vec<RecipientReport>, bool) {
     let candidates = if listed.is_empty() { best(&lines, anatomy) } else { places(listed, &lines) };
     let delayed = phrases::is_delay(anatomy.first("subject")) || lines.iter().any(|line| phrases::is_delay(line));
     let whole = lines.join("\n");
+    let subject = shorten(anatomy.first("subject"));
     let guessed = candidates.iter().any(|candidate| candidate.weight == Weight::Guessed);
     let reports = candidates
         .iter()
@@ -46,7 +51,7 @@ pub(super) fn read(anatomy: &Anatomy) -> (Vec<RecipientReport>, bool) {
         .map(|(number, candidate)| {
             let next = candidates.iter().skip(number + 1).map(|other| other.line).find(|line| *line > candidate.line).unwrap_or(lines.len());
             let own = reason(&lines, candidate.line, next.min(end_of_transcript(&lines, candidate.line)));
-            let quoted = pick(own, &lines, candidate, anatomy.first("subject"));
+            let quoted = pick(own, &lines, candidate, &subject);
             report(candidate.address.clone(), &quoted, delayed, &whole, candidates.len() == 1)
         })
         .collect();
@@ -88,10 +93,19 @@ fn announced(anatomy: &Anatomy) -> Vec<EmailAddress> {
 
 /// Where known addresses stand in the text.
 fn places(listed: Vec<EmailAddress>, lines: &[&str]) -> Vec<Candidate> {
-    let first = |address: &EmailAddress| {
+    let mut known: HashMap<EmailAddress, usize> = HashMap::new();
+    let everywhere = lines.iter().enumerate().flat_map(|(number, line)| addresses(line).into_iter().map(move |found| (number, found.address)));
+    for (number, address) in everywhere.take(MAX_ADDRESSES) {
+        known.entry(address).or_insert(number);
+    }
+    // Spelled in a way that is no address to us; looked for letter by letter, which is slow.
+    let mut searches = 0;
+    let mut search = |address: &EmailAddress| {
+        searches += 1;
         let text = address.to_string().to_ascii_lowercase();
-        lines.iter().position(|line| line.to_ascii_lowercase().contains(&text)).unwrap_or(lines.len())
+        lines.iter().position(|line| searches <= MAX_SEARCHES && line.to_ascii_lowercase().contains(&text))
     };
+    let mut first = |address: &EmailAddress| known.get(address).copied().or_else(|| search(address)).unwrap_or(lines.len());
     listed.into_iter().take(MAX_RECIPIENTS).map(|address| Candidate { line: first(&address), address, weight: Weight::Listed }).collect()
 }
 
@@ -153,8 +167,8 @@ fn weigh(line: &str, found: &Found) -> Option<Weight> {
 
 /// The words from a recipient's line to the next recipient's.
 fn reason(lines: &[&str], from: usize, to: usize) -> Said {
-    let text = lines.get(from..to.min(lines.len())).unwrap_or_default().iter().filter(|line| !is_rule(line)).copied().collect::<Vec<_>>().join(" ");
-    said(&shorten(&text))
+    let own = lines.get(from..to.min(lines.len())).unwrap_or_default();
+    said(&short(own.iter().filter(|line| !is_rule(line)).flat_map(|line| line.split_whitespace())))
 }
 
 /// Where the words about a recipient end whose line begins with a reply code: at the next line of a session.
@@ -188,13 +202,18 @@ fn pick(own: Said, lines: &[&str], candidate: &Candidate, subject: &str) -> Said
 
 /// A line that divides.
 fn is_rule(line: &str) -> bool {
-    !line.is_empty() && line.chars().all(|character| !character.is_alphanumeric())
+    (1..=MAX_DIAGNOSTIC).contains(&line.len()) && line.chars().all(|character| !character.is_alphanumeric())
 }
 
 /// At most [`MAX_DIAGNOSTIC`] characters on one line.
 pub(super) fn shorten(text: &str) -> String {
-    let mut short = String::with_capacity(text.len().min(MAX_DIAGNOSTIC));
-    for word in text.split_whitespace() {
+    short(text.split_whitespace())
+}
+
+/// As [`shorten`]; takes no more words than it needs.
+fn short<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let mut short = String::new();
+    for word in words {
         if short.len() + word.len() >= MAX_DIAGNOSTIC {
             break;
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::events::EventKind;
 use crate::mail::report::Action;
@@ -89,8 +90,12 @@ pub(super) fn returned(wishes: &ReportWishes) -> Returned {
 pub(super) struct Standing {
     pub(super) rcpt_no: u16,
     pub(super) recipient: String,
+    /// It is still tried, or waits.
+    pub(super) outstanding: bool,
     /// The last event; none while nothing was tried.
     pub(super) last: Option<EventKind>,
+    /// When that was.
+    pub(super) since: OffsetDateTime,
     /// Its facts.
     pub(super) facts: Value,
     /// The success that was reported to us, and the facts of that.
@@ -114,7 +119,7 @@ impl Standing {
 
     /// True if nothing more is to be expected, but for what comes back.
     pub(super) const fn is_over(&self) -> bool {
-        !matches!(self.last, None | Some(EventKind::Accepted | EventKind::Deferred))
+        !self.outstanding && !matches!(self.last, None | Some(EventKind::Accepted | EventKind::Deferred))
     }
 }
 
@@ -140,7 +145,8 @@ mod tests {
     use serde_json::json;
 
     fn standing(rcpt_no: u16, recipient: &str, last: Option<EventKind>) -> Standing {
-        Standing { rcpt_no, recipient: recipient.to_owned(), last, facts: Value::Null, reported: None }
+        let since = OffsetDateTime::UNIX_EPOCH;
+        Standing { rcpt_no, recipient: recipient.to_owned(), outstanding: false, last, since, facts: Value::Null, reported: None }
     }
 
     #[test]

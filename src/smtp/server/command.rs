@@ -79,6 +79,9 @@ pub enum CommandError {
     /// Control characters, or octets that are not UTF-8.
     #[error("500 5.5.2 a command is one line of text")]
     NotText,
+    /// The same in MAIL or RCPT.
+    #[error("501 5.5.4 an address and its parameters are text without control characters, in ASCII or UTF-8")]
+    NotTextInPath,
     /// Arguments missing, or too many.
     #[error("501 5.5.4 write {0}")]
     Arguments(&'static str),
@@ -121,10 +124,7 @@ pub(super) fn reply(text: &str) -> Reply {
 /// # Errors
 /// [`CommandError`].
 pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
-    let text = std::str::from_utf8(line).map_err(|_| CommandError::NotText)?;
-    if text.chars().any(char::is_control) {
-        return Err(CommandError::NotText);
-    }
+    let text = std::str::from_utf8(line).ok().filter(|text| !text.chars().any(char::is_control)).ok_or_else(|| not_text(line))?;
     let text = text.trim_end_matches(' ');
     let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
     let alone = |command, form| if rest.is_empty() { Ok(command) } else { Err(CommandError::Arguments(form)) };
@@ -160,7 +160,13 @@ pub fn parse(line: &[u8]) -> Result<Command, CommandError> {
     }
 }
 
-/// True for a line by which another protocol begins: HTTP, a TLS hello, SSH, PROXY. What follows must not be taken for commands.
+fn not_text(line: &[u8]) -> CommandError {
+    let names_path = |verb: &[u8]| line.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb));
+    if names_path(b"MAIL ") || names_path(b"RCPT ") { CommandError::NotTextInPath } else { CommandError::NotText }
+}
+
+/// True for a first line by which another protocol begins: HTTP, a TLS hello, SSH, PROXY, whose second version begins with an empty line. What follows
+/// must not be taken for commands.
 #[must_use]
 pub fn is_foreign(line: &[u8]) -> bool {
     const BEGINNINGS: [&[u8]; 13] = [
@@ -178,7 +184,9 @@ pub fn is_foreign(line: &[u8]) -> bool {
         b"PROXY ",
         b"Host:",
     ];
-    line.first() == Some(&0x16) || BEGINNINGS.iter().any(|begin| line.get(..begin.len()).is_some_and(|start| start.eq_ignore_ascii_case(begin)))
+    line.is_empty()
+        || line.first() == Some(&0x16)
+        || BEGINNINGS.iter().any(|begin| line.get(..begin.len()).is_some_and(|start| start.eq_ignore_ascii_case(begin)))
 }
 
 fn named(rest: &str, command: fn(String) -> Command, form: &'static str) -> Result<Command, CommandError> {
@@ -253,8 +261,10 @@ mod tests {
             (b"FOO", "500 5.5.2"),
             (b"MAILFROM:<a@b.example>", "500 5.5.2"),
             (b"NOOP\x07", "500 5.5.2"),
-            (b"MAIL FROM:<a\0@b.example>", "500 5.5.2"),
-            (b"MAIL FROM:<a\xff@b.example>", "500 5.5.2"),
+            (b"NOOP \xff", "500 5.5.2"),
+            (b"MAIL FROM:<a\0@b.example>", "501 5.5.4"),
+            (b"MAIL FROM:<a\x07@b.example>", "501 5.5.4"),
+            (b"rcpt to:<a\xff@b.example>", "501 5.5.4"),
             (b"EHLO", "501 5.5.4"),
             (b"EHLO a b", "501 5.5.4"),
             (b"DATA now", "501 5.5.4"),
@@ -280,9 +290,10 @@ mod tests {
 
     #[test]
     fn other_protocols_are_known_by_how_they_begin() {
-        for line in [&b"GET / HTTP/1.1"[..], b"post /x HTTP/1.1", b"CONNECT a:25 HTTP/1.1", b"\x16\x03\x01", b"SSH-2.0-x", b"PROXY TCP4 1 2 3 4"] {
+        for line in [&b"GET / HTTP/1.1"[..], b"post /x HTTP/1.1", b"CONNECT a:25 HTTP/1.1", b"\x16\x03\x01", b"SSH-2.0-x", b"PROXY TCP4 1 2 3 4", b""]
+        {
             assert!(is_foreign(line));
         }
-        assert!(!is_foreign(b"EHLO get.example") && !is_foreign(b"") && !is_foreign(b"GETX"));
+        assert!(!is_foreign(b"EHLO get.example") && !is_foreign(b"GETX"));
     }
 }

@@ -132,6 +132,39 @@ fn chunks_make_one_message() {
 }
 
 #[test]
+fn a_message_of_many_chunks_is_not_cut_off_and_tiny_ones_are_counted() {
+    let chunks = |octets: usize| {
+        let settings = Settings { max_octets: 1024 * 1024, ..Settings::clone(&settings(Purpose::Exchange)) };
+        let (mut session, mut output) = (Session::new(Arc::new(settings), Channel::Clear), Vec::new());
+        let mut flight = b"HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<x@y.example>\r\n".to_vec();
+        for _ in 0..400 {
+            flight.extend(format!("BDAT {octets}\r\n").into_bytes());
+            flight.extend(vec![b'x'; octets]);
+        }
+        flight.extend(b"BDAT 0 LAST\r\n");
+        let mut input = BytesMut::from(flight.as_slice());
+        loop {
+            match session.step(&mut input, &mut output) {
+                Next::Ask(ask) => session.answer(&mut output, &judge(&ask)),
+                _ => return String::from_utf8(output).unwrap(),
+            }
+        }
+    };
+    assert!(chunks(1024).ends_with("250 2.0.0 kept\r\n"));
+    assert!(chunks(1023).ends_with("421 4.7.0 too many commands without a message, good bye\r\n"));
+}
+
+#[test]
+fn reports_are_promised_to_our_users_and_not_to_the_world() {
+    let world = dialog(
+        Purpose::Exchange,
+        Channel::Clear,
+        "S: 220\nC: EHLO c\nS: 250-mx\nS: 250-PIPELINING\nS: 250-8BITMIME\nS: 250-SMTPUTF8\nS: 250-ENHANCEDSTATUSCODES\nS: 250-CHUNKING\nS: 250-STARTTLS\nS: 250 SIZE\n",
+    );
+    assert!(!world.said.contains("DSN"));
+}
+
+#[test]
 fn before_tls_nothing_but_starttls() {
     let found = dialog(
         Purpose::Submission,
@@ -193,6 +226,14 @@ fn size_is_kept_to_when_told_and_when_not() {
     ));
     assert_eq!(found.kept.len(), 1);
     assert!(submission(&format!("{ENVELOPE}C: BDAT 99999999 LAST\nS: 552 5.3.4\n")).closed);
+    let endless = format!("{SIGNED_IN}{ENVELOPE}C: DATA\n")
+        .lines()
+        .filter_map(|line| line.strip_prefix("C: "))
+        .map(|line| format!("{line}\r\n"))
+        .collect::<String>();
+    let endless = [endless.into_bytes(), vec![b'x'; 1024 * 1024 + 2001]].concat();
+    let told = run(Purpose::Submission, Channel::Tls, &[endless], 64 * 1024);
+    assert!(told.closed && told.said.ends_with("is all that is taken here\r\n"), "{}", told.said);
 }
 
 #[test]
@@ -250,7 +291,7 @@ fn a_message_cannot_be_smuggled_behind_another() {
 #[test]
 fn a_command_that_does_not_end_in_crlf_is_not_executed() {
     let found = submission(
-        "C^: MAIL FROM:<a@b.example>\\nRCPT TO:<x@y.example>\\r\\nMAIL FROM:<a@b.example>\\rDATA\\r\\n\nS: 500 5.5.2\nS: 503\nS: 500 5.5.2\n",
+        "C^: MAIL FROM:<a@b.example>\\nRCPT TO:<x@y.example>\\r\\nMAIL FROM:<a@b.example>\\rDATA\\r\\n\nS: 500 5.5.2\nS: 503\nS: 501 5.5.4\n",
     );
     assert!(found.kept.is_empty());
 }
@@ -270,6 +311,10 @@ fn a_client_that_only_makes_errors_is_sent_away() {
     assert!(found.closed);
     let loops = "C: NOOP\nS: 250\n".repeat(203);
     assert!(dialog(Purpose::Submission, Channel::Clear, &format!("S: 220\n{loops}C: NOOP\nS: 421 4.7.0\n")).closed);
+    let loops = "C: RSET\nS: 250\n".repeat(203);
+    assert!(dialog(Purpose::Exchange, Channel::Clear, &format!("S: 220\n{loops}C: RSET\nS: 421 4.7.0\n")).closed);
+    let loops = "C: STARTTLS\nS: 503\n".repeat(20);
+    assert!(dialog(Purpose::Exchange, Channel::Tls, &format!("S: 220\n{loops}S: 421 4.7.0\nC: NOOP\n")).closed);
 }
 
 #[test]
@@ -279,6 +324,7 @@ fn other_protocols_are_sent_away_at_once() {
         "\u{16}\u{3}\u{1}\\0",
         "SSH-2.0-OpenSSH\\r\\n",
         "PROXY TCP4 192.0.2.1 192.0.2.2 1 587\\r\\nEHLO c\\r\\n",
+        "\\r\\n\\r\\n\\0\\r\\nQUIT\\n!\u{11}\\0\u{c}abcdabcdabcdEHLO c\\r\\n",
     ] {
         let found = dialog(Purpose::Submission, Channel::Clear, &format!("S: 220\nC^: {hello}\nS: 500 5.5.2\n"));
         assert!(found.closed, "{hello}");
@@ -290,7 +336,9 @@ fn long_lines_are_thrown_away() {
     let long = "x".repeat(3000);
     dialog(Purpose::Exchange, Channel::Tls, &format!("S: 220\nC: NOOP {long}\nS: 500 5.5.2\nC: AUTH PLAIN {long}\nS: 502\nC: NOOP\nS: 250\n"));
     let endless = "x".repeat(90_000);
-    assert!(dialog(Purpose::Exchange, Channel::Tls, &format!("S: 220\nC^: {endless}\nS: 500 5.5.2\n")).closed);
+    assert!(dialog(Purpose::Exchange, Channel::Tls, &format!("S: 220\nC^: {endless}\nS: 421 4.7.0\n")).closed);
+    let response = format!("S: 220\nC: HELO c\nS: 250\nC: AUTH PLAIN\nS: 334\nC^: {endless}\nS: 421 4.7.0\n");
+    assert!(dialog(Purpose::Submission, Channel::Tls, &response).closed);
 }
 
 #[test]

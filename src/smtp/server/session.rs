@@ -25,8 +25,11 @@ use crate::model::{Reply, ReversePath};
 const MAX_COMMAND_OCTETS: usize = 2048;
 /// Refused commands before the client is sent away.
 const MAX_ERRORS: u32 = 20;
-/// Commands without a message before the client is sent away, beside one for each recipient allowed.
+/// Commands without a message before the client is sent away, beside one for each recipient allowed. A chunk of a message is none of them, unless
+/// it is so small that it could be there to keep the session.
 const MAX_IDLE_COMMANDS: usize = 200;
+/// Octets of a chunk that brings a message on.
+const MIN_CHUNK_OCTETS: u64 = 1024;
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,7 +302,7 @@ impl Session {
             Line::Partial => return Err(Some(Next::Read)),
             Line::TooLong => self.tell(output, "500 5.5.2 the line is too long"),
             Line::BareLineFeed => self.tell(output, "500 5.5.2 a line must end in CRLF; this one was not executed"),
-            Line::Endless => self.end(output, &reply("500 5.5.2 the line does not end")),
+            Line::Endless => self.end(output, &reply("421 4.7.0 the line does not end, good bye")),
         }
         Err(None)
     }
@@ -345,7 +348,12 @@ impl Session {
             Command::Rcpt { to, parameters, is_utf8 } => return self.rcpt(output, Named { recipient: to, parameters }, is_utf8),
             Command::Data => self.begin_data(output),
             // The octets of a chunk come whatever is answered (RFC 3030 2).
-            Command::Bdat { size, last } => self.phase = Phase::Chunk { left: size, last },
+            Command::Bdat { size, last } => {
+                if size >= MIN_CHUNK_OCTETS && self.no_content().is_none() {
+                    self.idle_commands = self.idle_commands.saturating_sub(1);
+                }
+                self.phase = Phase::Chunk { left: size, last };
+            }
             Command::Rset => {
                 self.transaction = None;
                 self.tell(output, "250 2.0.0 reset");
@@ -364,10 +372,12 @@ impl Session {
         self.transaction = None;
         let mut text = self.settings.hostname.clone();
         if greeting == Greeting::Ehlo {
-            text.push_str("\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN");
+            text.push_str("\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING");
+            // Who offers DSN to the world owes it reports about what it takes for them (RFC 3461 5.2); what we take there ends here.
             text.push_str(match (self.channel, self.settings.purpose) {
-                (Channel::Clear, _) => "\nSTARTTLS",
-                (Channel::Tls, Purpose::Submission) => "\nAUTH PLAIN LOGIN\nREQUIRETLS",
+                (Channel::Clear, Purpose::Submission) => "\nDSN\nSTARTTLS",
+                (Channel::Clear, Purpose::Exchange) => "\nSTARTTLS",
+                (Channel::Tls, Purpose::Submission) => "\nDSN\nAUTH PLAIN LOGIN\nREQUIRETLS",
                 (Channel::Tls, Purpose::Exchange) => "\nREQUIRETLS",
             });
             // Writing to a String cannot fail.

@@ -18,6 +18,9 @@ use super::{EmbeddedError, server};
 const MAX_SOCKET_PATH: usize = 107;
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
+/// Where the data is, below the directory of the server.
+pub(super) const DATA: &str = "postgres";
+
 /// The directories of one private server.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -48,7 +51,7 @@ impl Place {
             }
             reachable(&root, user)?;
         }
-        let place = Self { data: root.join("postgres"), socket_dir: socket_dir(&root), lock: root.join("postgres.lock"), root, user };
+        let place = Self { data: root.join(DATA), socket_dir: socket_dir(&root), lock: root.join("postgres.lock"), root, user };
         place.own_directory(&place.socket_dir)?;
         Ok(place)
     }

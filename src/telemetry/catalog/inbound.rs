@@ -7,9 +7,9 @@ pub(in crate::telemetry) const REPORTS: Metric = Metric {
     kind: Kind::Counter,
     unit: "messages",
     labels: &["kind", "result"],
-    meaning: "Messages to bounce addresses: what they were (bounce, complaint, auto_reply, other), and whether an event (told) or word to an author (success) came of them.",
+    meaning: "Messages to bounce addresses and to addresses for complaints: what they were (bounce, complaint, auto_reply, other; any: refused at RCPT, with a token that is none of ours), and whether an event (told) or word to an author (success) came of them.",
     healthy: "bounce told below 0.02 of all deliveries",
-    alert: "refused growing fast: somebody invents bounces; not_found growing: reports come after messages are deleted",
+    alert: "refused growing fast: somebody invents bounces; not_found growing: reports come after messages are deleted; put_off that does not end: events cannot be written",
 };
 
 pub(in crate::telemetry) const DOMAIN_REPORTS: Metric = Metric {

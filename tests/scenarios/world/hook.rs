@@ -85,7 +85,7 @@ impl Hook {
     async fn serve(self, mut stream: TcpStream) {
         let mut octets = Vec::new();
         let told = loop {
-            let mut more = [0; 65_536];
+            let mut more = [0; 16_000];
             match stream.read(&mut more).await {
                 Ok(0) | Err(_) => return,
                 Ok(read) => octets.extend_from_slice(&more[..read]),

@@ -12,6 +12,9 @@ from .batch_item import BatchItem
 from .batch_request import BatchRequest
 from .batch_response import BatchResponse
 from .bounce_class import BounceClass
+from .certificate_list import CertificateList
+from .certificate_source import CertificateSource
+from .certificate_view import CertificateView
 from .changed import Changed
 from .created_key_view import CreatedKeyView
 from .created_route import CreatedRoute
@@ -139,6 +142,9 @@ __all__ = (
     "BatchRequest",
     "BatchResponse",
     "BounceClass",
+    "CertificateList",
+    "CertificateSource",
+    "CertificateView",
     "Changed",
     "CreatedKeyView",
     "CreatedRoute",

@@ -28,6 +28,7 @@ class AuditEntry:
         action (str): What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`,
             `node.drain`, `node.resume`,
             `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`,
+            `certificate.import`, `certificate.renew`, `certificate.remove`,
             `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
         target (AuditEntryTarget): What it was done to.
         house (bool): True if it concerned all projects, or a node.

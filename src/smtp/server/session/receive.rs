@@ -11,7 +11,7 @@ use crate::smtp::server::reply::write;
 
 impl Session {
     /// What keeps content from coming; none if nothing does.
-    fn no_content(&self) -> Option<&'static str> {
+    pub(super) fn no_content(&self) -> Option<&'static str> {
         match &self.transaction {
             None => Some(self.not_yet().unwrap_or("503 5.5.1 MAIL comes first")),
             Some(transaction) if transaction.recipients.is_empty() => Some("554 5.5.1 no valid recipients"),

@@ -21,7 +21,6 @@ impl Session {
             (_, Channel::Clear) => Some("530 5.7.0 STARTTLS comes first"),
             _ if self.client.is_none() => Some("503 5.5.1 EHLO comes first"),
             _ if self.signed_in => Some("503 5.5.1 you are signed in already"),
-            _ if self.transaction.is_some() => Some("503 5.5.1 not within a transaction"),
             _ => None,
         };
         if let Some(text) = refusal {
@@ -65,7 +64,7 @@ impl Session {
             Line::TooLong => return self.turn(output, Turn::Failed(reply("500 5.5.6 the response is too long"))),
             Line::BareLineFeed => return self.turn(output, Turn::Failed(reply("501 5.5.2 a line must end in CRLF"))),
             Line::Endless => {
-                self.end(output, &reply("500 5.5.6 the response does not end"));
+                self.end(output, &reply("421 4.7.0 the response does not end, good bye"));
                 return None;
             }
         };
