@@ -553,6 +553,381 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/reports/dmarc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List DMARC reports
+         * @description What receivers tell about messages in the name of your domains (RFC 9990), the newest first. Reports come to `dmarc-reports@bounce.<domain>` of a verified
+         *     domain. They say what their senders say.
+         */
+        get: operations["list_dmarc_reports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reports/dmarc/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sum up sources of mail
+         * @description Every address that sent mail in the name of your domains, as DMARC reports of the last days tell: yours, forwarders, and strangers.
+         */
+        get: operations["sum_dmarc_sources"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reports/tls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List TLS reports
+         * @description What senders tell about their sessions with your MX hosts (RFC 8460), the newest first. Reports come to `tls-reports@bounce.<domain>` of a verified domain.
+         */
+        get: operations["list_tls_reports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reports/tls/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sum up TLS failures
+         * @description What went wrong in sessions with your MX hosts, as TLS reports of the last days tell.
+         */
+        get: operations["sum_tls_failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a report
+         * @description With its lines.
+         */
+        get: operations["get_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List routes
+         * @description Oldest first.
+         */
+        get: operations["list_routes"];
+        put?: never;
+        /**
+         * Add a route
+         * @description Mail to a domain is taken here once the domain is verified, its MX record leads here, and it has a route. Of several routes that fit, the most
+         *     specific takes an address: the address itself, then a pattern with more letters, then `*`. An `Idempotency-Key` has no effect here; a pattern that has a
+         *     route is refused.
+         */
+        post: operations["add_route"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routes/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Test an address
+         * @description What becomes of mail to it now.
+         */
+        get: operations["test_route"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a route */
+        get: operations["get_route"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a route
+         * @description With its endpoint, if it has one. Mail that it kept stays.
+         */
+        delete: operations["remove_route"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/routes/{id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for consent again
+         * @description Those whom the route forwards to, and who did not agree yet, get another mail with a link that holds for seven days.
+         */
+        post: operations["confirm_route"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incoming": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List incoming messages
+         * @description Newest first.
+         */
+        get: operations["list_incoming"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incoming/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show an incoming message
+         * @description Taken apart: addresses, text, HTML, header fields, attachments. The HTML is what the sender wrote.
+         */
+        get: operations["get_incoming"];
+        put?: never;
+        post?: never;
+        /** Delete an incoming message */
+        delete: operations["delete_incoming"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/incoming/{id}/raw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Fetch the bytes of an incoming message
+         * @description As they came, with Return-Path, Delivered-To, Received and what was found out about the sender before them.
+         */
+        get: operations["get_raw_incoming"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks
+         * @description Oldest first, those of routes among them.
+         */
+        get: operations["list_webhooks"];
+        put?: never;
+        /**
+         * Add a webhook
+         * @description Events that happen from now on are posted to it as `{"type", "timestamp", "data"}`, signed by Standard Webhooks. What is not answered 2xx
+         *     within the time limit is posted again, ten times over three days. An `Idempotency-Key` has no effect here.
+         */
+        post: operations["add_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a webhook */
+        get: operations["get_webhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a webhook
+         * @description What it was to be told is gone with it.
+         */
+        delete: operations["remove_webhook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make another secret
+         * @description For a day both sign, so that nothing is refused while the new one is brought to the endpoint.
+         */
+        post: operations["rotate_webhook_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enable a webhook again
+         * @description One that answered 410, or failed for five days, is told nothing more until then. It is told what still waits, and what happens from now on.
+         */
+        post: operations["enable_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what a webhook was told
+         * @description Newest first, with how the last attempt of each went.
+         */
+        get: operations["list_webhook_messages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webhooks/{id}/messages/{message}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell a webhook again
+         * @description Under the same `webhook-id`, now, and as often as something new; safe to repeat.
+         */
+        post: operations["resend_webhook_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/project": {
         parameters: {
             query?: never;
@@ -839,7 +1214,7 @@ export interface paths {
          * Pause a site
          * @description Nothing is tried to any domain with these MX hosts, on any node, within about a second, whatever domains that are. Mail is accepted as before
          *     and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at` expires. A domain that moves to other hosts
-         *     is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+         *     is found within ten minutes, or of a site with thousands of domains within the hour, and its mail goes on. Again with another reason: that replaces the first.
          */
         post: operations["pause_site"];
         delete?: never;
@@ -965,6 +1340,14 @@ export interface components {
              */
             name: string;
         };
+        /** @description How many are asked. */
+        AskedTargets: {
+            /**
+             * Format: int64
+             * @description Targets that are asked by mail now; 0 if all have agreed or were asked within the last ten minutes.
+             */
+            asked: number;
+        };
         /** @description A file to attach. */
         AttachmentRequest: {
             /**
@@ -1026,6 +1409,8 @@ export interface components {
             class?: components["schemas"]["BounceClass"] | null;
             /** @description True if the end of the content was sent and no reply came: the next hop may have taken the message. */
             outcome_unknown?: boolean;
+            /** @description True if the next hop was asked for the delivery reports that the sender asked for (RFC 3461): success is its to tell. */
+            next_hop_reports?: boolean;
             /** @description The dialogue, `C: ` and `S: ` lines; content and secrets left out. */
             transcript?: string[];
         };
@@ -1042,7 +1427,7 @@ export interface components {
             actor: components["schemas"]["Actor"];
             /**
              * @description What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`, `node.drain`, `node.resume`,
-             *     `key.create`, `key.revoke`, `domain.add`, `domain.remove`, `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
+             *     `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`, `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
              * @example queue.hold
              */
             action: string;
@@ -1067,6 +1452,15 @@ export interface components {
             data: components["schemas"]["AuditEntry"][];
             /** @description Where the next page starts; null at the end. */
             next_cursor?: string | null;
+        };
+        /** @description Results of checks (RFC 8601 2.7): `pass`, `fail`, `none` and the like; null: not checked. */
+        AuthenticationResults: {
+            /** @description May the host send for the domain of MAIL FROM? */
+            spf?: string | null;
+            /** @description Did a domain sign it? */
+            dkim?: string | null;
+            /** @description Does one of both stand for the domain of the From field? */
+            dmarc?: string | null;
         };
         /** @description What became of one message of a batch. */
         BatchItem: {
@@ -1133,6 +1527,13 @@ export interface components {
              */
             key: string;
         };
+        /** @description A route just made. */
+        CreatedRoute: {
+            /** @description The route. */
+            route: components["schemas"]["Route"];
+            /** @description Of `webhook`: the secret that signs (`whsec_...`), shown this once. */
+            secret?: string | null;
+        };
         /** @description An SMTP user with a password just made. */
         CreatedSmtpUserView: components["schemas"]["SmtpUser"] & {
             /**
@@ -1140,6 +1541,13 @@ export interface components {
              * @example pp_smtp_...
              */
             password: string;
+        };
+        /** @description An endpoint just made, or one with another secret. */
+        CreatedWebhook: {
+            /** @description The endpoint. */
+            webhook: components["schemas"]["Webhook"];
+            /** @description The secret that signs, shown this once: `whsec_...`, as libraries of Standard Webhooks take it. */
+            secret: string;
         };
         /** @description Where a delivery stands. The last five are final. */
         DeliveryState: ("queued" | "active" | "held" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled") | string;
@@ -1159,6 +1567,51 @@ export interface components {
              */
             next_attempt_at?: string | null;
             waiting?: components["schemas"]["Waiting"] | null;
+        };
+        /** @description Messages of one From domain from one address. */
+        DmarcSource: {
+            /**
+             * @description Where they came from; empty: the sum of all that is not kept apart.
+             * @example 192.0.2.1
+             */
+            address: string;
+            /** @description The domain in From. */
+            header_from: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            messages: number;
+            /**
+             * Format: int64
+             * @description Of these, passed DMARC.
+             */
+            passed: number;
+            /**
+             * Format: int64
+             * @description By SPF, aligned.
+             */
+            spf_passed: number;
+            /**
+             * Format: int64
+             * @description By DKIM, aligned.
+             */
+            dkim_passed: number;
+            /**
+             * Format: int64
+             * @description Put aside by the receiver.
+             */
+            quarantined: number;
+            /**
+             * Format: int64
+             * @description Refused by the receiver.
+             */
+            rejected: number;
+        };
+        /** @description Sources of mail, summed up. */
+        DmarcSourceList: {
+            /** @description The sources, the most messages first; at most 1,000. */
+            data: components["schemas"]["DmarcSource"][];
         };
         /** @description One record to publish. */
         DnsRecord: {
@@ -1233,7 +1686,7 @@ export interface components {
             to: components["schemas"]["OneOrMany"];
         };
         /** @description What an event tells. */
-        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled" | "complained" | "domain.verified" | "domain.failed") | string;
+        EventKind: ("accepted" | "deferred" | "delivered" | "bounced" | "expired" | "suppressed" | "cancelled" | "complained" | "received" | "forwarded" | "domain.verified" | "domain.failed") | string;
         /** @description A stretch of the feed. */
         EventPage: {
             /** @description Events in the order of their commits. */
@@ -1315,6 +1768,13 @@ export interface components {
         };
         /** @description What a check came to. */
         FindingState: ("ok" | "bad" | "unknown" | "skipped") | string;
+        /** @description A header field. */
+        HeaderField: {
+            /** @description Its name, as written. */
+            name: string;
+            /** @description Its value, unfolded and decoded. */
+            value: string;
+        };
         /** @description What an import did. */
         Imported: {
             /**
@@ -1340,6 +1800,70 @@ export interface components {
              * @description The private key in PEM: RSA of 2048 bits or more, or Ed25519.
              */
             private_key: string;
+        };
+        /** @description A file of a message. */
+        IncomingAttachment: {
+            /** @description Its name, as the sender wrote it: not one to write a file by. */
+            filename?: string | null;
+            /** @description Its media type. */
+            content_type: string;
+            /** @description Its id in the message, for HTML that shows it. */
+            content_id?: string | null;
+            /** @description Octets, decoded. */
+            size: number;
+            /** @description The octets in base64; null if they are left out because of their size. */
+            content?: string | null;
+        };
+        /** @description A page of messages. */
+        IncomingList: {
+            /** @description The messages, without what stands in them. */
+            data: components["schemas"]["IncomingMessage"][];
+            /** @description Where the next page starts; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A message from the world, at one address of ours. */
+        IncomingMessage: {
+            /**
+             * @description `inc_…`
+             * @example inc_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it arrived.
+             */
+            received_at: string;
+            /** @description The address it came to. */
+            recipient: string;
+            /** @description The route that kept it, which may be gone; null: it came to postmaster or abuse. */
+            route_id?: string | null;
+            /** @description MAIL FROM; empty for the null reverse-path of a report. */
+            reverse_path: string;
+            /** @description The From field. */
+            from: string;
+            /** @description The subject, decoded. */
+            subject: string;
+            /** @description The Message-ID without its brackets. */
+            message_id?: string | null;
+            /**
+             * Format: int32
+             * @description Octets of what came.
+             */
+            size: number;
+            /** @description Who brought it. */
+            peer: components["schemas"]["IncomingPeer"];
+            /** @description What was found out about the sender. */
+            authentication: components["schemas"]["AuthenticationResults"];
+            content?: components["schemas"]["ParsedMessage"] | null;
+        };
+        /** @description A host that brought a message. */
+        IncomingPeer: {
+            /** @description Its address. */
+            address: string;
+            /** @description What it calls itself; proves nothing. */
+            helo: string;
+            /** @description Version and cipher; null: in the clear. */
+            tls?: string | null;
         };
         /** @description Why one message of a batch is refused: a problem (RFC 9457) without the id of the request, which is the batch's. */
         ItemProblem: {
@@ -1530,6 +2054,22 @@ export interface components {
             /** @description Which prefix it gets; `live` unless said. */
             kind?: components["schemas"]["KeyKind"];
         };
+        /** @description A route to make. */
+        NewRoute: {
+            /**
+             * @description An address of a domain of the project, or a pattern with one `*`.
+             * @example sales-*@example.com
+             */
+            pattern: string;
+            /** @description What it does. */
+            action: components["schemas"]["RouteAction"];
+            /** @description Of `forward`: where mail is sent, 1 to 10 addresses. Each gets a mail first that asks whether it agrees. */
+            to?: string[] | null;
+            /** @description Of `webhook`: where mail is posted. */
+            url?: string | null;
+            /** @description Of `reject`: what senders are told, in ASCII on one line. */
+            text?: string | null;
+        };
         /** @description An SMTP user to make. */
         NewSmtpUser: {
             /**
@@ -1554,6 +2094,22 @@ export interface components {
             reason?: components["schemas"]["SuppressionReason"];
             /** @description What to remember it by: at most 1,000 characters. */
             note?: string | null;
+        };
+        /** @description An endpoint to make. */
+        NewWebhook: {
+            /**
+             * @description Where events are posted: `https`, on the public Internet.
+             * @example https://hooks.example.com/pennypost
+             */
+            url: string;
+            /**
+             * @description The kinds of events; left out or empty: all.
+             * @example [
+             *       "bounced",
+             *       "complained"
+             *     ]
+             */
+            kinds?: string[];
         };
         /** @description The nodes. */
         NodeList: {
@@ -1607,6 +2163,36 @@ export interface components {
         OneOrMany: string | string[];
         /** @description How one attempt ended. */
         Outcome: ("delivered" | "deferred" | "bounced" | "expired") | string;
+        /** @description A message, taken apart. */
+        ParsedMessage: {
+            /** @description Authors, `Name <address>` or the address. */
+            from: string[];
+            /** @description The To field. */
+            to: string[];
+            /** @description The Cc field. */
+            cc: string[];
+            /** @description Where answers shall go. */
+            reply_to: string[];
+            /** @description The subject, decoded. */
+            subject: string;
+            /**
+             * Format: date-time
+             * @description The Date field.
+             */
+            date?: string | null;
+            /** @description The Message-ID without its brackets. */
+            message_id?: string | null;
+            /** @description The text, at most 1 MiB of it; made of the HTML where there is no other. */
+            text?: string | null;
+            /** @description The HTML as it was sent, at most 1 MiB of it. */
+            html?: string | null;
+            /** @description All header fields in their order, decoded. */
+            headers: components["schemas"]["HeaderField"][];
+            /** @description Files. */
+            attachments: components["schemas"]["IncomingAttachment"][];
+            /** @description False if the message is nested or divided so much that its header alone was read. */
+            is_whole: boolean;
+        };
         /** @description What to pause. */
         PauseRequest: {
             /**
@@ -1718,6 +2304,11 @@ export interface components {
              * @description Selected deliveries that a node works on: they were left alone. Pause the domain or the project first to have back what was not begun.
              */
             active: number;
+            /**
+             * Format: int64
+             * @description With `site`: deliveries that were left alone since the MX hosts of their domain cannot be looked up now.
+             */
+            unplaced: number;
             /** @description Null when all were looked at. Otherwise the time of one request was over: ask again with it as `cursor`. */
             next_cursor?: string | null;
         };
@@ -1780,6 +2371,12 @@ export interface components {
              */
             sender_domain?: string | null;
             tag?: components["schemas"]["TagCondition"] | null;
+            /**
+             * @description At this site now: its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows; or
+             *     `host:port` of a smart host. The MX records of every recipient domain are looked up for it.
+             * @example mx1.example.net,mx2.example.net
+             */
+            site?: string | null;
             /** @description Everything outstanding of the project; stands alone. */
             all?: boolean;
             /** @description Of all projects, not only the key's own: for keys of the project `default`. */
@@ -1806,12 +2403,133 @@ export interface components {
          * @enum {string}
          */
         RecordType: "TXT" | "MX";
-        /** @description All that was looked at. */
+        /** @description A report without its lines. */
         Report: {
-            /** @description True if nothing that fails or warns is wrong. */
-            ok: boolean;
-            /** @description What was found, in the order of the checks. */
-            checks: components["schemas"]["Finding"][];
+            /**
+             * @description `rpt_…`
+             * @example rpt_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            id: string;
+            /** @description What it is about. */
+            kind: components["schemas"]["ReportKind"];
+            /**
+             * @description The domain that it is about.
+             * @example example.com
+             */
+            domain: string;
+            /**
+             * @description Who wrote it, as they say.
+             * @example google.com
+             */
+            reporter: string;
+            /** @description Its id with them. */
+            report_id: string;
+            /**
+             * Format: date-time
+             * @description The first moment that it is about.
+             */
+            begins_at: string;
+            /**
+             * Format: date-time
+             * @description The last.
+             */
+            ends_at: string;
+            /**
+             * Format: date-time
+             * @description When it came.
+             */
+            received_at: string;
+            /**
+             * Format: int64
+             * @description Of `dmarc`: messages that passed. Of `tls`: sessions with the TLS that was asked for.
+             */
+            passed: number;
+            /**
+             * Format: int64
+             * @description Messages or sessions that did not.
+             */
+            failed: number;
+            /** @description Of `dmarc`: the policy that the reporter found, as it wrote it: `p`, `sp`, `np`, `adkim`, `aspf`, `testing`. */
+            policy?: Record<string, never> | null;
+        };
+        /** @description A report with its lines. */
+        ReportDetail: components["schemas"]["Report"] & {
+            /** @description Of `dmarc`: what came from where, the most messages first. At most 1,000 and one that sums the rest up. */
+            sources: components["schemas"]["DmarcSource"][];
+            /** @description Of `tls`: what failed, the most sessions first. At most 1,000 and one that sums the rest up. */
+            failures: components["schemas"]["TlsFailure"][];
+        };
+        /** @description What a report is about. */
+        ReportKind: ("dmarc" | "tls") | string;
+        /** @description A page of reports. */
+        ReportList: {
+            /** @description The reports, the newest first. */
+            data: components["schemas"]["Report"][];
+            /** @description Where the next page starts; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A route. */
+        Route: {
+            /**
+             * @description `rte_…`
+             * @example rte_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            id: string;
+            /**
+             * @description The addresses it takes.
+             * @example info@example.com
+             * @example sales-*@example.com
+             * @example *@example.com
+             */
+            pattern: string;
+            /**
+             * @description What it does: `forward`, `webhook`, `store`, `reject`, `drop`. More may be added.
+             * @example forward
+             */
+            action: string;
+            /** @description Of `forward`: where it sends mail. */
+            targets?: components["schemas"]["RouteTarget"][];
+            /** @description Of `webhook`: its endpoint, as `/v1/webhooks` has it. */
+            webhook_id?: string | null;
+            /** @description Of `webhook`: where it posts to. */
+            url?: string | null;
+            /** @description Of `reject`: what the sender is told. */
+            text?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+        };
+        /**
+         * @description What a route does.
+         * @enum {string}
+         */
+        RouteAction: "forward" | "webhook" | "store" | "reject" | "drop";
+        /** @description A page of routes. */
+        RouteList: {
+            /** @description The routes. */
+            data: components["schemas"]["Route"][];
+            /** @description Where the next page starts; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description Where a route sends mail. */
+        RouteTarget: {
+            /**
+             * @description The address.
+             * @example penny@gmail.com
+             */
+            address: string;
+            /**
+             * Format: date-time
+             * @description When its owner was last asked; null: not yet.
+             */
+            asked_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When its owner agreed; null: not yet, and nothing is sent there.
+             */
+            confirmed_at?: string | null;
         };
         /**
          * @description A message to send. Either `from`, recipients, `subject` and a body, or `envelope` and `raw`.
@@ -1957,7 +2675,7 @@ export interface components {
         /** @description Which site to pause. */
         SitePauseRequest: {
             /**
-             * @description Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows.
+             * @description Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET /v1/sites` shows; or `host:port` of a smart host.
              * @example mx1.example.net,mx2.example.net
              */
             site: string;
@@ -2151,6 +2869,40 @@ export interface components {
              */
             value: string;
         };
+        /** @description What becomes of mail to an address. */
+        TestedAddress: {
+            /** @description The address. */
+            address: string;
+            /**
+             * @description `route`: the route takes it. `report`: it is a bounce address. `postmaster`: no route takes it, the configuration does (`inbound.postmaster`).
+             *     `unknown`: refused with 550, the domain has routes and none fits. `not_verified`: put off with 450, the domain was never verified. `elsewhere`:
+             *     refused with 550, not a domain of the project that mail is taken for. More may be added.
+             */
+            result: string;
+            route?: components["schemas"]["Route"] | null;
+        };
+        /** @description Sessions that failed alike. */
+        TlsFailure: {
+            /**
+             * @description What was wrong (RFC 8460 4.3); empty: the sum of all that is not kept apart.
+             * @example certificate-expired
+             */
+            result: string;
+            /** @description Where the sessions came from. */
+            sending_address: string;
+            /** @description The MX host that they were with. */
+            mx_host: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            sessions: number;
+        };
+        /** @description Failed sessions, summed up. */
+        TlsFailureList: {
+            /** @description The failures, the most sessions first; at most 1,000. */
+            data: components["schemas"]["TlsFailure"][];
+        };
         /**
          * @description What decided how TLS was used with a host, the strictest that applied.
          * @enum {string}
@@ -2189,6 +2941,96 @@ export interface components {
              * @description Recipients at most today.
              */
             ceiling: number;
+        };
+        /** @description An endpoint. */
+        Webhook: {
+            /**
+             * @description `whk_…`
+             * @example whk_01jd5q0v0h7d6r2n8k4m3x9wbz
+             */
+            id: string;
+            /** @description Where it is told. */
+            url: string;
+            /** @description The events it is told of; empty: all. */
+            kinds: components["schemas"]["EventKind"][];
+            /** @description The route whose mail it gets, with which it comes and goes; null: it gets events. */
+            route_id?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description Since when attempts fail; null: they do not.
+             */
+            failing_since?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when it is told nothing; null: it is told.
+             */
+            disabled_at?: string | null;
+            /** @description Why. */
+            disabled_because?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when the secret before signs too; null: it does not.
+             */
+            old_secret_until?: string | null;
+        };
+        /** @description A page of endpoints. */
+        WebhookList: {
+            /** @description The endpoints. */
+            data: components["schemas"]["Webhook"][];
+            /** @description Where the next page starts; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description What an endpoint was told, or is to be. */
+        WebhookMessage: {
+            /** @description `whm_…`: the field `webhook-id` of each attempt. */
+            id: string;
+            /** @description What it tells. */
+            kind: components["schemas"]["EventKind"];
+            /** @description Of mail by a route: the message. */
+            incoming_id?: string | null;
+            /** @description `waiting`, `delivered`, `failed`. More may be added. */
+            state: string;
+            /**
+             * Format: int32
+             * @description Attempts begun.
+             */
+            attempts: number;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When the next attempt is due; null: there is none.
+             */
+            next_attempt_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When the last attempt ended.
+             */
+            last_attempt_at?: string | null;
+            /**
+             * Format: int32
+             * @description The HTTP status of the last attempt; null: there was no answer.
+             */
+            last_status?: number | null;
+            /** @description Why the last attempt failed. */
+            last_error?: string | null;
+            /** @description The first kilobyte of the last answer. */
+            last_body?: string | null;
+        };
+        /** @description A page of what an endpoint was told. */
+        WebhookMessageList: {
+            /** @description Newest first. */
+            data: components["schemas"]["WebhookMessage"][];
+            /** @description Where the next page starts; null at the end. */
+            next_cursor?: string | null;
         };
     };
     responses: never;
@@ -5585,6 +6427,2315 @@ export interface operations {
                 };
             };
             /** @description No such entry: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dmarc_reports: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only reports about this domain. */
+                domain?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of reports. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sum_dmarc_sources: {
+        parameters: {
+            query?: {
+                /** @description Only reports about this domain. */
+                domain?: string;
+                /** @description Reports that end in the last days, 1 to 400; 30 unless said. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sources. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DmarcSourceList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tls_reports: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only reports about this domain. */
+                domain?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of reports. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sum_tls_failures: {
+        parameters: {
+            query?: {
+                /** @description Only reports about this domain. */
+                domain?: string;
+                /** @description Reports that end in the last days, 1 to 400; 30 unless said. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The failures. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TlsFailureList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id, as `rpt_01jd5q0v0h7d6r2n8k4m3x9wbz`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportDetail"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such report: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_routes: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of routes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_route: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRoute"];
+            };
+        };
+        responses: {
+            /** @description The new route. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedRoute"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is a route for this pattern: `route-exists`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_route: {
+        parameters: {
+            query: {
+                /** @description The address. */
+                address: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What becomes of mail to the address. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestedAddress"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_route: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The route: `rte_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The route. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Route"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such route: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_route: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The route: `rte_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such route: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_route: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The route: `rte_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They are asked. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AskedTargets"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such route: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_incoming: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only what came to this address. */
+                recipient?: string;
+                /** @description Only what this route kept: `rte_...`. */
+                route?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of messages. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncomingList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_incoming: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The message: `inc_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncomingMessage"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such message: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_incoming: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The message: `inc_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such message: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_raw_incoming: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The message: `inc_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message (RFC 5322). */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "message/rfc822": components["schemas"]["Octets"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such message: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of webhooks. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhook"];
+            };
+        };
+        responses: {
+            /** @description The new webhook with its secret, shown this once. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedWebhook"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request came too slowly: `request-timeout`. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large: `body-too-large`, `message-too-large`. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not JSON, or compressed: `unsupported-media-type`, `unsupported-encoding`. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Fields are wrong: `invalid-request`, or the code of the fields when all break the same rule, like `invalid-address`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook: `whk_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The webhook. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such webhook: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook: `whk_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such webhook: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It belongs to a route: `webhook-of-route`. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_webhook_secret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook: `whk_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The webhook with its new secret, shown this once. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedWebhook"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such webhook: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enable_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook: `whk_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The webhook. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such webhook: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhook_messages: {
+        parameters: {
+            query?: {
+                /** @description Entries of the page, 1 to 100; 25 unless said. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Only `waiting`, `delivered` or `failed`. */
+                state?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The webhook: `whk_...` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of what it was told and is to be told. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookMessageList"];
+                };
+            };
+            /** @description The request cannot be read: `malformed-json`, `incomplete-body`, `invalid-parameter`, `invalid-idempotency-key`. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such webhook: `not-found`. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Path and query are too long: `uri-too-long`. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests by this key: `rate-limited`; try again after Retry-After. Too many connections of this client: `too-many-connections`. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The header of the request is too large: `headers-too-large`. */
+            431: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A fault of the server: `internal`. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server cannot do this now: `unavailable`, `overloaded`, `storage-full`. Try again after Retry-After. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resend_webhook_message: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The webhook: `whk_...` */
+                id: string;
+                /** @description What it is told: `whm_...` */
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is told again. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No valid API key: `unauthorized`. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key may not do this: `insufficient-scope`, and for sending `sender-not-verified`, `domain-not-allowed`. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such webhook or message: `not-found`. */
             404: {
                 headers: {
                     [name: string]: unknown;

@@ -41,6 +41,8 @@ class Attempt:
         class_ (BounceClass | None | Unset):
         outcome_unknown (bool | Unset): True if the end of the content was sent and no reply came: the next hop may have
             taken the message.
+        next_hop_reports (bool | Unset): True if the next hop was asked for the delivery reports that the sender asked
+            for (RFC 3461): success is its to tell.
         transcript (list[str] | Unset): The dialogue, `C: ` and `S: ` lines; content and secrets left out.
     """
 
@@ -61,6 +63,7 @@ class Attempt:
     scope: KnownFailureScope | None | str | Unset = UNSET
     class_: BounceClass | None | Unset = UNSET
     outcome_unknown: bool | Unset = UNSET
+    next_hop_reports: bool | Unset = UNSET
     transcript: list[str] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -159,6 +162,8 @@ class Attempt:
 
         outcome_unknown = self.outcome_unknown
 
+        next_hop_reports = self.next_hop_reports
+
         transcript: list[str] | Unset = UNSET
         if not isinstance(self.transcript, Unset):
             transcript = self.transcript
@@ -198,6 +203,8 @@ class Attempt:
             field_dict["class"] = class_
         if outcome_unknown is not UNSET:
             field_dict["outcome_unknown"] = outcome_unknown
+        if next_hop_reports is not UNSET:
+            field_dict["next_hop_reports"] = next_hop_reports
         if transcript is not UNSET:
             field_dict["transcript"] = transcript
 
@@ -373,6 +380,8 @@ class Attempt:
 
         outcome_unknown = d.pop("outcome_unknown", UNSET)
 
+        next_hop_reports = d.pop("next_hop_reports", UNSET)
+
         transcript = cast(list[str], d.pop("transcript", UNSET))
 
         attempt = cls(
@@ -393,6 +402,7 @@ class Attempt:
             scope=scope,
             class_=class_,
             outcome_unknown=outcome_unknown,
+            next_hop_reports=next_hop_reports,
             transcript=transcript,
         )
 

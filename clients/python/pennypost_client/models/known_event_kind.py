@@ -11,6 +11,8 @@ class KnownEventKind(StrEnum):
     DOMAIN_FAILED = "domain.failed"
     DOMAIN_VERIFIED = "domain.verified"
     EXPIRED = "expired"
+    FORWARDED = "forwarded"
+    RECEIVED = "received"
     SUPPRESSED = "suppressed"
 
     def __str__(self) -> str:

@@ -19,12 +19,15 @@ class QueueChange:
         changed (int): Deliveries changed.
         active (int): Selected deliveries that a node works on: they were left alone. Pause the domain or the project
             first to have back what was not begun.
+        unplaced (int): With `site`: deliveries that were left alone since the MX hosts of their domain cannot be looked
+            up now.
         next_cursor (None | str | Unset): Null when all were looked at. Otherwise the time of one request was over: ask
             again with it as `cursor`.
     """
 
     changed: int
     active: int
+    unplaced: int
     next_cursor: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -32,6 +35,8 @@ class QueueChange:
         changed = self.changed
 
         active = self.active
+
+        unplaced = self.unplaced
 
         next_cursor: None | str | Unset
         if isinstance(self.next_cursor, Unset):
@@ -45,6 +50,7 @@ class QueueChange:
             {
                 "changed": changed,
                 "active": active,
+                "unplaced": unplaced,
             }
         )
         if next_cursor is not UNSET:
@@ -59,6 +65,8 @@ class QueueChange:
 
         active = d.pop("active")
 
+        unplaced = d.pop("unplaced")
+
         def _parse_next_cursor(data: object) -> None | str | Unset:
             if data is None:
                 return data
@@ -71,6 +79,7 @@ class QueueChange:
         queue_change = cls(
             changed=changed,
             active=active,
+            unplaced=unplaced,
             next_cursor=next_cursor,
         )
 

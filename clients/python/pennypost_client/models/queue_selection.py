@@ -24,6 +24,10 @@ class QueueSelection:
         sender_domain (None | str | Unset): The author's address or the reverse-path is of this domain. Example:
             example.com.
         tag (None | TagCondition | Unset):
+        site (None | str | Unset): At this site now: its MX hosts, all of them, in any order, with commas between; or
+            the name of a site that `GET /v1/sites` shows; or
+            `host:port` of a smart host. The MX records of every recipient domain are looked up for it. Example:
+            mx1.example.net,mx2.example.net.
         all_ (bool | Unset): Everything outstanding of the project; stands alone.
         all_projects (bool | Unset): Of all projects, not only the key's own: for keys of the project `default`.
         cursor (None | str | Unset): `next_cursor` of the answer before, to go on with the same selection.
@@ -33,6 +37,7 @@ class QueueSelection:
     recipient_domain: None | str | Unset = UNSET
     sender_domain: None | str | Unset = UNSET
     tag: None | TagCondition | Unset = UNSET
+    site: None | str | Unset = UNSET
     all_: bool | Unset = UNSET
     all_projects: bool | Unset = UNSET
     cursor: None | str | Unset = UNSET
@@ -66,6 +71,12 @@ class QueueSelection:
         else:
             tag = self.tag
 
+        site: None | str | Unset
+        if isinstance(self.site, Unset):
+            site = UNSET
+        else:
+            site = self.site
+
         all_ = self.all_
 
         all_projects = self.all_projects
@@ -87,6 +98,8 @@ class QueueSelection:
             field_dict["sender_domain"] = sender_domain
         if tag is not UNSET:
             field_dict["tag"] = tag
+        if site is not UNSET:
+            field_dict["site"] = site
         if all_ is not UNSET:
             field_dict["all"] = all_
         if all_projects is not UNSET:
@@ -146,6 +159,15 @@ class QueueSelection:
 
         tag = _parse_tag(d.pop("tag", UNSET))
 
+        def _parse_site(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        site = _parse_site(d.pop("site", UNSET))
+
         all_ = d.pop("all", UNSET)
 
         all_projects = d.pop("all_projects", UNSET)
@@ -164,6 +186,7 @@ class QueueSelection:
             recipient_domain=recipient_domain,
             sender_domain=sender_domain,
             tag=tag,
+            site=site,
             all_=all_,
             all_projects=all_projects,
             cursor=cursor,

@@ -16,7 +16,7 @@ class SitePauseRequest:
 
     Attributes:
         site (str): Its MX hosts, all of them, in any order, with commas between; or the name of a site that `GET
-            /v1/sites` shows. Example: mx1.example.net,mx2.example.net.
+            /v1/sites` shows; or `host:port` of a smart host. Example: mx1.example.net,mx2.example.net.
         all_projects (bool | Unset): The mail of all projects, not only of the key's own: for keys of the project
             `default`.
         reason (str | Unset): Why, for those who find it paused: at most 500 characters. Not read when a pause ends.

@@ -126,7 +126,8 @@ def sync_detailed(
     domains that are. Mail is accepted as before
     and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at`
     expires. A domain that moves to other hosts
-    is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+    is found within ten minutes, or of a site with thousands of domains within the hour, and its mail
+    goes on. Again with another reason: that replaces the first.
 
     Args:
         body (SitePauseRequest): Which site to pause.
@@ -161,7 +162,8 @@ def sync(
     domains that are. Mail is accepted as before
     and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at`
     expires. A domain that moves to other hosts
-    is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+    is found within ten minutes, or of a site with thousands of domains within the hour, and its mail
+    goes on. Again with another reason: that replaces the first.
 
     Args:
         body (SitePauseRequest): Which site to pause.
@@ -191,7 +193,8 @@ async def asyncio_detailed(
     domains that are. Mail is accepted as before
     and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at`
     expires. A domain that moves to other hosts
-    is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+    is found within ten minutes, or of a site with thousands of domains within the hour, and its mail
+    goes on. Again with another reason: that replaces the first.
 
     Args:
         body (SitePauseRequest): Which site to pause.
@@ -224,7 +227,8 @@ async def asyncio(
     domains that are. Mail is accepted as before
     and waits; attempts under way end. The time of the mail goes on: what reaches its `expires_at`
     expires. A domain that moves to other hosts
-    is found within minutes, and its mail goes on. Again with another reason: that replaces the first.
+    is found within ten minutes, or of a site with thousands of domains within the hour, and its mail
+    goes on. Again with another reason: that replaces the first.
 
     Args:
         body (SitePauseRequest): Which site to pause.

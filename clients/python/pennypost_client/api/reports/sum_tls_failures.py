@@ -1,0 +1,224 @@
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.problem import Problem
+from ...models.tls_failure_list import TlsFailureList
+from ...types import UNSET, Response, Unset
+
+
+def _get_kwargs(
+    *,
+    domain: str | Unset = UNSET,
+    days: int | Unset = UNSET,
+) -> dict[str, Any]:
+
+    params: dict[str, Any] = {}
+
+    params["domain"] = domain
+
+    params["days"] = days
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+    _kwargs: dict[str, Any] = {
+        "method": "get",
+        "url": "/v1/reports/tls/failures",
+        "params": params,
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Problem | TlsFailureList | None:
+    if response.status_code == 200:
+        response_200 = TlsFailureList.from_dict(response.json())
+
+        return response_200
+
+    if response.status_code == 400:
+        response_400 = Problem.from_dict(response.json())
+
+        return response_400
+
+    if response.status_code == 401:
+        response_401 = Problem.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = Problem.from_dict(response.json())
+
+        return response_403
+
+    if response.status_code == 414:
+        response_414 = Problem.from_dict(response.json())
+
+        return response_414
+
+    if response.status_code == 429:
+        response_429 = Problem.from_dict(response.json())
+
+        return response_429
+
+    if response.status_code == 431:
+        response_431 = Problem.from_dict(response.json())
+
+        return response_431
+
+    if response.status_code == 500:
+        response_500 = Problem.from_dict(response.json())
+
+        return response_500
+
+    if response.status_code == 503:
+        response_503 = Problem.from_dict(response.json())
+
+        return response_503
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[Problem | TlsFailureList]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient,
+    domain: str | Unset = UNSET,
+    days: int | Unset = UNSET,
+) -> Response[Problem | TlsFailureList]:
+    """Sum up TLS failures
+
+     What went wrong in sessions with your MX hosts, as TLS reports of the last days tell.
+
+    Args:
+        domain (str | Unset):
+        days (int | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Problem | TlsFailureList]
+    """
+
+    kwargs = _get_kwargs(
+        domain=domain,
+        days=days,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    *,
+    client: AuthenticatedClient,
+    domain: str | Unset = UNSET,
+    days: int | Unset = UNSET,
+) -> Problem | TlsFailureList | None:
+    """Sum up TLS failures
+
+     What went wrong in sessions with your MX hosts, as TLS reports of the last days tell.
+
+    Args:
+        domain (str | Unset):
+        days (int | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Problem | TlsFailureList
+    """
+
+    return sync_detailed(
+        client=client,
+        domain=domain,
+        days=days,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient,
+    domain: str | Unset = UNSET,
+    days: int | Unset = UNSET,
+) -> Response[Problem | TlsFailureList]:
+    """Sum up TLS failures
+
+     What went wrong in sessions with your MX hosts, as TLS reports of the last days tell.
+
+    Args:
+        domain (str | Unset):
+        days (int | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Problem | TlsFailureList]
+    """
+
+    kwargs = _get_kwargs(
+        domain=domain,
+        days=days,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient,
+    domain: str | Unset = UNSET,
+    days: int | Unset = UNSET,
+) -> Problem | TlsFailureList | None:
+    """Sum up TLS failures
+
+     What went wrong in sessions with your MX hosts, as TLS reports of the last days tell.
+
+    Args:
+        domain (str | Unset):
+        days (int | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Problem | TlsFailureList
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            domain=domain,
+            days=days,
+        )
+    ).parsed
