@@ -56,6 +56,7 @@ pub(crate) async fn insert_content(tx: &mut Tx, row: &ContentRow) -> Result<(), 
         row.content
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
@@ -82,6 +83,7 @@ pub(crate) async fn insert(tx: &mut Tx, row: &IncomingRow) -> Result<(), StoreEr
         row.trace
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
@@ -97,6 +99,7 @@ pub(crate) async fn tell(tx: &mut Tx, row: &IncomingEventRow) -> Result<(), Stor
         row.data.to_string()
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }
@@ -188,12 +191,15 @@ pub(crate) async fn get(store: &Store, project: Option<Uuid>, id: Uuid) -> Resul
 
 /// Deletes a message of a project, and its content if no other address has it; false if there is none. Commits nothing.
 pub(crate) async fn remove(tx: &mut Tx, project: Uuid, id: Uuid) -> Result<bool, StoreError> {
-    let content =
-        query_scalar!("delete from incoming where project_id = $1 and id = $2 returning content_id", project, id).fetch_optional(&mut **tx).await?;
+    let content = query_scalar!("delete from incoming where project_id = $1 and id = $2 returning content_id", project, id)
+        .fetch_optional(&mut **tx)
+        .limited(STATEMENT)
+        .await?;
     let Some(content) = content else { return Ok(false) };
     // Two that delete the last two at once both leave it; `remove_orphans` finds it.
     query!("delete from incoming_content c where c.id = $1 and not exists (select from incoming i where i.content_id = c.id)", content)
         .execute(&mut **tx)
+        .limited(STATEMENT)
         .await?;
     Ok(true)
 }

@@ -62,8 +62,11 @@ impl From<Joined> for (RouteRow, String) {
 /// Writes a route and its targets; false if the domain has `most` already. Its endpoint is written by `store::webhook`. Commits nothing.
 pub(crate) async fn insert(tx: &mut Tx, row: &RouteRow, targets: &[String], most: i64) -> Result<bool, StoreError> {
     // The row of the domain is the lock: two that count at once would both find room.
-    query!("select id from domain where id = $1 for update", row.domain_id).fetch_optional(&mut **tx).await?;
-    let count = query_scalar!(r#"select count(*) as "count!" from route where domain_id = $1"#, row.domain_id).fetch_one(&mut **tx).await?;
+    query!("select id from domain where id = $1 for update", row.domain_id).fetch_optional(&mut **tx).limited(STATEMENT).await?;
+    let count = query_scalar!(r#"select count(*) as "count!" from route where domain_id = $1"#, row.domain_id)
+        .fetch_one(&mut **tx)
+        .limited(STATEMENT)
+        .await?;
     if count >= most {
         return Ok(false);
     }
@@ -78,6 +81,7 @@ pub(crate) async fn insert(tx: &mut Tx, row: &RouteRow, targets: &[String], most
         row.created_at
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     query!(
         "insert into route_target (route_id, place, target) select $1, t.place, t.target from unnest($2::text[]) with ordinality as t (target, place)",
@@ -85,6 +89,7 @@ pub(crate) async fn insert(tx: &mut Tx, row: &RouteRow, targets: &[String], most
         targets
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(true)
 }
