@@ -145,7 +145,9 @@ impl Outbox {
         let Some(head) = self.store.message(project.uuid(), id.uuid()).await? else { return Ok(None) };
         // Outstanding rows first: a delivery that settles between the two reads is then seen as final, never as missing.
         let outstanding = self.store.outstanding(&[id.uuid()]).await?;
-        let events: Vec<EventView> = self.store.timeline(&[id.uuid()]).await?.into_iter().filter_map(feed::view).collect();
+        let mut events: Vec<EventView> = self.store.timeline(&[id.uuid()]).await?.into_iter().filter_map(feed::view).collect();
+        // Nothing comes before it, whatever order the clocks of two nodes give the events.
+        events.sort_by_key(|event| event.kind != EventKind::Accepted);
         let mut message = MessageView { message: summary(head), deliveries: deliveries(id, &outstanding, &events, self.clock.now()), events };
         self.explain(project, &mut message, &outstanding).await?;
         Ok(Some(message))

@@ -11,7 +11,7 @@ use super::world::gateway::eventually;
 use super::world::http;
 
 /// Every endpoint that needs a key, and the scopes that may use it.
-const ENDPOINTS: [(&str, &str, &str); 67] = [
+const ENDPOINTS: [(&str, &str, &str); 75] = [
     ("POST", "/v1/send", "full send"),
     ("POST", "/send", "full send"),
     ("POST", "/v1/send/batch", "full send"),
@@ -41,6 +41,7 @@ const ENDPOINTS: [(&str, &str, &str); 67] = [
     ("GET", "/v1/domains", "full read"),
     ("POST", "/v1/domains", "full"),
     ("GET", "/v1/domains/dom_00000000000000000000000000", "full read"),
+    ("PATCH", "/v1/domains/dom_00000000000000000000000000", "full"),
     ("GET", "/v1/domains/dom_00000000000000000000000000/records", "full read"),
     ("POST", "/v1/domains/dom_00000000000000000000000000/check", "full"),
     ("GET", "/v1/domains/dom_00000000000000000000000000/health", "full read"),
@@ -52,6 +53,12 @@ const ENDPOINTS: [(&str, &str, &str); 67] = [
     ("GET", "/v1/routes/test", "full read"),
     ("GET", "/v1/routes/rte_00000000000000000000000000", "full read"),
     ("DELETE", "/v1/routes/rte_00000000000000000000000000", "full"),
+    ("POST", "/v1/routes/rte_00000000000000000000000000/confirm", "full"),
+    ("GET", "/v1/reports/dmarc", "full read"),
+    ("GET", "/v1/reports/dmarc/sources", "full read"),
+    ("GET", "/v1/reports/tls", "full read"),
+    ("GET", "/v1/reports/tls/failures", "full read"),
+    ("GET", "/v1/reports/rpt_00000000000000000000000000", "full read"),
     ("GET", "/v1/incoming", "full read"),
     ("GET", "/v1/incoming/inc_00000000000000000000000000", "full read"),
     ("GET", "/v1/incoming/inc_00000000000000000000000000/raw", "full read"),
@@ -77,6 +84,7 @@ const ENDPOINTS: [(&str, &str, &str); 67] = [
     ("POST", "/v1/smtp-users/smu_00000000000000000000000000/password", "full"),
     ("DELETE", "/v1/smtp-users/smu_00000000000000000000000000", "full"),
     ("GET", "/v1/egress", "full read"),
+    ("GET", "/v1/certificates", "full"),
     ("GET", "/v1/keys", "full"),
     ("POST", "/v1/keys", "full"),
 ];
@@ -127,6 +135,7 @@ async fn the_list_of_endpoints_above_is_whole() {
                     ("smtp-users", "smu"),
                     ("routes", "rte"),
                     ("incoming", "inc"),
+                    ("reports", "rpt"),
                 ];
                 let kind = nouns.into_iter().find(|(noun, _)| path.contains(noun)).map_or("", |(_, prefix)| prefix);
                 let path = path.replace("{id}", &format!("{kind}_{nil}")).replace("{message}", &format!("whm_{nil}"));

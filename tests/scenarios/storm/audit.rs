@@ -54,7 +54,7 @@ pub async fn audit(url: &str, book: &Book, posted: &BTreeMap<usize, Posted>) -> 
     let rows: Vec<Row> = sqlx::query_as(
         "select message_id, rcpt_no, kind, recipient, data->>'stage' as stage, data->>'reply' as reply,
                 coalesce((data->>'outcome_unknown')::boolean, false) as unknown
-         from event where message_id is not null order by id",
+         from event where message_id is not null order by xact, id",
     )
     .fetch_all(&mut connection)
     .await
