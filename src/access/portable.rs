@@ -130,15 +130,12 @@ impl Access {
         if !(1..=MAX_NAME_CHARACTERS).contains(&new.name.chars().count()) || new.name.chars().any(char::is_control) {
             return Err(AccessError::Name);
         }
-        let (test, lookup, hash, fresh) = match proof {
-            Some((prefix, hash)) => {
-                let (test, lookup) = token::parse_prefix(prefix).filter(|_| hash.expose().len() == 32).ok_or(AccessError::Unknown)?;
-                (test, lookup.to_owned(), hash.expose().clone(), None)
-            }
-            None => {
-                let fresh = token::generate(&self.clock, new.test);
-                (new.test, fresh.lookup, fresh.hash.to_vec(), Some(fresh.key))
-            }
+        let (test, lookup, hash, fresh) = if let Some((prefix, hash)) = proof {
+            let (test, lookup) = token::parse_prefix(prefix).filter(|_| hash.expose().len() == 32).ok_or(AccessError::Unknown)?;
+            (test, lookup.to_owned(), hash.expose().clone(), None)
+        } else {
+            let fresh = token::generate(&self.clock, new.test);
+            (new.test, fresh.lookup, fresh.hash.to_vec(), Some(fresh.key))
         };
         let row = KeyRow {
             id: self.clock.uuid(),
@@ -227,12 +224,11 @@ impl SmtpUsers {
     ) -> Result<(PreparedSmtpUser, Option<Secret<String>>), SmtpUserError> {
         let username = super::smtp_users::canonical(username).ok_or(SmtpUserError::Username)?;
         check_senders(&username, send_as)?;
-        let (hash, fresh) = match hash {
-            Some(hash) => (hash.expose().clone(), None),
-            None => {
-                let password = self.inner.hasher.generate();
-                (self.inner.hasher.hash(&password).await?, Some(password))
-            }
+        let (hash, fresh) = if let Some(hash) = hash {
+            (hash.expose().clone(), None)
+        } else {
+            let password = self.inner.hasher.generate();
+            (self.inner.hasher.hash(&password).await?, Some(password))
         };
         let now: OffsetDateTime = to_microseconds(self.inner.clock.now());
         let row = SmtpUserRow {

@@ -33,7 +33,7 @@ pub struct GmailArgs {
 #[derive(Debug, Serialize)]
 struct Form {
     page_1: Identity,
-    page_2: Server,
+    page_2: Submission,
     next: Vec<String>,
     warnings: Vec<String>,
 }
@@ -48,7 +48,7 @@ struct Identity {
 
 /// "Send mail through your SMTP server".
 #[derive(Debug, Serialize)]
-struct Server {
+struct Submission {
     smtp_server: String,
     port: Option<u16>,
     username: String,
@@ -84,7 +84,7 @@ fn form(config: &Config, address: &EmailAddress, user: &SmtpUserRecord, warnings
             // Mail to the address comes to the same Gmail account.
             treat_as_an_alias: true,
         },
-        page_2: Server {
+        page_2: Submission {
             smtp_server: config.server.hostname.clone(),
             port,
             username: user.username.clone(),

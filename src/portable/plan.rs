@@ -41,6 +41,10 @@ pub(super) struct Plan {
     pub(super) changes: Vec<Change>,
 }
 
+/// There is a fault, and it was noted.
+#[derive(Debug)]
+pub(super) struct Noted;
+
 /// A project of the text.
 pub(super) struct Here<'d> {
     pub(super) id: ProjectId,
@@ -157,9 +161,9 @@ impl<'a> Planner<'a> {
         new
     }
 
-    /// The secret of a value, where the text has one and the passphrase is known. The outer none is a fault.
-    pub(super) fn secret(&mut self, value: Option<&Spanned<String>>, field: &str, place: &[&str]) -> Option<Option<Secret<Vec<u8>>>> {
-        let (Some(value), Some(vault)) = (value, &self.vault) else { return Some(None) };
-        self.faults.take(value, field, |sealed| vault.unseal(place, sealed)).map(Some)
+    /// The secret of a value, where the text has one and the passphrase is known.
+    pub(super) fn secret(&mut self, value: Option<&Spanned<String>>, field: &str, place: &[&str]) -> Result<Option<Secret<Vec<u8>>>, Noted> {
+        let (Some(value), Some(vault)) = (value, &self.vault) else { return Ok(None) };
+        self.faults.take(value, field, |sealed| vault.unseal(place, sealed)).map(Some).ok_or(Noted)
     }
 }

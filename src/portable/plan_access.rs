@@ -26,7 +26,7 @@ impl Planner<'_> {
                 continue;
             }
             let place = [here.name(), "key", text.prefix.get_ref()];
-            let Some(hash) = self.secret(text.hash.as_ref(), &format!("{field}.hash"), &place) else { continue };
+            let Ok(hash) = self.secret(text.hash.as_ref(), &format!("{field}.hash"), &place) else { continue };
             let Some(new) = self.new_key(&field, text) else { continue };
             let same = present.iter().find(|key| key.record.prefix == *text.prefix.get_ref());
             let by_name = unnamed.iter().position(|key| hash.is_none() && key.record.name == new.name).map(|at| unnamed.swap_remove(at));
@@ -115,7 +115,7 @@ impl Planner<'_> {
             return Ok(());
         }
         let place = [here.name(), "smtp_user", username];
-        let Some(hash) = self.secret(text.password.as_ref(), &format!("{field}.password"), &place) else { return Ok(()) };
+        let Ok(hash) = self.secret(text.password.as_ref(), &format!("{field}.password"), &place) else { return Ok(()) };
         let hash = match (hash, &text.password) {
             (Some(hash), Some(value)) => match self.faults.take(value, &format!("{field}.password"), |_| password_hash(&hash)) {
                 Some(hash) => Some(hash),

@@ -2,7 +2,7 @@
 
 use super::document::{DkimState, DkimText, DomainText};
 use super::import::{ImportError, What};
-use super::plan::{Here, Planner, Step};
+use super::plan::{Here, Noted, Planner, Step};
 use crate::domains::portable::PortableKey;
 use crate::domains::{DomainView, KeyState};
 use crate::mail::dkim;
@@ -31,9 +31,9 @@ impl Planner<'_> {
         for (at, key) in text.dkim.iter().enumerate() {
             let field = format!("{field}.dkim[{at}]");
             match self.dkim_key(here, &field, name, key) {
-                None => faultless = false,
-                Some(None) => {}
-                Some(Some(key)) => keys.push(key),
+                Err(Noted) => faultless = false,
+                Ok(None) => {}
+                Ok(Some(key)) => keys.push(key),
             }
         }
         if faultless && !keys.is_empty() && keys.len() < text.dkim.len() {
@@ -43,28 +43,30 @@ impl Planner<'_> {
         faultless.then_some(keys)
     }
 
-    fn dkim_key(&mut self, here: &Here<'_>, field: &str, name: &DomainName, text: &DkimText) -> Option<Option<PortableKey>> {
+    fn dkim_key(&mut self, here: &Here<'_>, field: &str, name: &DomainName, text: &DkimText) -> Result<Option<PortableKey>, Noted> {
         let selector = text.selector.get_ref();
         let unique = format!("the selector {selector} of {name} in the project {}", here.name());
         if !self.once("selector", &text.selector, &format!("{field}.selector"), unique) {
-            return None;
+            return Err(Noted);
         }
         let place = [here.name(), "domain", name.as_str(), "dkim", selector];
         let private = format!("{field}.private_key");
-        let (Some(pem), Some(value)) = (self.secret(text.private_key.as_ref(), &private, &place)?, &text.private_key) else { return Some(None) };
+        let (Some(pem), Some(value)) = (self.secret(text.private_key.as_ref(), &private, &place)?, &text.private_key) else { return Ok(None) };
         let pem = String::from_utf8(pem.expose().clone()).map(Secret::new);
         let read = pem.ok().and_then(|pem| dkim::import(&pem).ok().map(|(algorithm, pair)| (pem, algorithm, pair)));
         let Some((pem, algorithm, pair)) = read else {
             self.faults.at(value, private, "this is no DKIM key");
-            return None;
+            return Err(Noted);
         };
         if pair.record != text.record {
             self.faults.at(value, private, "the key does not belong to the record beside it");
-            return None;
+            return Err(Noted);
         }
-        self.faults.take(&text.selector, &format!("{field}.selector"), |selector| dkim::Signer::new(name, selector, algorithm, &pair.private_der))?;
+        self.faults
+            .take(&text.selector, &format!("{field}.selector"), |selector| dkim::Signer::new(name, selector, algorithm, &pair.private_der))
+            .ok_or(Noted)?;
         let state = if text.state == DkimState::Next { KeyState::Next } else { KeyState::Active };
-        Some(Some(PortableKey { selector: selector.clone(), state, record: pair.record, pem }))
+        Ok(Some(PortableKey { selector: selector.clone(), state, record: pair.record, pem }))
     }
 
     async fn new_domain(&mut self, here: &mut Here<'_>, name: DomainName, keys: &[PortableKey], text: &DomainText) -> Result<(), ImportError> {

@@ -48,7 +48,7 @@ impl Planner<'_> {
         };
         let written = pattern.to_string();
         let place = [here.name(), "route", &written, "secret"];
-        let Some(secret) = self.secret(text.secret.as_ref(), &format!("{field}.secret"), &place) else { return Ok(None) };
+        let Ok(secret) = self.secret(text.secret.as_ref(), &format!("{field}.secret"), &place) else { return Ok(None) };
         let Some((action, confirmed)) = self.action(here, field, &written, text) else { return Ok(None) };
         Ok(Some(Read { pattern, domain, action, confirmed, secret }))
     }
@@ -93,7 +93,7 @@ impl Planner<'_> {
             let address = self.faults.take(&target.address, &format!("{field}.address"), |text| EmailAddress::parse(text))?;
             let written = address.to_string();
             let place = [here.name(), "route", pattern, "target", &written];
-            let agreed = self.secret(target.confirmed.as_ref(), &format!("{field}.confirmed"), &place)?;
+            let agreed = self.secret(target.confirmed.as_ref(), &format!("{field}.confirmed"), &place).ok()?;
             let seconds = agreed.and_then(|text| std::str::from_utf8(text.expose()).ok()?.parse().ok());
             let at = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
             confirmed.extend(at.map(|at| (address.clone(), at)));
