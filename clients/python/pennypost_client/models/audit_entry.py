@@ -27,9 +27,11 @@ class AuditEntry:
         actor (Actor): Who did something, as the audit trail names them.
         action (str): What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`,
             `node.drain`, `node.resume`,
-            `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`,
-            `certificate.import`, `certificate.renew`, `certificate.remove`,
-            `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
+            `key.create`, `key.revoke`, `domain.add`, `domain.set`, `domain.rotate_dkim`, `domain.import_dkim`,
+            `domain.remove`, `certificate.import`, `certificate.renew`, `certificate.remove`,
+            `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`, `route.add`, `route.confirm`, `route.remove`,
+            `incoming.delete`, `webhook.add`, `webhook.secret`,
+            `webhook.enable`, `webhook.resend`, `webhook.remove`, `config.export`, `config.import`. More may be added.
         target (AuditEntryTarget): What it was done to.
         house (bool): True if it concerned all projects, or a node.
         changed (int | None | Unset): Deliveries changed, if the action changes deliveries.
