@@ -26,8 +26,9 @@ pub struct AuditEntry {
     /// Who.
     pub actor: Actor,
     /// What: `queue.hold`, `queue.release`, `queue.cancel`, `queue.retry`, `queue.pause`, `queue.resume`, `node.drain`, `node.resume`,
-    /// `key.create`, `key.revoke`, `domain.add`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`, `certificate.import`, `certificate.renew`, `certificate.remove`,
-    /// `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`. More may be added.
+    /// `key.create`, `key.revoke`, `domain.add`, `domain.set`, `domain.rotate_dkim`, `domain.import_dkim`, `domain.remove`, `certificate.import`, `certificate.renew`, `certificate.remove`,
+    /// `smtp_user.add`, `smtp_user.password`, `smtp_user.remove`, `route.add`, `route.confirm`, `route.remove`, `incoming.delete`, `webhook.add`, `webhook.secret`,
+    /// `webhook.enable`, `webhook.resend`, `webhook.remove`, `config.export`, `config.import`. More may be added.
     #[schema(examples("queue.hold"))]
     pub action: String,
     /// What it was done to.

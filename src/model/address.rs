@@ -218,8 +218,7 @@ fn display_name(text: &str) -> Result<Option<HeaderText>, AddressError> {
     if plain.contains('@') {
         return Err(AddressError::NameHoldsAddress);
     }
-    // Spaces at its ends would not come back: a name is written without quotes where it can be.
-    let name = HeaderText::parse(plain.trim_matches([' ', '\t'])).map_err(AddressError::Name)?;
+    let name = HeaderText::parse(&plain).map_err(AddressError::Name)?;
     Ok(Some(name).filter(|name| !name.as_str().is_empty()))
 }
 
@@ -237,11 +236,16 @@ pub(crate) fn unquoted(quoted: &str) -> Result<String, AddressError> {
     Ok(plain)
 }
 
+/// Without quotes, spaces at the ends of a name would be lost, and these characters mean something (RFC 5322 3.2.3).
+fn needs_quotes(name: &str) -> bool {
+    name.starts_with(' ') || name.ends_with(' ') || name.contains(['<', '>', '"', ',', ';', ':', '(', ')', '\\', '.'])
+}
+
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
             None => write!(f, "{}", self.address),
-            Some(name) if name.as_str().contains(['<', '>', '"', ',', ';', ':', '(', ')', '\\', '.']) => {
+            Some(name) if needs_quotes(name.as_str()) => {
                 let escaped = name.as_str().replace('\\', "\\\\").replace('"', "\\\"");
                 write!(f, "\"{escaped}\" <{}>", self.address)
             }
@@ -313,13 +317,12 @@ mod tests {
 
     #[test]
     fn a_mailbox_reads_back_as_itself() {
-        for text in ["a@example.com", "Bee <b@example.org>", "\"Bee, Inc.\" <b@example.org>", "Grüße 世界 <b@example.org>"] {
+        for text in
+            ["a@example.com", "Bee <b@example.org>", "\"Bee, Inc.\" <b@example.org>", "Grüße 世界 <b@example.org>", "\" Bee \" <b@example.org>"]
+        {
             let mailbox = Mailbox::parse(text);
             assert_eq!(mailbox.as_ref().map(ToString::to_string), Ok(text.to_owned()));
         }
-        let spaced = Mailbox::parse("\" Bee \" <b@example.org>").map(|mailbox| mailbox.to_string());
-        assert_eq!(spaced.as_deref(), Ok("Bee <b@example.org>"));
-        assert_eq!(Mailbox::parse("\"  \" <b@example.org>").map(|mailbox| mailbox.name), Ok(None));
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub(crate) async fn insert(tx: &mut Tx, row: &WebhookRow) -> Result<(), StoreErr
         Uuid::nil()
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(())
 }

@@ -94,6 +94,7 @@ pub(crate) async fn enqueue(tx: &mut Tx, rows: &[NewWebhookMessage]) -> Result<u
         &rows.iter().map(|row| row.give_up_at).collect::<Vec<_>>()
     )
     .execute(&mut **tx)
+    .limited(STATEMENT)
     .await?;
     Ok(done.rows_affected())
 }

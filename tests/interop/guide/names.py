@@ -24,7 +24,7 @@ class Names:
         self.challenges = {}
         self.fixed = {
             ".": [],
-            "wac.test": [f"smtp 60 IN A {network.HOUSE}", f"smtp 60 IN AAAA {network.HOUSE6}"],
+            "wac.test": [f"@ 60 IN A {network.HOUSE}", f"smtp 60 IN A {network.HOUSE}", f"smtp 60 IN AAAA {network.HOUSE6}"],
             "gmail.test": [
                 "@ 60 IN MX 10 mx",
                 f"mx 60 IN A {network.BIG}",
