@@ -136,6 +136,17 @@ fn the_first_smart_host_rule_that_fits_decides_and_the_old_option_takes_the_rest
 }
 
 #[test]
+fn the_hosts_of_all_rules_are_known_that_of_the_overflow_too() {
+    let ways = ways(|settings| {
+        let overflow = egress::SmartHostRule { overflow: true, ..smart("Over.example:26", "", "", 100) };
+        settings.smart_host_rule = vec![smart("shop.example:587", "shop", "", 100), overflow];
+    });
+    for (label, is_known) in [("shop.example:587", true), ("Over.example:26", true), ("shop.example:25", false)] {
+        assert_eq!(ways.has_smart_host(label), is_known, "{label}");
+    }
+}
+
+#[test]
 fn a_share_of_the_traffic_is_chosen_by_the_message() {
     let ways = ways(|settings| settings.smart_host_rule = vec![smart("[2001:db8::1]:25", "", "", 30)]);
     let goes = |number: u128| ways.route(&message(number, 1, ""), &domain("a.example")).smart_host.is_some();

@@ -163,16 +163,17 @@ async fn a_ceiling_holds_for_all_nodes_together_and_over_restarts() {
     let nodes = [world.gateway().await, world.gateway().await];
     let mut sent = Vec::new();
     for node in &nodes {
-        sent.extend(send_many(node, "example.net", 12).await);
+        // A node takes two at a time, so each has one left.
+        sent.extend(send_many(node, "example.net", 11).await);
     }
-    assert_eq!(fates(&nodes[0], &sent).await, counts([(&new.to_string(), 24)]));
+    assert_eq!(fates(&nodes[0], &sent).await, counts([(&new.to_string(), 22)]));
     for node in nodes {
         node.stop().await;
     }
-    assert_eq!(world.number("select taken from warm_up").await, 24, "what was set aside and not used was given back");
+    assert_eq!(world.number("select taken from warm_up").await, 22, "what was set aside and not used was given back");
     let gateway = world.gateway().await;
     let sent = send_many(&gateway, "example.net", 20).await;
-    assert_eq!(fates(&gateway, &sent).await, counts([(&new.to_string(), 16), ("waits", 4)]));
+    assert_eq!(fates(&gateway, &sent).await, counts([(&new.to_string(), 18), ("waits", 2)]));
     gateway.crash().await;
     world.advance(Duration::from_mins(1));
     let gateway = world.gateway().await;
@@ -274,6 +275,10 @@ async fn a_pause_of_the_smart_host_for_the_overflow_holds_up_what_goes_beyond_th
     let rule: SmartHostRule = toml::from_str(&format!("host = \"{host}\"\noverflow = true")).unwrap();
     world.config.delivery.smart_host_rule = vec![rule];
     let gateway = world.gateway().await;
+    let known = format!(
+        "insert into site (name, provider, limits, standing, slowed, sessions, domains) values ('{host}', 'smart-host', '{{}}', '{{}}', true, 1, '{{example.net}}')"
+    );
+    world.execute(&known).await;
     let pause = json!({ "site": host, "reason": "they asked for it" });
     assert_eq!(gateway.post("/v1/sites/pause", &pause).await.status, 200);
     super::operator::lets_a_second_pass(&world, &gateway, |node| node.running.claims.orders().any_site()).await;
