@@ -103,7 +103,7 @@ async fn a_message_is_found_by_what_a_node_did_whose_clock_is_behind() {
     let id = door.send(&["bee@example.net"]).await;
     assert_eq!(door.post(&format!("/v1/messages/{id}/retry"), &json!({})).await.json()["changed"], 1);
     worker.delivery_in(&id, "bee@example.net", "delivered").await;
-    assert_eq!(behind.number("select count(*) from event e join message m on m.id = e.message_id where e.id < m.id").await, 1);
+    assert!(behind.number("select count(*) from event e join message m on m.id = e.message_id where e.id < m.id").await >= 1);
     for query in ["state=delivered", "recipient=bee@example.net", "state=delivered&recipient=bee@example.net"] {
         assert_eq!(all(&door, query, 10).await, std::slice::from_ref(&id), "{query}");
     }
