@@ -158,16 +158,27 @@ fn bucket(duration: Duration) -> (u32, u64) {
 
 /// Makes the load and reports. Ends early if `supervisor` is killed.
 pub async fn run(settings: LoadSettings, supervisor: &Supervisor, clock: &Clock) -> LoadReport {
-    let start = clock.tick();
-    let connections = settings.connections.max(1);
+    let connections = settings.connections;
     let work = Arc::new(Work { request: Request::new(&settings), settings, next: AtomicU64::new(0), clock: clock.clone() });
-    let (reports, mut ended) = mpsc::channel(connections);
-    for _ in 0..connections {
-        let (work, reports) = (Arc::clone(&work), reports.clone());
-        supervisor.spawn("lab load", async move {
-            let report = work.connection().await;
+    gather(connections, "lab load", supervisor, clock, || {
+        let work = Arc::clone(&work);
+        async move { work.connection().await }
+    })
+    .await
+}
+
+/// Runs `one` in as many tasks as `many` says, at least one, and adds up what they report.
+pub(super) async fn gather<F>(many: usize, name: &'static str, supervisor: &Supervisor, clock: &Clock, one: impl Fn() -> F) -> LoadReport
+where
+    F: Future<Output = LoadReport> + Send + 'static,
+{
+    let (start, many) = (clock.tick(), many.max(1));
+    let (reports, mut ended) = mpsc::channel(many);
+    for _ in 0..many {
+        let (report, reports) = (one(), reports.clone());
+        supervisor.spawn(name, async move {
             // Nobody waits any more if the run was given up.
-            let _ = reports.send(report).await;
+            let _ = reports.send(report.await).await;
         });
     }
     drop(reports);

@@ -14,10 +14,9 @@ use bytes::BytesMut;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
-use super::load::{LoadReport, Until};
+use super::load::{LoadReport, Until, gather};
 use crate::clock::Clock;
 use crate::model::Secret;
 use crate::net::tls::{self, ClientTls};
@@ -63,27 +62,15 @@ pub struct SubmitSettings {
 
 /// Makes the load and reports: replies to the content of messages by code, and messages without one. Ends early if `supervisor` is killed.
 pub async fn run(settings: SubmitSettings, supervisor: &Supervisor, clock: &Clock) -> LoadReport {
-    let start = clock.tick();
-    let sessions = settings.sessions.max(1);
+    let sessions = settings.sessions;
     let envelope = format!("MAIL FROM:<{}>\r\nRCPT TO:<{}>\r\nDATA\r\n", settings.from, settings.to);
     let content = format!("{}.\r\n", settings.content);
     let work = Arc::new(Work { tls: tls::opportunistic(), settings, envelope, content, next: AtomicU64::new(0), clock: clock.clone() });
-    let (reports, mut ended) = mpsc::channel(sessions);
-    for _ in 0..sessions {
-        let (work, reports) = (Arc::clone(&work), reports.clone());
-        supervisor.spawn("lab submit", async move {
-            let report = work.messages().await;
-            // Nobody waits any more if the run was given up.
-            let _ = reports.send(report).await;
-        });
-    }
-    drop(reports);
-    let mut total = LoadReport::default();
-    while let Some(report) = ended.recv().await {
-        total.add(report);
-    }
-    total.elapsed = clock.tick().since(start);
-    total
+    gather(sessions, "lab submit", supervisor, clock, || {
+        let work = Arc::clone(&work);
+        async move { work.messages().await }
+    })
+    .await
 }
 
 struct Work {
