@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::Reception;
 use crate::mail::authenticate::dmarc::{self, DmarcCheck, DmarcResult, Identity, Method, Policy, Proof};
@@ -19,6 +20,7 @@ use crate::mail::authenticate::records::{Family, RecordError, Records};
 use crate::mail::authenticate::results::{self, Findings, SpfIdentity};
 use crate::mail::authenticate::seals::{self, ArcState, DkimCheck, DkimResult, Keys, Sealed};
 use crate::mail::authenticate::spf::{self, SpfQuery, SpfResult};
+use crate::mail::headers::{Hop, received_from};
 use crate::model::{DomainName, EmailAddress, Reply, ReversePath};
 use crate::net::dns::{DnsError, Resolver};
 use crate::telemetry::metrics;
@@ -43,6 +45,22 @@ pub struct Arrived {
     pub recipients: Vec<EmailAddress>,
     /// The octets.
     pub content: Bytes,
+}
+
+impl Arrived {
+    /// The field `Received:` of this message, taken by the host `hostname` as `id` for `recipient`.
+    pub(super) fn received(&self, hostname: &str, authenticated: &Authenticated, id: &str, at: OffsetDateTime, recipient: &str) -> String {
+        received_from(&Hop {
+            peer: self.peer,
+            peer_name: authenticated.peer_name.as_deref(),
+            helo: &self.helo,
+            hostname,
+            protocol: self.protocol,
+            id,
+            recipient,
+            at,
+        })
+    }
 }
 
 /// What was found out about a message.

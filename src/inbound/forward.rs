@@ -23,7 +23,6 @@ use crate::clock::time_of;
 use crate::events::EventKind;
 use crate::mail::authenticate::seals::ArcState;
 use crate::mail::dkim;
-use crate::mail::headers::{Hop, received_from};
 use crate::mail::parse::HeaderView;
 use crate::model::message::Label;
 use crate::model::{DeliveryId, DomainName, EmailAddress, MessageId, Reply, ReversePath, RouteId};
@@ -186,19 +185,10 @@ impl Reception {
     /// The message with our fields before it.
     async fn letter(&self, letter: &Letter<'_>, target: &EmailAddress, id: MessageId) -> Bytes {
         let Letter { destination, recipient, arrived, authenticated } = letter;
-        let (id_text, to) = (id.to_string(), recipient.to_string());
-        let hop = Hop {
-            peer: arrived.peer,
-            peer_name: authenticated.peer_name.as_deref(),
-            helo: &arrived.helo,
-            hostname: &self.hostname,
-            protocol: arrived.protocol,
-            id: &id_text,
-            recipient: &to,
-            at: time_of(id.uuid()),
-        };
+        let to = recipient.to_string();
+        let received = arrived.received(&self.hostname, authenticated, &id.to_string(), time_of(id.uuid()), &to);
         let mut octets = self.seal(destination, arrived, authenticated).await.unwrap_or_default();
-        octets.extend_from_slice(received_from(&hop).as_bytes());
+        octets.extend_from_slice(received.as_bytes());
         octets.extend_from_slice(format!("X-Forwarded-To: {target}\r\nX-Forwarded-For: {to}\r\nDelivered-To: {to}\r\n").as_bytes());
         octets.extend_from_slice(authenticated.fields.as_bytes());
         octets.extend_from_slice(&arrived.content);

@@ -20,7 +20,6 @@ use crate::accept::{Accept, AcceptError};
 use crate::access::{Caller, Scope};
 use crate::clock::{Clock, first_id_at, time_of};
 use crate::events::EventKind;
-use crate::mail::headers::{Hop, received_from};
 use crate::mail::report::Action;
 use crate::mail::report::compose::{Notice, NoticeRecipient, Returned, compose};
 use crate::model::message::Label;
@@ -106,20 +105,9 @@ impl Reception {
 
     /// The report with our fields before it.
     fn report(&self, id: MessageId, address: &EmailAddress, arrived: &Arrived, authenticated: &Authenticated) -> Bytes {
-        let (id_text, to) = (id.to_string(), address.to_string());
-        let hop = Hop {
-            peer: arrived.peer,
-            peer_name: authenticated.peer_name.as_deref(),
-            helo: &arrived.helo,
-            hostname: &self.hostname,
-            protocol: arrived.protocol,
-            id: &id_text,
-            recipient: &to,
-            at: time_of(id.uuid()),
-        };
-        [received_from(&hop).as_bytes(), format!("Delivered-To: {to}\r\n").as_bytes(), authenticated.fields.as_bytes(), &arrived.content]
-            .concat()
-            .into()
+        let to = address.to_string();
+        let received = arrived.received(&self.hostname, authenticated, &id.to_string(), time_of(id.uuid()), &to);
+        [received.as_bytes(), format!("Delivered-To: {to}\r\n").as_bytes(), authenticated.fields.as_bytes(), &arrived.content].concat().into()
     }
 }
 

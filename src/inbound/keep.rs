@@ -11,7 +11,7 @@ use super::authenticate::{Arrived, Authenticated};
 use super::route::{Destination, Place};
 use crate::clock::time_of;
 use crate::events::EventKind;
-use crate::mail::headers::{Hop, delivered, received_from};
+use crate::mail::headers::delivered;
 use crate::mail::parse::HeaderView;
 use crate::model::{EmailAddress, IncomingId, ProjectId};
 use crate::outbox::content::pack;
@@ -67,17 +67,12 @@ impl Reception {
         destination: &Destination,
     ) -> IncomingRow {
         let address = recipient.to_string();
-        let hop = Hop {
-            peer: arrived.peer,
-            peer_name: authenticated.peer_name.as_deref(),
-            helo: &arrived.helo,
-            hostname: &self.hostname,
-            protocol: arrived.protocol,
-            id: &id.to_string(),
-            recipient: &address,
-            at: time_of(id.uuid()),
-        };
-        let trace = [delivered(&arrived.reverse_path.to_string(), &address), authenticated.fields.clone(), received_from(&hop)].concat();
+        let trace = [
+            delivered(&arrived.reverse_path.to_string(), &address),
+            authenticated.fields.clone(),
+            arrived.received(&self.hostname, authenticated, &id.to_string(), time_of(id.uuid()), &address),
+        ]
+        .concat();
         IncomingRow {
             id: id.uuid(),
             project_id: destination.project.uuid(),
