@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use pennypost::deliver::class::Rules;
-use pennypost::inbound::{Heard, Inbound, Mailbox, Nothing};
+use pennypost::inbound::{Heard, Mailbox, Nothing};
 use pennypost::mail::report::{Action, Arrival, DeliveryReport, read};
 use pennypost::mail::verp::Named;
 use pennypost::model::MessageId;
 use serde_json::{Value, json};
 
+use super::reports::inbound;
 use super::smtp_submission;
 use super::world::gateway::eventually;
 use super::world::script::{TAKEN, after_hello};
@@ -128,14 +128,7 @@ async fn an_author_is_told_once_of_a_failure_unless_they_asked_not_to_be() {
     assert_eq!(world.number("select count(*) from notice where pending is null and told <> '{}'").await, 1, "it is noted now");
 
     // What comes back later is told as well.
-    let house = &gateway.running.house;
-    let inbound = Inbound {
-        store: house.store.clone(),
-        domains: house.domains.clone(),
-        clock: world.clock.clone(),
-        rules: Rules::built_in(),
-        reports: house.reports.clone(),
-    };
+    let inbound = inbound(&world, &gateway);
     let late = "From: MAILER-DAEMON@taken.example\r\nSubject: Undelivered\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
                 Final-Recipient: rfc822; d@taken.example\r\nAction: failed\r\nStatus: 5.2.2\r\nDiagnostic-Code: smtp; 552 5.2.2 mailbox full\r\n\r\n--b\r\n\
                 Content-Type: text/rfc822-headers\r\n\r\nMessage-ID: <i-1@sender.example>\r\n\r\n--b--\r\n";
@@ -192,14 +185,7 @@ async fn a_delay_is_told_after_four_hours_success_where_it_is_asked_for_and_nobo
         if left == 0 { Ok(()) } else { Err(format!("{left} are looked after")) }
     })
     .await;
-    let house = &gateway.running.house;
-    let inbound = Inbound {
-        store: house.store.clone(),
-        domains: house.domains.clone(),
-        clock: world.clock.clone(),
-        rules: Rules::built_in(),
-        reports: house.reports.clone(),
-    };
+    let inbound = inbound(&world, &gateway);
     let late = "From: MAILER-DAEMON@taken.example\r\nSubject: Delivered\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
                 Final-Recipient: rfc822; bee@taken.example\r\nAction: delivered\r\nStatus: 2.0.0\r\n\r\n--b--\r\n";
     let about = Mailbox::Bounce(Named::Message(success.parse().unwrap()));

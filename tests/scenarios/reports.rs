@@ -12,7 +12,8 @@ use super::world::smtp::SmtpClient;
 use super::world::telling::kinds;
 use super::world::{Gateway, World};
 
-fn inbound(world: &World, gateway: &Gateway) -> Inbound {
+/// What takes reports at a gateway.
+pub(super) fn inbound(world: &World, gateway: &Gateway) -> Inbound {
     let house = &gateway.running.house;
     Inbound {
         store: house.store.clone(),

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use pennypost::deliver::class::Rules;
-use pennypost::inbound::{Heard, Inbound, Nothing};
+use pennypost::inbound::{Heard, Nothing};
 use pennypost::model::EmailAddress;
 use serde_json::json;
 
 use super::notices::{reports_are, told};
-use super::reports::arrived;
+use super::reports::{arrived, inbound};
 use super::return_path::{publish, reverse_paths};
 use super::smtp_submission;
 use super::world::gateway::eventually;
@@ -94,14 +93,7 @@ async fn a_success_that_comes_back_to_our_bounce_address_is_told_to_the_author_w
     let gateway = world.gateway().await;
     publish(&world, &gateway, &[]).await;
     let password = smtp_submission::user(&gateway, "hello@sender.example", &[]).await;
-    let house = &gateway.running.house;
-    let inbound = Inbound {
-        store: house.store.clone(),
-        domains: house.domains.clone(),
-        clock: world.clock.clone(),
-        rules: Rules::built_in(),
-        reports: house.reports.clone(),
-    };
+    let inbound = inbound(&world, &gateway);
     let back = "From: MAILER-DAEMON@dsn.example\r\nSubject: Done\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\
                 Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.dsn.example\r\n\r\nFinal-Recipient: rfc822; a@dsn.example\r\n\
                 Action: delivered\r\nStatus: 2.1.5\r\nDiagnostic-Code: smtp; 250 2.1.5 in the box\r\n\r\n--b\r\n\
